@@ -1,5 +1,1 @@
-"""Cards and readers: the protocol above, the drivers below, small ports between.
-
-The protocol (APDU, TLV, PIV) never imports a reader's driver; `hardware.pcsc` alone imports
-pyscard. It imports no other package of ours.
-"""
+"""Cards and readers: PIV over PC/SC, and a virtual card that plugs into a real pcscd."""
