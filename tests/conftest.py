@@ -1,1 +1,68 @@
-"""Placeholder."""
+"""What every test may ask for, and which tests are left to `make test FULL=1`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Two shared cores: a slow example is the machine's fault, so no deadline. A failure prints the
+# blob that reproduces it; CI does not draw new luck for the same commit.
+settings.register_profile(
+    "quick",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    max_examples=100,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("full", settings.get_profile("quick"), max_examples=1000)
+
+_left_out = pytest.StashKey[int]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="run the slow tests too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("full" if config.getoption("--full") else "quick")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--full"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("full")]
+    config.stash[_left_out] = len(left_out)
+    if left_out:
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
+        config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if count := config.stash.get(_left_out, 0):
+        terminalreporter.write_line(
+            f"{count} full-only tests left out; make test FULL=1 runs them."
+        )
+
+
+@pytest.fixture
+def short_tmp() -> Iterator[Path]:
+    """A fresh directory with a path short enough for a unix socket (107 bytes), on a real disk.
+
+    Readable by an unprivileged foreign server, and gone after the test.
+    """
+    path = Path(tempfile.mkdtemp(prefix="tap-", dir="/tmp"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The gateway's HTTP surface: the only place that imports FastAPI.
+"""The gateway's HTTP surface, on FastAPI.
 
 Snapshots for terminals, the interface for operators, metrics for the site's monitoring.
 """

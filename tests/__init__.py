@@ -1,0 +1,1 @@
+"""The promises, as tests. The folders mirror the packages."""
