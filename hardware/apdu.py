@@ -30,6 +30,15 @@ SHORT_LE: Final = 256
 EXTENDED_LE: Final = 65_536
 CLA_CHAIN: Final = 0x10
 
+_BYTE: Final = 0xFF
+_LONGEST_DATA: Final = 0xFFFF
+_HEADER: Final = 4  # CLA INS P1 P2
+_EXTENDED: Final = 3  # a zero byte, then a length of two
+_SW_BYTES: Final = 2
+_SW_ATTEMPTS: Final = 0x63C0
+_SW1_MORE: Final = 0x61
+_SW1_WRONG_LE: Final = 0x6C
+
 
 class HardwareError(Exception):
     """Family of everything that cards, readers and pcscd do to us."""
@@ -119,7 +128,7 @@ def describe(sw: int) -> str:
 
 def attempts_left(sw: int) -> int | None:
     """The X of 63CX, the tries that remain; None for every other status word."""
-    return sw & 0x0F if sw & 0xFFF0 == 0x63C0 else None
+    return sw & 0x0F if sw & 0xFFF0 == _SW_ATTEMPTS else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +144,9 @@ class CommandApdu:
 
     def __post_init__(self) -> None:
         """Refuse what no encoding can carry."""
-        if any(not 0 <= byte <= 0xFF for byte in (self.cla, self.ins, self.p1, self.p2)):
+        if any(not 0 <= byte <= _BYTE for byte in (self.cla, self.ins, self.p1, self.p2)):
             raise ApduError("CLA, INS, P1 and P2 are bytes")
-        if len(self.data) > 0xFFFF or not (self.le is None or 1 <= self.le <= EXTENDED_LE):
+        if len(self.data) > _LONGEST_DATA or not (self.le is None or 1 <= self.le <= EXTENDED_LE):
             raise ApduError("data or expected length out of range")
 
     def encode(self) -> bytes:
@@ -154,10 +163,11 @@ class CommandApdu:
     @classmethod
     def decode(cls, raw: bytes) -> CommandApdu:
         """Read any of the seven encodings. Raises ApduError."""
-        if len(raw) < 4:
+        if len(raw) < _HEADER:
             raise ApduError("command shorter than its header")
-        data, le = _decode_body(raw[4:])
-        return cls(*raw[:4], data=data, le=le)
+        data, le = _decode_body(raw[_HEADER:])
+        cla, ins, p1, p2 = raw[:_HEADER]
+        return cls(cla, ins, p1, p2, data, le)
 
 
 def _decode_body(body: bytes) -> tuple[bytes, int | None]:
@@ -167,17 +177,15 @@ def _decode_body(body: bytes) -> tuple[bytes, int | None]:
         return b"", body[0] or SHORT_LE
     if body[0]:
         return _split_body(body, start=1, length=body[0], le_bytes=1)
-    if len(body) == 3:
+    if len(body) == _EXTENDED:
         return b"", int.from_bytes(body[1:], "big") or EXTENDED_LE
     length = int.from_bytes(body[1:3], "big")
     if not length:
         raise ApduError("empty data field in an extended command")
-    return _split_body(body, start=3, length=length, le_bytes=2)
+    return _split_body(body, start=_EXTENDED, length=length, le_bytes=2)
 
 
-def _split_body(
-    body: bytes, *, start: int, length: int, le_bytes: int
-) -> tuple[bytes, int | None]:
+def _split_body(body: bytes, *, start: int, length: int, le_bytes: int) -> tuple[bytes, int | None]:
     end = start + length
     if len(body) == end:
         return body[start:], None
@@ -205,7 +213,7 @@ class ResponseApdu:
     @classmethod
     def decode(cls, raw: bytes) -> ResponseApdu:
         """Split an answer. Raises CardMisbehaved for one without a status word of 6xxx or 9xxx."""
-        if not 2 <= len(raw) <= MAX_RAW_RESPONSE:
+        if not _SW_BYTES <= len(raw) <= MAX_RAW_RESPONSE:
             raise CardMisbehaved(f"answer of {len(raw)} bytes")
         if raw[-2] >> 4 not in (6, 9):
             raise CardMisbehaved(f"status word {raw[-2:].hex()}")
@@ -270,9 +278,7 @@ class Chaining:
         """Return the answer to the last link, or the first refusal."""
         data = command.data
         while len(data) > SHORT_DATA:
-            link = replace(
-                command, cla=command.cla | CLA_CHAIN, data=data[:SHORT_DATA], le=None
-            )
+            link = replace(command, cla=command.cla | CLA_CHAIN, data=data[:SHORT_DATA], le=None)
             answer = self._below.send(link)
             if not answer.ok:
                 return answer
@@ -292,7 +298,7 @@ class GetResponse:
         answer = self._once(command)
         gathered = bytearray(answer.data)
         rounds = 0
-        while answer.sw >> 8 == 0x61:
+        while answer.sw >> 8 == _SW1_MORE:
             rounds += 1
             if rounds > MAX_CONTINUATIONS or len(gathered) > MAX_RESPONSE:
                 raise CardMisbehaved("answer over the cap")
@@ -303,7 +309,7 @@ class GetResponse:
 
     def _once(self, command: CommandApdu) -> ResponseApdu:
         answer = self._below.send(command)
-        if answer.sw >> 8 != 0x6C:
+        if answer.sw >> 8 != _SW1_WRONG_LE:
             return answer
         return self._below.send(replace(command, le=answer.sw & 0xFF or SHORT_LE))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 MAX_VALUE: Final = 16_384
 """Largest value read or built: the largest PIV object (facial image) holds 12,710 bytes."""
@@ -17,7 +17,10 @@ MAX_VALUE: Final = 16_384
 MAX_OBJECTS: Final = 64
 """Most objects read from one string: the longest PIV template, the CCC, has 14."""
 
-_MAX_TAG: Final = 0xFFFFFF  # three bytes; PIV's longest tag is 5FC1xx
+_TAG_BYTES: Final = 3  # PIV's longest tag is 5FC1xx
+_MAX_TAG: Final = 0xFFFFFF
+_MORE: Final = 0x80  # in a tag's later bytes: another follows; in a length: long form
+_LENGTH_BYTES: Final = 3  # after 81, 82 or 83; the cap fits in two, foreign cards pad
 _LOW_FIVE: Final = 0x1F  # all set in a first byte: the tag goes on
 _CONSTRUCTED: Final = 0x20
 
@@ -43,18 +46,18 @@ class Header:
     def read(cls, data: bytes, offset: int = 0, *, minimal: bool = True) -> Header:
         """The header at ``offset``, whether or not its value is complete.
 
-        Raises TlvError: cut, indefinite, over the caps, or (unless ``minimal`` is False, for foreign
-        cards: ISO/IEC 7816-4 allows it) with a length field longer than needed.
+        Raises TlvError: cut, indefinite, over the caps, or with a length field longer than needed
+        (unless ``minimal`` is False, for foreign cards: ISO/IEC 7816-4 allows it).
         """
         tag, at = _read_tag(data, offset)
         if at >= len(data):
             raise TlvError("length missing")
         first = data[at]
         at += 1
-        if first < 0x80:
+        if first < _MORE:
             return cls(tag, first, at)
-        count = first & 0x7F
-        if count not in (1, 2, 3):
+        count = first & ~_MORE
+        if not 1 <= count <= _LENGTH_BYTES:
             raise TlvError("indefinite or oversized length field")
         if at + count > len(data):
             raise TlvError("length field cut")
@@ -72,8 +75,8 @@ class Tlv(bytes):
     tag: int
     value: bytes
 
-    def __new__(cls, tag: int, *parts: bytes) -> Tlv:
-        """Encode ``parts``, joined, under ``tag``. Raises TlvError for a bad tag or over the cap."""
+    def __new__(cls, tag: int, *parts: bytes) -> Self:
+        """Encode ``parts``, joined, under ``tag``. Raises TlvError: bad tag, over the cap."""
         value = b"".join(parts)
         if len(value) > MAX_VALUE:
             raise TlvError(f"value of {len(value)} bytes is over the cap")
@@ -102,10 +105,10 @@ class Tlv(bytes):
     @classmethod
     def parse_all(cls, data: bytes, *, minimal: bool = True) -> tuple[Tlv, ...]:
         """The objects that ``data`` is made of, in order. Raises TlvError."""
-        return tuple(cls._walk(data, minimal))
+        return tuple(cls._walk(data, minimal=minimal))
 
     @classmethod
-    def _walk(cls, data: bytes, minimal: bool) -> Iterator[Tlv]:
+    def _walk(cls, data: bytes, *, minimal: bool) -> Iterator[Tlv]:
         offset = count = 0
         while offset < len(data):
             count += 1
@@ -138,13 +141,13 @@ def _read_tag(data: bytes, offset: int) -> tuple[int, int]:
         raise TlvError("tag missing")
     end = offset + 1
     if data[offset] & _LOW_FIVE == _LOW_FIVE:
-        while end < len(data) and end - offset < 3 and data[end] & 0x80:
+        while end < len(data) and end - offset < _TAG_BYTES and data[end] & _MORE:
             end += 1
         end += 1
     if end > len(data):
         raise TlvError("tag cut")
     tag = int.from_bytes(data[offset:end], "big")
-    if end - offset > 3 or _encode_tag(tag) != data[offset:end]:
+    if end - offset > _TAG_BYTES or _encode_tag(tag) != data[offset:end]:
         raise TlvError("tag not of the PIV profile")
     return tag, end
 
@@ -156,13 +159,14 @@ def _encode_tag(tag: int) -> bytes:
     head, tail = encoded[0], encoded[1:]
     if (head & _LOW_FIVE == _LOW_FIVE) != bool(tail):
         raise TlvError(f"{tag:X} is no BER tag")
-    if tail and (tail[-1] & 0x80 or any(not byte & 0x80 for byte in tail[:-1]) or tail[0] == 0x80):
+    more = [bool(byte & _MORE) for byte in tail]
+    if tail and (more[-1] or not all(more[:-1]) or tail[0] == _MORE):
         raise TlvError(f"{tag:X} is no BER tag")
     return encoded
 
 
 def _encode_length(length: int) -> bytes:
-    if length < 0x80:
+    if length < _MORE:
         return bytes((length,))
     encoded = length.to_bytes((length.bit_length() + 7) // 8, "big")
-    return bytes((0x80 | len(encoded),)) + encoded
+    return bytes((_MORE | len(encoded),)) + encoded
