@@ -93,13 +93,15 @@ choose_python() {
         "$(install_command python3 python3-venv)"
 }
 
-# What .venv was made from: the locks, our own metadata, and the interpreter.
+interpreter_identity() { "$1" -c 'import os, sys; print(sys.version, sys.base_prefix, os.getcwd())'; }
+
+# What .venv was made from: the interpreter, the locks, and our own metadata.
 setup_fingerprint() {
     {
-        "$1" -c 'import sys; print(sys.version, sys.base_prefix)'
-        pwd
+        interpreter_identity "$1"
         cat scripts/setup requirements/build.txt requirements/dev.txt
-        # Dependencies and entry points are read at install time only.
-        sed -n '/^\[project/,/^\[tool\./p' pyproject.toml
+        # Dependencies, commands and packages are read when installing; the rest is not.
+        "$1" -c 'import tomllib; t = tomllib.load(open("pyproject.toml", "rb"))
+print(t["project"], t["build-system"], t["tool"]["setuptools"])'
     } | sha256sum | cut -d' ' -f1
 }
