@@ -1,26 +1,13 @@
 """Commands and responses between a terminal and a card (ISO/IEC 7816-4), and the errors of both.
 
-The rules of an exchange, composed once in :func:`exchanger`:
-
-* Short APDUs only: every card and reader takes them.
-* A command longer than 255 bytes goes as a chain (CLA bit 10); each link must end 9000.
-* 61xx is fetched by GET RESPONSE, 6Cxx is asked again with the length the card named.
-* Exchanges and the nanoseconds inside them are counted where they happen, once.
-* Nothing here logs: a command may carry a PIN. Its ``repr`` never shows data.
+Nothing here logs, and no ``repr`` shows data: a command may carry a PIN.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, Protocol
-
-MAX_RESPONSE: Final = 16_384
-"""Most bytes gathered from one command: as much as the largest object that tlv reads."""
-
-MAX_CONTINUATIONS: Final = 70
-"""Most GET RESPONSE in a row: MAX_RESPONSE in full 256-byte answers, and a little."""
 
 MAX_RAW_RESPONSE: Final = 65_538
 """Longest single answer a reader can hand over: extended length and the status word."""
@@ -28,7 +15,6 @@ MAX_RAW_RESPONSE: Final = 65_538
 SHORT_DATA: Final = 255
 SHORT_LE: Final = 256
 EXTENDED_LE: Final = 65_536
-CLA_CHAIN: Final = 0x10
 
 _BYTE: Final = 0xFF
 _LONGEST_DATA: Final = 0xFFFF
@@ -36,8 +22,7 @@ _HEADER: Final = 4  # CLA INS P1 P2
 _EXTENDED: Final = 3  # a zero byte, then a length of two
 _SW_BYTES: Final = 2
 _SW_ATTEMPTS: Final = 0x63C0
-_SW1_MORE: Final = 0x61
-_SW1_WRONG_LE: Final = 0x6C
+SW1_MORE: Final = 0x61
 
 
 class HardwareError(Exception):
@@ -206,6 +191,11 @@ class ResponseApdu:
         """Whether the card did what was asked (9000)."""
         return self.sw == Sw.OK
 
+    @property
+    def ok_so_far(self) -> bool:
+        """Whether it did, be there more to fetch or not (9000 or 61xx)."""
+        return self.ok or self.sw >> 8 == SW1_MORE
+
     def encode(self) -> bytes:
         """Data and the two bytes of the status word."""
         return self.data + self.sw.to_bytes(2, "big")
@@ -235,103 +225,3 @@ class CardChannel(Protocol):
         Raises CardGone, CardTorn, CardHung, ReaderError or ServiceError.
         """
         ...
-
-
-class Processor(Protocol):
-    """One step of an exchange: takes a command, returns the answer of the step below."""
-
-    def send(self, command: CommandApdu) -> ResponseApdu:
-        """Answer with any status word. Raises CardTransportError or CardMisbehaved."""
-        ...
-
-
-class Wire:
-    """Lowest step: one command, one answer, counted and timed."""
-
-    def __init__(self, channel: CardChannel, monotonic_ns: Callable[[], int]) -> None:
-        """Use ``channel`` and time it with ``monotonic_ns``."""
-        self._channel = channel
-        self._monotonic_ns = monotonic_ns
-        self.exchanges = 0
-        self.card_ns = 0
-
-    def send(self, command: CommandApdu) -> ResponseApdu:
-        """Count the exchange also when it fails."""
-        raw = command.encode()
-        begin = self._monotonic_ns()
-        try:
-            answer = self._channel.transmit(raw)
-        finally:
-            self.exchanges += 1
-            self.card_ns += self._monotonic_ns() - begin
-        return ResponseApdu.decode(answer)
-
-
-class Chaining:
-    """Splits a command that is too long for a short APDU (ISO/IEC 7816-4 §5.3.3)."""
-
-    def __init__(self, below: Processor) -> None:
-        """Send the links through ``below``."""
-        self._below = below
-
-    def send(self, command: CommandApdu) -> ResponseApdu:
-        """Return the answer to the last link, or the first refusal."""
-        data = command.data
-        while len(data) > SHORT_DATA:
-            link = replace(command, cla=command.cla | CLA_CHAIN, data=data[:SHORT_DATA], le=None)
-            answer = self._below.send(link)
-            if not answer.ok:
-                return answer
-            data = data[SHORT_DATA:]
-        return self._below.send(replace(command, data=data))
-
-
-class GetResponse:
-    """Fetches the rest of an answer (61xx) and repeats a wrong expected length (6Cxx)."""
-
-    def __init__(self, below: Processor) -> None:
-        """Send through ``below``."""
-        self._below = below
-
-    def send(self, command: CommandApdu) -> ResponseApdu:
-        """Return the whole answer. Raises CardMisbehaved for one over the caps."""
-        answer = self._once(command)
-        gathered = bytearray(answer.data)
-        rounds = 0
-        while answer.sw >> 8 == _SW1_MORE:
-            rounds += 1
-            if rounds > MAX_CONTINUATIONS or len(gathered) > MAX_RESPONSE:
-                raise CardMisbehaved("answer over the cap")
-            le = answer.sw & 0xFF or SHORT_LE
-            answer = self._once(CommandApdu(0x00, 0xC0, le=le))
-            gathered += answer.data
-        return ResponseApdu(bytes(gathered), answer.sw)
-
-    def _once(self, command: CommandApdu) -> ResponseApdu:
-        answer = self._below.send(command)
-        if answer.sw >> 8 != _SW1_WRONG_LE:
-            return answer
-        return self._below.send(replace(command, le=answer.sw & 0xFF or SHORT_LE))
-
-
-@dataclass(frozen=True, slots=True)
-class Exchanger:
-    """The composed steps to one card, and what they have cost so far."""
-
-    wire: Wire
-    whole: Processor
-    first: Processor
-
-    def send(self, command: CommandApdu) -> ResponseApdu:
-        """The whole answer, fetched to its end."""
-        return self.whole.send(command)
-
-    def send_first(self, command: CommandApdu) -> ResponseApdu:
-        """The first answer only: 61xx and 6Cxx come back as they are."""
-        return self.first.send(command)
-
-
-def exchanger(channel: CardChannel, monotonic_ns: Callable[[], int]) -> Exchanger:
-    """Compose the steps over ``channel``: chaining over GET RESPONSE over the wire."""
-    wire = Wire(channel, monotonic_ns)
-    return Exchanger(wire, Chaining(GetResponse(wire)), Chaining(wire))
