@@ -1,0 +1,109 @@
+"""The site's other signed statements: the key statement by the root, the heartbeat, enrolment; and unsigned status.
+
+Trust starts with one thing a terminal holds from its provisioning: the SHA-256 of the root's public key.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from contract.ids import (
+    BootIdField,
+    DigestField,
+    JournalIdField,
+    Nonce,
+    SiteIdField,
+    TerminalIdField,
+)
+from contract.journal import Holds
+from contract.signing import PayloadType, Statement
+from contract.tap import DirectoryVersion
+from contract.wire import Base64, Count, Part, Record, UnixMs
+
+
+class LogKey(Part):
+    epoch: Count
+    """The log epoch: a restored gateway opens a new one (DESIGN §7.5)."""
+    key: Base64
+    """DER SubjectPublicKeyInfo, Ed25519."""
+    first: DigestField | None = None
+    """Root of the last known checkpoint of the epoch before; null for the first epoch."""
+
+
+class KeyStatement(Statement):
+    """Signed by the offline root: everything a site's parts may believe, under one key epoch."""
+
+    PAYLOAD_TYPE: ClassVar[PayloadType] = PayloadType.KEYS
+
+    type: Literal["tapover/keys/v1"] = "tapover/keys/v1"
+    site: SiteIdField
+    epoch: Annotated[int, Field(ge=1, le=2**31)]
+    issued_ms: UnixMs
+    root: Base64
+    """The root's own SubjectPublicKeyInfo, whose digest a terminal pins."""
+    statement_key: Base64
+    """P-256: signs changes, manifests and heartbeats."""
+    log: LogKey
+    terminal_ca: Base64
+    """DER certificate; the only CA that the broker trusts."""
+    operator_ca: Base64
+    """DER certificate: operators and the gateway's own server certificate."""
+    card_ca: Base64
+    """DER certificate; trusted by no listener of ours."""
+
+
+class Heartbeat(Statement):
+    """Twice a second, never retained. `nonce` answers one terminal's question; null in a broadcast."""
+
+    PAYLOAD_TYPE: ClassVar[PayloadType] = PayloadType.HEARTBEAT
+
+    type: Literal["tapover/heartbeat/v1"] = "tapover/heartbeat/v1"
+    site: SiteIdField
+    version: DirectoryVersion
+    head: DigestField | None
+    """Digest of the envelope of the change that made `version`; null before the first."""
+    checkpoint: Holds | None
+    issued_ms: UnixMs
+    nonce: Nonce | None = None
+
+
+class Enrolment(Statement):
+    """A terminal's key as enrolled or renewed, signed by the key it held before (or by the operator CA at first)."""
+
+    PAYLOAD_TYPE: ClassVar[PayloadType] = PayloadType.ENROLMENT
+
+    type: Literal["tapover/enrolment/v1"] = "tapover/enrolment/v1"
+    site: SiteIdField
+    terminal: TerminalIdField
+    certificate: Base64
+    batch_key: Base64
+    issued_ms: UnixMs
+
+
+class TerminalCounts(Part):
+    """Counts since the daemon started; terminals open no port, so this is their metric."""
+
+    taps: Count = 0
+    refused: Count = 0
+    unshipped: Count = 0
+    """Journal events not yet receipted."""
+    alarms: Count = 0
+
+
+class TerminalStatus(Record):
+    """Retained birth and will. Unsigned: its truth is the broker's topic rule, and nothing decides by it."""
+
+    CAP: ClassVar[int] = 4096
+
+    type: Literal["tapover/status/v1"] = "tapover/status/v1"
+    terminal: TerminalIdField
+    state: Literal["online", "offline"]
+    software: Annotated[str, Field(pattern=r"^[0-9A-Za-z.+-]{1,40}$")]
+    boot: BootIdField
+    journal: JournalIdField | None
+    directory: DirectoryVersion
+    counts: TerminalCounts
+    question: Nonce | None = None
+    """A nonce that the gateway answers with a heartbeat in this terminal's inbox (DESIGN §6)."""

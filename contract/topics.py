@@ -1,0 +1,80 @@
+"""MQTT topics (DESIGN §8). A terminal writes only below its own name; the gateway writes the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from contract.ids import TerminalId, is_name
+from contract.wire import WireError
+
+PREFIX = "tapover/v1"
+_LEVELS = 4
+
+
+class FromTerminal(StrEnum):
+    AUDIT = "audit"
+    STATUS = "status"
+    PIN = "pin"
+    MOVE = "move"
+
+
+class ToTerminal(StrEnum):
+    RECEIPT = "receipt"
+    INBOX = "inbox"
+
+
+class Site(StrEnum):
+    DIRECTORY = "directory"
+    HEARTBEAT = "heartbeat"
+    CHECKPOINT = "checkpoint"
+
+
+RESERVED = "site"
+"""Stands where a terminal's id stands, so no terminal may bear it; nor `gateway`, the gateway's own client id."""
+GATEWAY = "gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalTopic:
+    terminal: TerminalId
+    channel: FromTerminal | ToTerminal
+
+    def __str__(self) -> str:
+        return f"{PREFIX}/{self.terminal}/{self.channel}"
+
+
+def terminal_topic(terminal: TerminalId, channel: FromTerminal | ToTerminal) -> str:
+    return str(TerminalTopic(terminal, channel))
+
+
+def site_topic(channel: Site) -> str:
+    return f"{PREFIX}/{RESERVED}/{channel}"
+
+
+def any_terminal(channel: FromTerminal) -> str:
+    """The filter with which the gateway hears a channel of all terminals."""
+    return f"{PREFIX}/+/{channel}"
+
+
+def parse_topic(topic: str) -> TerminalTopic | Site:
+    """Raises WireError on a topic that the contract does not name."""
+    levels = topic.split("/")
+    if len(levels) != _LEVELS or "/".join(levels[:2]) != PREFIX:
+        raise WireError("not a topic of ours")
+    _, _, who, channel = levels
+    try:
+        if who == RESERVED:
+            return Site(channel)
+        if not is_name(who) or who == GATEWAY:
+            raise WireError("not a terminal's name")
+        return TerminalTopic(TerminalId(who), _channel(channel))
+    except ValueError as error:
+        raise WireError("not a channel of ours") from error
+
+
+def _channel(name: str) -> FromTerminal | ToTerminal:
+    try:
+        return FromTerminal(name)
+    except ValueError:
+        return ToTerminal(name)
