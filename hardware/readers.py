@@ -233,6 +233,11 @@ class ReaderState:
     slot: Slot
     count: int
 
+    @property
+    def gone(self) -> bool:
+        """Whether the reader itself is no longer there."""
+        return self.slot is Slot.GONE
+
 
 def first_look(
     reader: ReaderName, interface: Interface, event_state: int, atr: bytes, seen_ns: int
