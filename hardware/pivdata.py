@@ -27,6 +27,9 @@ PIV_AID: Final = bytes.fromhex("A00000030800001000")
 
 PIV_AID_FULL: Final = PIV_AID + bytes.fromhex("0100")
 
+NON_FEDERAL: Final = "99999999999999"
+"""Agency, system and credential number of a card that no US agency issued (part 1 §3.1.2)."""
+
 TAG_DATA: Final = 0x53
 TAG_LIST: Final = 0x5C
 TAG_DYNAMIC_AUTHENTICATION: Final = 0x7C
@@ -205,3 +208,47 @@ class Discovery:
 
 PIV_PIN_ONLY: Final = Discovery(PIV_AID_FULL, 0x4000)
 """What our cards say: the PIV PIN, and no other."""
+
+
+_CARD_IDENTIFIER: Final = bytes.fromhex("A000000116FF02")
+_CARD_ID_BYTES: Final = 14
+_CCC_FIXED: Final = {0xF1: b"\x21", 0xF2: b"\x21", 0xF4: b"\x00", 0xF5: b"\x10"}
+_CCC_EMPTY: Final = (0xF3, 0xF6, 0xF7, 0xFA, 0xFB, 0xFC, 0xFD, _CHECK)
+
+
+def ccc(card_id: bytes) -> Tlv:
+    """A Card Capability Container (part 1 table 8); nothing reads more than that it is there."""
+    if len(card_id) != _CARD_ID_BYTES:
+        raise ValueError(f"a card identifier has {_CARD_ID_BYTES} bytes of its own")
+    parts = {0xF0: _CARD_IDENTIFIER + card_id} | _CCC_FIXED | dict.fromkeys(_CCC_EMPTY, b"")
+    return Tlv(TAG_DATA, *(Tlv(tag, parts[tag]) for tag in sorted(parts)))
+
+
+def fasc_n(numbers: str) -> bytes:
+    """A FASC-N of 25 bytes: five-bit digits with odd parity (TIG SCEPACS §2.1).
+
+    ``numbers``: agency (4), system (4) and credential (6 digits). Series, issue, person,
+    category, organisation and association are those of a card without any: 0 1 0 0 0000 0.
+    """
+    if not (len(numbers) == len(NON_FEDERAL) and numbers.isascii() and numbers.isdigit()):
+        raise ValueError("agency, system and credential have 4, 4 and 6 digits")
+    start, separator, end = 0xB, 0xD, 0xF
+    agency, system, credential = numbers[:4], numbers[4:8], numbers[8:]
+    symbols = [start, *_digits(agency), separator, *_digits(system), separator]
+    symbols += [*_digits(credential), separator, 0, separator, 1, separator]
+    symbols += [*_digits("0000000000"), *_digits("0" + "0000" + "0"), end]
+    check = 0
+    for symbol in symbols:
+        check ^= symbol
+    bits = "".join(_five_bits(symbol) for symbol in [*symbols, check])
+    return int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
+def _digits(text: str) -> list[int]:
+    return [int(digit) for digit in text]
+
+
+def _five_bits(symbol: int) -> str:
+    """Four bits, least significant first, and the parity that makes their number odd."""
+    bits = f"{symbol:04b}"[::-1]
+    return bits + str(1 - bits.count("1") % 2)
