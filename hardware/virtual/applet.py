@@ -59,6 +59,10 @@ class Quirks:
     """Asks again (6Cxx) when more was expected than there is, as T=0 cards do."""
 
 
+AS_THE_STANDARD_SAYS: Final = Quirks()
+"""No quirk."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What the card sends, what it took to compute it, and the signature if one was made."""
@@ -72,12 +76,12 @@ class Applet:
     """A powered PIV application. Not thread-safe: a card does one thing at a time."""
 
     def __init__(
-        self, card: Card, access: Access = Access.CONTACT, quirks: Quirks | None = None
+        self, card: Card, access: Access = Access.CONTACT, quirks: Quirks = AS_THE_STANDARD_SAYS
     ) -> None:
         """Serve ``card`` over ``access``; no application is selected yet."""
         self._card = card
         self._access = access
-        self._quirks = quirks or Quirks()
+        self._quirks = quirks
         self._security = Security(card)
         self._keys = KeyUse(card, self._security, ungated_9a=self._quirks.ungated_9a)
         self._handlers: dict[int, Callable[[CommandApdu], bytes]] = {

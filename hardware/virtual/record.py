@@ -7,8 +7,9 @@ lengths only, never the data of a command, which may be a PIN.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import asdict, dataclass, field
-from threading import Lock
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from threading import Condition
 from typing import Any, Final
 
 MAX_KEPT: Final = 200_000
@@ -55,30 +56,50 @@ class Signature:
     at_ns: int
 
 
-@dataclass(slots=True)
 class CardRecord:
-    """What a card has seen since it was loaded, oldest first. Safe to read from any thread."""
+    """What a card has seen since it was loaded, oldest first. Safe to use from any thread."""
 
-    _exchanges: deque[Exchange] = field(default_factory=lambda: deque(maxlen=MAX_KEPT))
-    _signatures: deque[Signature] = field(default_factory=lambda: deque(maxlen=MAX_KEPT))
-    _lock: Lock = field(default_factory=Lock)
+    def __init__(self) -> None:
+        """Nothing seen yet."""
+        self._exchanges: deque[Exchange] = deque(maxlen=MAX_KEPT)
+        self._signatures: deque[Signature] = deque(maxlen=MAX_KEPT)
+        self._visits = 0
+        self._news = Condition()
 
-    def add(self, exchange: Exchange, signatures: tuple[Signature, ...] = ()) -> None:
+    def next_visit(self) -> int:
+        """The card is put into a reader once more: the number of this visit, from 1."""
+        with self._news:
+            self._visits += 1
+            self._news.notify_all()
+            return self._visits
+
+    def add(self, exchange: Exchange, signatures: Iterable[Signature] = ()) -> None:
         """Append one exchange and the signatures made in it."""
-        with self._lock:
+        with self._news:
             self._exchanges.append(exchange)
             self._signatures.extend(signatures)
+            self._news.notify_all()
+
+    def tell(self) -> None:
+        """Something about the card has changed that :meth:`wait_for` may be waiting for."""
+        with self._news:
+            self._news.notify_all()
+
+    def wait_for(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until ``condition`` holds, looked at after every exchange; whether it does."""
+        with self._news:
+            return self._news.wait_for(condition, timeout_s)
 
     @property
     def exchanges(self) -> tuple[Exchange, ...]:
         """All exchanges."""
-        with self._lock:
+        with self._news:
             return tuple(self._exchanges)
 
     @property
     def signatures(self) -> tuple[Signature, ...]:
         """All signatures."""
-        with self._lock:
+        with self._news:
             return tuple(self._signatures)
 
     @property
@@ -88,7 +109,7 @@ class CardRecord:
 
     def clear(self) -> None:
         """Forget everything so far."""
-        with self._lock:
+        with self._news:
             self._exchanges.clear()
             self._signatures.clear()
 
