@@ -1,7 +1,7 @@
-"""Certificate profiles (RFC 5280): one builder, one row a profile. Pure: key, serial and times are arguments.
+"""Certificate profiles (RFC 5280): one builder, one row a profile; pure, times are arguments.
 
-- Each CA is self-signed, path length 0, and issues its own profiles only: a broker that trusts the terminal CA can
-  meet nothing but terminals and the gateway's client.
+- Each CA is self-signed, path length 0, and issues its own profiles only: a broker that trusts
+  the terminal CA can meet nothing but terminals and the gateway's client.
 - Card certificates serve foreign software; sign-on of ours never reads them.
 """
 
@@ -27,7 +27,10 @@ PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 @dataclass(frozen=True, slots=True)
 class _Row:
     label: str
-    """Keeps two profiles of equal extensions apart: equal values would make one an alias of the other."""
+    """Keeps two profiles of equal extensions apart.
+
+    Equal values would make one an alias of the other.
+    """
     is_ca: bool
     usages: tuple[ObjectIdentifier, ...]
     critical_usage: bool = False
@@ -105,7 +108,7 @@ def build_ca(
     return builder.sign(key, hashes.SHA256())
 
 
-def build_leaf(  # noqa: PLR0913 - a certificate has this many parts
+def build_leaf(
     profile: Profile,
     subject: Subject,
     public_key: PublicKey,

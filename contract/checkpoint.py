@@ -3,8 +3,8 @@
     tapover.example/log/1            the origin: site and log epoch
     20852163                         leaves
     CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=     root, base64
-                                     an empty line, then one line a signature (em dash, name, key hash ‖ signature)
-    — tapover.example/log/1 Az3grl…
+                                     an empty line, then a line for each signature
+    — tapover.example/log/1 Az3grl…  name, then base64 of key hash ‖ signature
 
 Signatures of witnesses may follow the log's own; a reader ignores those he does not know.
 """
@@ -29,6 +29,8 @@ _ED25519_TYPE = b"\x01"
 _SIGNATURE_PREFIX = "— "
 _KEY_HASH_BYTES = 4
 _ROOT_BYTES = 32
+# Origin, size, root, and the nothing after the last newline.
+_BODY_LINES = 4
 
 
 def origin(site: SiteId, epoch: int) -> str:
@@ -78,7 +80,10 @@ class Checkpoint:
 
 
 def open_checkpoint(note: str, site: SiteId, epoch: int, key: VerifyKey) -> Checkpoint:
-    """The checkpoint in `note`, once the log's own signature holds. Raises WireError or SignatureRefused."""
+    """The checkpoint in `note`, once the log's own signature holds.
+
+    Raises WireError or SignatureRefused.
+    """
     if len(note.encode("utf-8", "surrogatepass")) > MAX_NOTE_BYTES:
         raise WireError(f"more than {MAX_NOTE_BYTES} bytes")
     body, separator, signatures = note.partition("\n\n")
@@ -87,7 +92,7 @@ def open_checkpoint(note: str, site: SiteId, epoch: int, key: VerifyKey) -> Chec
     body += "\n"
     name = origin(site, epoch)
     lines = body.split("\n")
-    if len(lines) != 4 or lines[0] != name:  # noqa: PLR2004 - three lines and what follows the last newline
+    if len(lines) != _BODY_LINES or lines[0] != name:
         raise WireError("not a checkpoint of this log")
     size, root = _parse_size(lines[1]), decode_base64(lines[2])
     if len(root) != _ROOT_BYTES:
@@ -118,7 +123,10 @@ def _own_signature(signatures: str, name: str, key: VerifyKey) -> bytes:
 
 
 class CheckpointMessage(Record):
-    """What the gateway publishes once a second: the note, and the proof that it continues `since`."""
+    """What the gateway publishes once a second.
+
+    The note, and the proof that it continues `since`.
+    """
 
     CAP: ClassVar[int] = 16 * 1024
 

@@ -1,12 +1,14 @@
 """The directory: entitlements, terminals and policies of a site under one version (DESIGN §6).
 
-- An entry is one JSON line with its own salt, named by its `Key`; a later entry under the same key replaces it, and
-  `Removed` takes it away.
-- Every version is made by exactly one *change*: a signed statement with the digests of its entries, which travel
-  behind it a line each. A change carries the digest of the change before it; the first carries null.
-- A *manifest* lets somebody catch up: the digest of a list of chunks that hold every entry at a version, and the digest of the
-  change that made this version, with which the chain goes on.
-- A change names the operator's *request* by digest; requests, changes and manifests are leaves of the evidence log.
+- An entry is one JSON line with its own salt, named by its `Key`; a later entry under the same
+  key replaces it, and `Removed` takes it away.
+- Every version is made by exactly one *change*: a signed statement with the digests of its
+  entries, which travel behind it a line each. A change carries the digest of the change before
+  it; the first carries null.
+- A *manifest* lets somebody catch up: the digest of a list of chunks that hold every entry at a
+  version, and the digest of the change that made this version, with which the chain goes on.
+- A change names the operator's *request* by digest; requests, changes and manifests are leaves of
+  the evidence log.
 """
 
 from __future__ import annotations
@@ -53,6 +55,8 @@ _Words = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1
 
 
 class Status(StrEnum):
+    """Whether an entitlement serves; suspension alone can be lifted."""
+
     ACTIVE = "active"
     SUSPENDED = "suspended"
     REVOKED = "revoked"
@@ -76,6 +80,8 @@ class Name(Part):
 
 
 class Credential(Part):
+    """A key pair on the card, by its public half."""
+
     slot: Slot
     algorithm: CardAlgorithm
     key: Base64
@@ -92,6 +98,8 @@ class Credential(Part):
 
 
 class Position(Part):
+    """A role held in the organisation."""
+
     id: PositionIdField
     role: RoleCode
     name: _Words
@@ -130,6 +138,8 @@ class Entitlement(Record):
 
 
 class TerminalState(StrEnum):
+    """Whether a terminal's word counts."""
+
     ACTIVE = "active"
     RETIRED = "retired"
 
@@ -149,12 +159,16 @@ class Terminal(Record):
 
 
 class EntryKind(StrEnum):
+    """The three kinds of things that a directory holds."""
+
     ENTITLEMENT = "entitlement"
     TERMINAL = "terminal"
     POLICY = "policy"
 
 
 class Removed(Record):
+    """Takes away the entry under (kind, id)."""
+
     CAP: ClassVar[int] = MAX_ENTRY_BYTES
 
     type: Literal["tapover/removed/v1"] = "tapover/removed/v1"
@@ -216,12 +230,17 @@ class DirectoryChange(Statement):
     previous: DigestField | None
     """Digest of the envelope of the change before it; null for the first of the site."""
     request: DigestField | None
-    """Digest of the operator's request envelope; null where the gateway itself acts (a ward lead's card at 03:00)."""
+    """Digest of the operator's request envelope.
+
+    Null where the gateway itself acts (a ward lead's card at 03:00).
+    """
     issued_ms: UnixMs
     entries: Annotated[tuple[DigestField, ...], Field(min_length=1, max_length=MAX_CHANGE_ENTRIES)]
 
 
 class Chunk(Part):
+    """A piece of a snapshot, small enough to be held in memory."""
+
     digest: DigestField
     size: Annotated[int, Field(ge=1, le=MAX_CHUNK_BYTES)]
     entries: Count
@@ -239,7 +258,8 @@ class ChunkList(Record):
 class DirectoryManifest(Statement):
     """Everything at one version, in chunks of entries.
 
-    Entries stand a line each (a newline after every one), ordered by (kind, id), nothing removed among them.
+    Entries stand a line each (a newline after every one), ordered by (kind, id), nothing removed
+    among them.
     """
 
     PAYLOAD_TYPE: ClassVar[PayloadType] = PayloadType.MANIFEST

@@ -1,7 +1,7 @@
-"""Audit events: one envelope, small typed details; exact JSON bytes, opaque ids, never a name or free text.
+"""Audit events: one envelope, small typed details; opaque ids, never a name or free text.
 
-The gateway never reads them (DESIGN §7.3). Readers who do (projection, verifier, terminal after a restart) take an
-unknown kind as opaque: kinds are added, and a detail grows only at its end.
+The gateway never reads them (DESIGN §7.3). Readers who do (projection, verifier, terminal after a
+restart) take an unknown kind as opaque: kinds are added, and a detail grows only at its end.
 """
 
 from __future__ import annotations
@@ -71,6 +71,8 @@ class Reason(StrEnum):
 
 
 class OutcomeResult(StrEnum):
+    """What a card record led to."""
+
     OPENED = "opened"
     RESUMED = "resumed"
     CLOSED_BY_TAP = "closed-by-tap"
@@ -85,6 +87,8 @@ class OutcomeResult(StrEnum):
 
 
 class SessionChange(StrEnum):
+    """What happened to a session."""
+
     OPENED = "opened"
     RESUMED = "resumed"
     PARKED = "parked"
@@ -121,17 +125,24 @@ class JournalOpened(Part):
 
 
 class TerminalStarted(Part):
+    """The daemon is there; also the only word on what it ran before."""
+
     kind: Literal["terminal.started"] = "terminal.started"
     software: Annotated[str, Field(pattern=r"^[0-9A-Za-z.+-]{1,40}$")]
     directory: DirectoryVersion
 
 
 class TerminalStopped(Part):
+    """The daemon ended in order; a journal that lacks it was cut short."""
+
     kind: Literal["terminal.stopped"] = "terminal.stopped"
 
 
 class CardRecorded(Part):
-    """The tap record: flushed while the card computes; its event's bytes are what the card signs."""
+    """The tap record: flushed while the card computes.
+
+    Its event's bytes are what the card signs.
+    """
 
     kind: Literal["card.record"] = "card.record"
     record: CardRecord
@@ -142,7 +153,10 @@ class CardOutcome(Part):
 
     kind: Literal["card.outcome"] = "card.outcome"
     record: Count | None
-    """Sequence of the card record; null when the card never got so far (foreign, torn before its GUID)."""
+    """Sequence of the card record.
+
+    Null when the card never got so far (foreign, torn before its GUID).
+    """
     guid: GuidField | None
     result: OutcomeResult
     reason: Reason
@@ -161,13 +175,18 @@ class CardOutcome(Part):
 
 
 class HeartbeatHeld(Part):
-    """The heartbeat to which the card records after it refer: it proves that they were not made before it."""
+    """The heartbeat to which the card records after it refer.
+
+    It proves that they were not made before it.
+    """
 
     kind: Literal["heartbeat.held"] = "heartbeat.held"
     envelope: Base64
 
 
 class SessionChanged(Part):
+    """A step of a session, durable before the workspace follows it."""
+
     kind: Literal["session.changed"] = "session.changed"
     session: SessionIdField
     holder: HolderIdField
@@ -186,11 +205,13 @@ class TapTiming(Part):
     """Inside PC/SC calls: driver, wire and card."""
     flush_us: Count
     software_us: Count
-    """From the return of the status wait to the kiosk's receipt of the state, less card_us and waited flushes."""
+    """From the status wait to the kiosk's receipt, less `card_us` and the flushes waited for."""
     total_us: Count
 
 
 class TrustChanged(Part):
+    """A directory version was applied."""
+
     kind: Literal["trust.changed"] = "trust.changed"
     directory: DirectoryVersion
     head: DigestField
@@ -198,6 +219,8 @@ class TrustChanged(Part):
 
 
 class ReaderChanged(Part):
+    """A reader came or went."""
+
     kind: Literal["reader.changed"] = "reader.changed"
     reader: Count
     """The reader's place in the terminal's list, never its name."""
@@ -206,6 +229,8 @@ class ReaderChanged(Part):
 
 
 class AlarmCode(StrEnum):
+    """What somebody should look into."""
+
     STATEMENT_REFUSED = "statement-refused"
     CHECKPOINT_INCONSISTENT = "checkpoint-inconsistent"
     RECEIPT_REFUSED = "receipt-refused"
@@ -217,6 +242,8 @@ class AlarmCode(StrEnum):
 
 
 class Alarm(Part):
+    """Something was refused that an honest peer does not send, or that a sound card does not do."""
+
     kind: Literal["alarm"] = "alarm"
     code: AlarmCode
     subject: DigestField | None = None
@@ -234,6 +261,8 @@ class BodiesDeleted(Part):
 
 
 class GatewayStarted(Part):
+    """Gateway's journal: it is there."""
+
     kind: Literal["gateway.started"] = "gateway.started"
     software: Annotated[str, Field(pattern=r"^[0-9A-Za-z.+-]{1,40}$")]
 

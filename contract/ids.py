@@ -1,7 +1,7 @@
 """Identifiers: opaque, bounded, safe in a topic, a path and a certificate name.
 
-Every identifier that crosses a wire has one spelling. Binary ones are lower-case hexadecimal, so that
-two different texts never name the same thing.
+Every identifier that crosses a wire has one spelling. Binary ones are lower-case hexadecimal, so
+that two different texts never name the same thing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ Guid = NewType("Guid", str)
 KeyId = NewType("KeyId", str)
 Digest = NewType("Digest", str)
 
-# A certificate's CN, an MQTT client id, a topic level and a file name at once: no '/', '+', '#', '.', blank.
+MAX_NAME = 48
+# A certificate's CN, an MQTT client id, a topic level and a file name at once: no '/', '+', '#',
+# '.', blank.
 _NAME = StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?$")
 _HEX16 = StringConstraints(pattern=r"^[0-9a-f]{32}$")
 _HEX32 = StringConstraints(pattern=r"^[0-9a-f]{64}$")
@@ -51,7 +53,7 @@ NIL_GUID = Guid("0" * 32)
 def is_name(text: str) -> bool:
     """Whether `text` may stand as a site, terminal, ward, holder, position or operator id."""
     return (
-        1 <= len(text) <= 48  # noqa: PLR2004 - the pattern above, without a regular expression
+        1 <= len(text) <= MAX_NAME
         and all(c.isascii() and (c.islower() or c.isdigit() or c == "-") for c in text)
         and text[0] != "-"
         and text[-1] != "-"

@@ -1,8 +1,10 @@
-"""Journal, batch, receipt: a terminal's chained events and the gateway's judgement of them (DESIGN §7).
+"""Journal, batch, receipt: chained events and the gateway's judgement of them (DESIGN §7).
 
-- Chain: c₀ = SHA-256(CHAIN_DOMAIN ‖ journal id), cᵢ₊₁ = SHA-256(cᵢ ‖ SHA-256(eventᵢ)); cᵢ is the value *before* event i.
-- A batch statement names first sequence, chain value before it and the hashes of its events. It is cut once, signed
-  once, and resent byte for byte. On the wire: the envelope, then one event a line.
+- Chain: c₀ = SHA-256(CHAIN_DOMAIN ‖ journal id), cᵢ₊₁ = SHA-256(cᵢ ‖ SHA-256(eventᵢ)); cᵢ is the
+  value *before* event i.
+- A batch statement names first sequence, chain value before it and the hashes of its events. It
+  is cut once, signed once, and resent byte for byte. On the wire: the envelope, then one event a
+  line.
 - The gateway judges envelope and chain, never content. `judge` is pure.
 """
 
@@ -29,7 +31,8 @@ from contract.signing import Envelope, PayloadType, Statement, sha256
 from contract.wire import Count, Part, WireError
 
 CHAIN_DOMAIN = b"tapover:journal:v1\n"
-# Four batches in flight at 20 events is the working size; 64 bounds a gateway's work for one message.
+# Four batches in flight at 20 events is the working size; 64 bounds a gateway's work for one
+# message.
 MAX_BATCH_EVENTS = 64
 # 64 events of at most 4 KiB, the statement, the newlines.
 MAX_BATCH_BYTES = 64 * (Event.CAP + 1) + 16 * 1024
@@ -54,7 +57,10 @@ def chain_over(before: Digest, event_digests: Iterable[Digest]) -> Digest:
 
 
 class Holds(Part):
-    """The newest checkpoint that the terminal has accepted: its word that the log was at least this."""
+    """The newest checkpoint that the terminal has accepted.
+
+    Its word that the log was at least this.
+    """
 
     epoch: Count
     size: Count
@@ -62,6 +68,8 @@ class Holds(Part):
 
 
 class BatchStatement(Statement):
+    """Consecutive events of one journal, by digest."""
+
     PAYLOAD_TYPE: ClassVar[PayloadType] = PayloadType.BATCH
 
     type: Literal["tapover/batch/v1"] = "tapover/batch/v1"
@@ -83,12 +91,18 @@ class BatchStatement(Statement):
 
 
 def join_lines(envelope: Envelope, lines: Iterable[bytes]) -> bytes:
-    """A statement and its bodies as one message: one line each, joined by a single newline, none at the end."""
+    """A statement and its bodies as one message.
+
+    One line each, joined by a single newline, none at the end.
+    """
     return b"\n".join((envelope.to_bytes(), *lines))
 
 
 def split_lines(message: bytes, cap: int) -> tuple[Envelope, tuple[bytes, ...]]:
-    """The inverse of `join_lines`; the bodies' digests are checked by `require_bodies`. Raises WireError."""
+    """The inverse of `join_lines`; the bodies' digests are checked by `require_bodies`.
+
+    Raises WireError.
+    """
     if len(message) > cap:
         raise WireError(f"more than {cap} bytes")
     first, *bodies = message.split(b"\n")
@@ -105,6 +119,8 @@ def require_bodies(bodies: tuple[bytes, ...], digests: tuple[Digest, ...], cap: 
 
 
 class Verdict(StrEnum):
+    """What `judge` says of a batch."""
+
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
     GAP = "gap"
@@ -112,7 +128,10 @@ class Verdict(StrEnum):
 
 
 class Receipt(Statement):
-    """Signed with the log key at commit. For a gap, `next` names the sequence that is wanted and `leaf` is null."""
+    """Signed with the log key at commit.
+
+    For a gap, `next` names the sequence that is wanted and `leaf` is null.
+    """
 
     PAYLOAD_TYPE: ClassVar[PayloadType] = PayloadType.RECEIPT
 
@@ -131,7 +150,10 @@ class Receipt(Statement):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where a journal stands at the gateway: the sequence wanted next and the chain value before it."""
+    """Where a journal stands at the gateway.
+
+    The sequence wanted next and the chain value before it.
+    """
 
     next: int
     chain: Digest
@@ -143,6 +165,8 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
+    """A verdict, and where the journal stands after it."""
+
     verdict: Verdict
     head: Head
     """The head afterwards; unchanged unless accepted."""
@@ -153,7 +177,8 @@ def judge(
 ) -> Judgement:
     """Judges a verified batch against the journal's head.
 
-    `digest` names the batch's envelope, `stored` the one already accepted at the same first sequence, if any.
+    `digest` names the batch's envelope, `stored` the one already accepted at the same first
+    sequence, if any.
     - Accepted: it continues the chain.
     - Duplicate: these very bytes are stored.
     - Gap: something before it is missing.

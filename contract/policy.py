@@ -1,6 +1,7 @@
 """A ward's policy: every number that a ward may choose, and the ceiling above it (DESIGN §5, §6).
 
-A policy beyond a ceiling is not a policy: it is refused by whoever signs it and by whoever reads it.
+A policy beyond a ceiling is not a policy: it is refused by whoever signs it and by whoever reads
+it.
 """
 
 from __future__ import annotations
@@ -23,16 +24,22 @@ PARKED_CEILING = 12
 
 
 class GraceScope(StrEnum):
+    """Where a proven PIN counts."""
+
     TERMINAL = "terminal"
     WARD = "ward"
 
 
 class TapOut(StrEnum):
+    """What the holder's second tap does to her session."""
+
     PARK = "park"
     CLOSE = "close"
 
 
 class NameForm(StrEnum):
+    """How much of a name the glass shows."""
+
     FULL = "full"
     SHORT = "short"
     INITIALS = "initials"
@@ -53,6 +60,8 @@ class RoleGrace(Part):
 
 
 class BreakGlass(Part):
+    """The ward's emergency position: fixed, time-limited, announced."""
+
     allowed: bool
     position: PositionIdField
     reasons: Annotated[tuple[RoleCode, ...], Field(min_length=1, max_length=8)]

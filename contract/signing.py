@@ -1,9 +1,10 @@
 """Signatures: DSSE envelopes (secure-systems-lab, protocol v1) over bytes as they are.
 
-- One payload type a statement; a new algorithm is a new payload type, so no key is ever asked to judge a choice.
+- One payload type a statement; a new algorithm is a new payload type, so no key is ever asked to
+  judge a choice.
 - Verify, then parse: `Envelope.verify` returns the payload only after the signature held.
-- An envelope has one spelling: compact JSON, fields in DSSE's order, canonical base64, DER signatures re-encoded
-  and compared. So the hash of an envelope names it.
+- An envelope has one spelling: compact JSON, fields in DSSE's order, canonical base64, DER
+  signatures re-encoded and compared. So the hash of an envelope names it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ from pydantic import Field
 
 from contract.ids import Digest, KeyId, KeyIdField
 from contract.wire import Base64, Part, Record, WireError, decode_base64, encode_base64
+
+
+RSA_BITS = 2048
+RSA_EXPONENT = 65_537
 
 
 class SignatureRefused(Exception):
@@ -59,6 +64,10 @@ def pae(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
 
 
+def _is_rsa_2048(key: rsa.RSAPublicKey) -> bool:
+    return key.key_size == RSA_BITS and key.public_numbers().e == RSA_EXPONENT
+
+
 @dataclass(frozen=True, slots=True)
 class VerifyKey:
     """A public key that knows its algorithm. `spki` is the DER SubjectPublicKeyInfo."""
@@ -71,7 +80,7 @@ class VerifyKey:
 
     @classmethod
     def from_spki(cls, spki: bytes) -> Self:
-        """Raises SignatureRefused unless `spki` is P-256, RSA-2048 (exponent 65537) or Ed25519, in its one DER."""
+        """Raises SignatureRefused unless `spki` is P-256, RSA-2048 (e = 65537) or Ed25519."""
         try:
             key = serialization.load_der_public_key(spki)
         except (ValueError, UnsupportedAlgorithm) as error:
@@ -84,7 +93,7 @@ class VerifyKey:
         match key:
             case ec.EllipticCurvePublicKey() if key.curve.name == "secp256r1":
                 return cls(spki, Algorithm.P256, key)
-            case rsa.RSAPublicKey() if key.key_size == 2048 and key.public_numbers().e == 65537:  # noqa: PLR2004
+            case rsa.RSAPublicKey() if _is_rsa_2048(key):
                 return cls(spki, Algorithm.RSA2048, key)
             case ed25519.Ed25519PublicKey():
                 return cls(spki, Algorithm.ED25519, key)
@@ -107,7 +116,10 @@ class VerifyKey:
         return encode_base64(self.spki)
 
     def verify(self, message: bytes, signature: bytes) -> None:
-        """Raises SignatureRefused unless `signature` is this key's over `message` (hashed with SHA-256 but for Ed25519)."""
+        """Raises SignatureRefused unless `signature` is this key's over `message`.
+
+        P-256 and RSA hash the message with SHA-256; Ed25519 takes it as it is.
+        """
         try:
             match self._key:
                 case ec.EllipticCurvePublicKey() as key:
@@ -170,6 +182,8 @@ class SoftwareSigner:
 
 
 class EnvelopeSignature(Part):
+    """DSSE's own field names."""
+
     keyid: KeyIdField
     sig: Base64
 
@@ -180,7 +194,7 @@ class Envelope(Record):
     # Every envelope may become a leaf, and C2SP tlog-tiles gives a leaf's length 16 bits.
     CAP: ClassVar[int] = 65_535
 
-    payloadType: PayloadType
+    payloadType: PayloadType  # noqa: N815 - DSSE spells it so
     payload: Base64
     signatures: Annotated[tuple[EnvelopeSignature, ...], Field(min_length=1, max_length=1)]
 
@@ -202,7 +216,10 @@ class Envelope(Record):
         return sha256(self.to_bytes())
 
     def verify(self, payload_type: PayloadType, key: VerifyKey) -> bytes:
-        """The payload's exact bytes, once type, key id and signature hold; raises SignatureRefused."""
+        """The payload's exact bytes, once type, key id and signature hold.
+
+        Raises SignatureRefused.
+        """
         if self.payloadType is not payload_type:
             raise SignatureRefused(f"payload type is {self.payloadType}, expected {payload_type}")
         if self.key_id != key.key_id:

@@ -1,6 +1,7 @@
-"""The site's other signed statements: the key statement by the root, the heartbeat, enrolment; and unsigned status.
+"""The site's other statements: key statement, heartbeat, enrolment; and the unsigned status.
 
-Trust starts with one thing a terminal holds from its provisioning: the SHA-256 of the root's public key.
+Trust starts with one thing a terminal holds from its provisioning: the SHA-256 of the root's
+public key.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from contract.wire import Base64, Count, Part, Record, UnixMs
 
 
 class LogKey(Part):
+    """The key of the evidence log, and which life of the log it signs."""
+
     epoch: Count
     """The log epoch: a restored gateway opens a new one (DESIGN §7.5)."""
     key: Base64
@@ -55,7 +58,10 @@ class KeyStatement(Statement):
 
 
 class Heartbeat(Statement):
-    """Twice a second, never retained. `nonce` answers one terminal's question; null in a broadcast."""
+    """Twice a second, never retained. `nonce` answers one terminal's question.
+
+    Null in a broadcast.
+    """
 
     PAYLOAD_TYPE: ClassVar[PayloadType] = PayloadType.HEARTBEAT
 
@@ -70,7 +76,10 @@ class Heartbeat(Statement):
 
 
 class Enrolment(Statement):
-    """A terminal's key as enrolled or renewed, signed by the key it held before (or by the operator CA at first)."""
+    """A terminal's key as enrolled or renewed.
+
+    Signed by the key it held before, at first by the operator CA.
+    """
 
     PAYLOAD_TYPE: ClassVar[PayloadType] = PayloadType.ENROLMENT
 
@@ -93,7 +102,10 @@ class TerminalCounts(Part):
 
 
 class TerminalStatus(Record):
-    """Retained birth and will. Unsigned: its truth is the broker's topic rule, and nothing decides by it."""
+    """Retained birth and will. Unsigned.
+
+    Its truth is the broker's topic rule, and nothing decides by it.
+    """
 
     CAP: ClassVar[int] = 4096
 

@@ -1,11 +1,12 @@
 """The bytes a card signs: the challenge is the journal (DESIGN §4).
 
-A card record is the detail of an ordinary journal event (`contract.events`). The card signs SHA-256 over
-`DOMAIN` and that event's exact bytes, so anyone with the event, the signature and the cardholder's public key
-checks it with standard tools: ECDSA or RSASSA-PKCS1-v1_5 with SHA-256 over `DOMAIN + event`.
+A card record is the detail of an ordinary journal event (`contract.events`). The card signs
+SHA-256 over `DOMAIN` and that event's exact bytes, so anyone with the event, the signature and
+the cardholder's public key checks it with standard tools: ECDSA or RSASSA-PKCS1-v1_5 with SHA-256
+over `DOMAIN + event`.
 
-What binds what: the GUID names the card, `journal`, `sequence` and `previous` fix the place in one terminal's
-history, `heartbeat` proves *not before*, 32 random bytes make it unique.
+What binds what: the GUID names the card, `journal`, `sequence` and `previous` fix the place in
+one terminal's history, `heartbeat` proves *not before*, 32 random bytes make it unique.
 """
 
 from __future__ import annotations
@@ -52,7 +53,10 @@ class TapRecord(_CardRecord):
 
     purpose: Literal["tap"] = "tap"
     seal: DigestField | None = None
-    """SHA-256 of a fresh P-256 SubjectPublicKeyInfo, to which another terminal may seal a parked session's state."""
+    """SHA-256 of a fresh P-256 SubjectPublicKeyInfo.
+
+    Another terminal may seal a parked session's state to it.
+    """
 
 
 class PinRecord(_CardRecord):
@@ -82,7 +86,10 @@ CardRecord = Annotated[
 
 
 class PinProof(Record):
-    """Published by a terminal under its own `pin` topic; others derive grace from it, none is ever granted (DESIGN §6)."""
+    """Published by a terminal under its own `pin` topic.
+
+    Others derive grace from it, none is ever granted (DESIGN §6).
+    """
 
     type: Literal["tapover/pin-proof/v1"] = "tapover/pin-proof/v1"
     record: Base64

@@ -1,4 +1,7 @@
-"""MQTT topics (DESIGN §8). A terminal writes only below its own name; the gateway writes the rest."""
+"""MQTT topics (DESIGN §8). A terminal writes only below its own name.
+
+The gateway writes the rest.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ _LEVELS = 4
 
 
 class FromTerminal(StrEnum):
+    """Channels that a terminal alone writes."""
+
     AUDIT = "audit"
     STATUS = "status"
     PIN = "pin"
@@ -20,23 +25,32 @@ class FromTerminal(StrEnum):
 
 
 class ToTerminal(StrEnum):
+    """Channels on which the gateway speaks to one terminal."""
+
     RECEIPT = "receipt"
     INBOX = "inbox"
 
 
 class Site(StrEnum):
+    """Channels on which the gateway speaks to everybody."""
+
     DIRECTORY = "directory"
     HEARTBEAT = "heartbeat"
     CHECKPOINT = "checkpoint"
 
 
 RESERVED = "site"
-"""Stands where a terminal's id stands, so no terminal may bear it; nor `gateway`, the gateway's own client id."""
+"""Stands where a terminal's id stands, so no terminal may bear it.
+
+Nor `gateway`, the gateway's own client id.
+"""
 GATEWAY = "gateway"
 
 
 @dataclass(frozen=True, slots=True)
 class TerminalTopic:
+    """One terminal's channel; `str` is the topic."""
+
     terminal: TerminalId
     channel: FromTerminal | ToTerminal
 

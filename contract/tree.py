@@ -1,7 +1,8 @@
 """The Merkle tree of RFC 9162 §2.1: hashes, proofs and their verification.
 
-Proof generation speaks a port, `subtree(level, index)`: the hash of the complete subtree over leaves
-[index·2^level, (index+1)·2^level). A store of tiles answers it; this module never holds a tree.
+Proof generation speaks a port, `subtree(level, index)`: the hash of the complete subtree over
+leaves [index·2^level, (index+1)·2^level). A store of tiles answers it; this module never holds a
+tree.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ def node_hash(left: Hash, right: Hash) -> Hash:
 
 
 def _cover(start: int, end: int) -> Iterator[tuple[int, int]]:
-    """The complete subtrees (level, index) that cover leaves [start, end), left to right; `start` aligned to its size."""
+    """The complete subtrees (level, index) that cover leaves [start, end), left to right.
+
+    `start` aligned to its size.
+    """
     while start < end:
         level = (end - start).bit_length() - 1
         if start:
@@ -76,7 +80,10 @@ def inclusion_proof(index: int, size: int, subtree: Subtree) -> tuple[Hash, ...]
 
 
 def consistency_proof(old: int, new: int, subtree: Subtree) -> tuple[Hash, ...]:
-    """PROOF(old, D[0:new]); §2.1.4.1. Empty for old = 0 or old = new. Raises ProofRefused when old > new."""
+    """PROOF(old, D[0:new]); §2.1.4.1.
+
+    Empty for old = 0 or old = new. Raises ProofRefused when old > new.
+    """
     if not 0 <= old <= new:
         raise ProofRefused("a tree does not shrink")
     if old in (0, new):

@@ -2,12 +2,13 @@
 
 The rules, all of them applied before any field is looked at:
 - UTF-8, at most `cap` bytes (each record type says its cap);
-- I-JSON (RFC 7493): no duplicate keys, no fraction or exponent, integers within ±(2^53 - 1), no lone surrogates;
+- I-JSON (RFC 7493): no duplicate keys, no fraction or exponent, integers within ±(2^53 - 1), no
+  lone surrogates;
 - nesting of at most `MAX_DEPTH`;
 - no unknown field, no coercion (a number is not a string).
 
-Base64 is RFC 4648 §4 with padding and has one spelling: one changed character can decode to the same bytes,
-so it is encoded again and compared.
+Base64 is RFC 4648 §4 with padding and has one spelling: one changed character can decode to the
+same bytes, so it is encoded again and compared.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ MAX_DEPTH = 16
 
 
 class WireError(ValueError):
-    """Bytes from a peer that are not what the contract allows. The message names the rule, never the content."""
+    """Bytes from a peer that are not what the contract allows.
+
+    The message names the rule, never the content.
+    """
 
 
 def decode_base64(text: str) -> bytes:
@@ -84,7 +88,7 @@ _DECODER = json.JSONDecoder(
 
 
 def _check_depth(text: str) -> None:
-    """Counts brackets without parsing, so that a deep document never reaches the recursive parser."""
+    """Counts brackets without parsing: a deep document never reaches the recursive parser."""
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return
     depth, in_string, escaped = 0, False, False
@@ -138,13 +142,22 @@ class Part(BaseModel):
 
 
 class Record(Part):
-    """A record on the wire or in the journal. Fields grow only at the end, with a default (STYLE 9)."""
+    """A record on the wire or in the journal.
+
+    Fields grow only at the end, with a default (STYLE 9).
+    """
 
     CAP: ClassVar[int] = 64 * 1024
-    """Bytes at most. 64 KiB unless the record says otherwise: every single record of ours is far smaller."""
+    """Bytes at most. 64 KiB unless the record says otherwise.
+
+    Every single record of ours is far smaller.
+    """
 
     def to_bytes(self) -> bytes:
-        """Compact JSON, fields in the order of their definition. These bytes are what is signed and hashed."""
+        """Compact JSON, fields in the order of their definition.
+
+        These bytes are what is signed and hashed.
+        """
         return self.model_dump_json().encode("utf-8")
 
     @classmethod
