@@ -5,8 +5,8 @@ Three things that pcsc-lite demands, measured on 1.9.9:
 * One context a thread. A call on a context in which another thread waits can freeze every PC/SC
   call of the process, so no context is ever shared, also not to release it.
 * dwEventState is fed back whole, its counter included, or a swap of two cards goes unseen.
-* Removal in the middle of a command is NOT_TRANSACTED first and REMOVED_CARD later: at the first
-  failure a connection is dead.
+* Removal in the middle of a command is NOT_TRANSACTED (or an empty answer) first and REMOVED_CARD
+  later: at the first failure a connection is dead.
 
 ``PCSCLITE_CSOCK_NAME`` in the environment names another pcscd's socket; the library reads it.
 """
@@ -128,11 +128,13 @@ class Context:
 class PcscConnection:
     """Exclusive use of the card in a reader, on a context of its own."""
 
-    def __init__(self, reader: ReaderName, lease: Lease) -> None:
+    def __init__(self, reader: ReaderName, lease: Lease, monotonic_ns: Callable[[], int]) -> None:
         """Take and reset the card. Raises CardGone, ReaderError or ServiceError."""
+        begin = monotonic_ns()
         self.reader = reader
         self._lease = lease
         self._failed: type[CardTransportError] | None = None
+        self._at_close = contextlib.ExitStack()
         self._context = Context()
         try:
             self._card, protocol = self._context.connect(reader)
@@ -141,6 +143,7 @@ class PcscConnection:
             raise
         t0 = protocol == scard.SCARD_PROTOCOL_T0
         self._pci = scard.SCARD_PCI_T0 if t0 else scard.SCARD_PCI_T1
+        self.connect_ns = monotonic_ns() - begin
 
     @property
     def atr(self) -> bytes:
@@ -157,6 +160,8 @@ class PcscConnection:
         code, answer = scard.SCardTransmit(self._card, self._pci, list(apdu))
         try:
             _check(code, "exchange with the card")
+            if not answer:  # how vpcd's driver tells that the card left while it computed
+                raise CardTorn("exchange with the card: an empty answer")
         except CardTransportError as error:
             self._failed = type(error)
             raise
@@ -173,8 +178,13 @@ class PcscConnection:
         trace: TracebackType | None,
     ) -> None:
         """Reset and let go. A card that has left needs neither, so codes are not looked at."""
-        scard.SCardDisconnect(self._card, scard.SCARD_RESET_CARD)
-        self._context.close()
+        with self._at_close:
+            scard.SCardDisconnect(self._card, scard.SCARD_RESET_CARD)
+            self._context.close()
+
+    def at_close(self, call: Callable[[], None]) -> None:
+        """Have ``call`` made once the card has been let go."""
+        self._at_close.callback(call)
 
 
 class PcscReaders:
@@ -184,7 +194,7 @@ class PcscReaders:
         """Classify readers by ``rules``; stamp events with ``monotonic_ns``."""
         self._rules = rules
         self._monotonic_ns = monotonic_ns
-        self._workers = CardWorkers(PcscConnection)
+        self._workers = CardWorkers(self._take)
         self._watch: Watch | None = None
 
     @property
@@ -217,10 +227,21 @@ class PcscReaders:
 
     def connect(self, reader: ReaderName) -> CardConnection:
         """Take the card in ``reader``. Blocking, without a deadline: for tools and tests."""
-        return PcscConnection(reader, Lease())
+        turn = self._workers.turn(reader)
+        turn.acquire()
+        try:
+            connection = self._take(reader, Lease())
+        except BaseException:
+            turn.release()
+            raise
+        connection.at_close(turn.release)
+        return connection
 
     def with_card(
         self, reader: ReaderName, work: Callable[[CardConnection], T], deadline_s: float
     ) -> Awaitable[T]:
         """Await the result of ``work`` on the card in ``reader``; CardHung at the deadline."""
         return self._workers.run(reader, work, deadline_s)
+
+    def _take(self, reader: ReaderName, lease: Lease) -> PcscConnection:
+        return PcscConnection(reader, lease, self._monotonic_ns)

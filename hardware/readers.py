@@ -4,7 +4,8 @@ The rules (pure; SCardGetStatusChange's ``dwEventState`` goes in whole):
 
 * The upper 16 bits count insertions and removals. A card present before and after with another
   count is another visit: a removal and an arrival, though the ATR be the same.
-* A card present at the first look at a reader arrives ``at_start``: it is no tap.
+* A card present at the first look at a reader (when it is plugged in, or the daemon or pcscd
+  starts) arrives ``at_start``: it is no tap.
 * A card that does not answer to power is a CardMute, not an arrival.
 * A reader that goes takes its card with it.
 * A SAM slot holds no cardholder's card: it is no reader of ours.
@@ -67,7 +68,11 @@ class CardRemoved:
 
 @dataclass(frozen=True, slots=True)
 class ReaderAttached:
-    """A reader of ours is there."""
+    """A reader of ours is there, and from now on an arrival in it is a tap.
+
+    It was looked at for a moment first (``hardware.watch.SETTLE_S``): a card in it at the end of
+    that moment follows as a CardArrived ``at_start``.
+    """
 
     reader: ReaderName
     interface: Interface
@@ -122,6 +127,11 @@ class CardConnection(CardChannel, Protocol):
     @property
     def atr(self) -> bytes:
         """What the card answered to the reset."""
+        ...
+
+    @property
+    def connect_ns(self) -> int:
+        """Nanoseconds that taking and resetting the card took, all of it inside PC/SC."""
         ...
 
     def __enter__(self) -> Self:

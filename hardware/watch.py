@@ -45,6 +45,11 @@ JOIN_S: Final = 5.0
 MAX_READERS: Final = 16
 """Most readers watched, each a thread and a context: a terminal has two, pcscd takes 16."""
 
+SETTLE_S: Final = 0.8
+"""How long a new reader is looked at before it is told of. pcscd lists a reader before it has
+given power to the card in it (a contact card: 0.3 s; vpcd: its next poll, 0.45 s), and such a card
+was there already: it must not pass for a tap."""
+
 UNAWARE: Final = 0
 """The state to compare with when nothing is known yet: the wait returns at once."""
 
@@ -175,24 +180,30 @@ class Watch:
     ) -> None:
         """Post events until stopped or the reader is gone, keeping the last state in ``states``."""
         source = self._connect()
-        known = UNAWARE
         try:
-            while not self._stopped.is_set():
+            known, atr = self._settle(source, reader)
+            state, events = first_look(reader, interface, known, atr, self._monotonic_ns())
+            states[:] = [state]
+            self._post_all(events)
+            while not (state.gone or self._stopped.is_set()):
                 seen = source.wait_reader(reader, known, WAIT_S)
                 if seen is None:
                     continue
                 seen_ns = self._monotonic_ns()
                 known, atr = seen
-                if states:
-                    state, events = observe(states[-1], known, atr, seen_ns)
-                else:
-                    state, events = first_look(reader, interface, known, atr, seen_ns)
+                state, events = observe(state, known, atr, seen_ns)
                 states[:] = [state]
                 self._post_all(events)
-                if state.gone:
-                    return
         finally:
             source.close()
+
+    def _settle(self, source: StatusSource, reader: ReaderName) -> tuple[int, bytes]:
+        """What is in a new reader once pcscd has had the time to find out."""
+        end_ns = self._monotonic_ns() + round(SETTLE_S * 1e9)
+        known, atr = UNAWARE, b""
+        while (left_ns := end_ns - self._monotonic_ns()) > 0 and not self._stopped.is_set():
+            known, atr = source.wait_reader(reader, known, left_ns / 1e9) or (known, atr)
+        return known, atr
 
     def _post_all(self, events: tuple[ReaderEvent, ...]) -> None:
         for event in events:

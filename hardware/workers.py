@@ -123,10 +123,14 @@ class CardWorkers:
                 self._running.discard(lease)
                 self._abandoned.discard(lease)
 
+    def turn(self, reader: ReaderName) -> threading.Lock:
+        """Held by whoever uses the card in ``reader``, until it has been reset and let go."""
+        with self._guard:
+            return self._turns[reader]
+
     @contextlib.contextmanager
     def _turn(self, reader: ReaderName, deadline_s: float) -> Iterator[None]:
-        with self._guard:
-            turn = self._turns[reader]
+        turn = self.turn(reader)
         if not turn.acquire(timeout=deadline_s):
             raise CardHung("the reader is held by a card that hangs")
         try:
