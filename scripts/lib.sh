@@ -23,7 +23,7 @@ DEBIAN_PARTS=(
     "opensc-pkcs11|foreign card software that the virtual card is tested with"
     "yubico-piv-tool|foreign card software that the virtual card is tested with"
     "softhsm2|a software token for tests of keys in hardware"
-    "mosquitto|the MQTT broker between terminals and gateway"
+    "mosquitto|the MQTT broker (tests and demo start their own, never Debian's service)"
     "mosquitto-clients|looks at the broker's messages by hand and in tests"
     "openssl|checks our certificates with foreign software"
     "faketime|runs a daemon with a wrong clock in tests"
@@ -76,10 +76,14 @@ install_debian_parts() {
             "$(install_command "${missing[@]}")"
 }
 
-# The first interpreter of 3.11 or later that works and has what we need.
+# PYTHON if that is set, else the one that .venv was made with, else the first of 3.11 or later
+# that works and has what we need.
 choose_python() {
-    local candidate
-    for candidate in ${PYTHON:-python3.11 python3.13 python3.12 python3}; do
+    local candidate known=""
+    if [[ -x .venv/bin/python ]]; then
+        known=$(.venv/bin/python -c 'import sys; print(sys._base_executable)' 2>/dev/null || true)
+    fi
+    for candidate in ${PYTHON:-$known python3.11 python3.13 python3.12 python3}; do
         if "$candidate" -c 'import sys, ssl, sqlite3, ensurepip; sys.exit(sys.version_info < (3, 11))' \
             2>/dev/null; then
             command -v "$candidate"
