@@ -83,10 +83,8 @@ class Card:
     @classmethod
     def create(cls, path: Path) -> Self:
         """A blank card in a new file. Raises CardFileError if there is one already."""
-        if path.exists():
-            raise CardFileError(f"{path} is there already; a card is never overwritten")
-        card = cls(path=path)
-        card.save()
+        card = cls()
+        card.keep_in(path)
         return card
 
     @classmethod
@@ -116,6 +114,13 @@ class Card:
         self.management_algorithm = algorithm
         self.management_key = stored.management.key
         self.serial = stored.serial
+
+    def keep_in(self, path: Path) -> None:
+        """Give a card of this process a new file. Raises CardFileError if there is one already."""
+        if path.exists():
+            raise CardFileError(f"{path} is there already; a card is never overwritten")
+        self.path = path
+        self.save()
 
     def save(self) -> None:
         """Make the present state the one that is left when power goes now."""

@@ -34,10 +34,13 @@ class PoweredCard:
         self._applet = Applet(card, behaviour.access, behaviour.quirks)
         self._gone = Event()
         self._held = ExitStack()
+        self._number = 0
         self.visit = 0
         self.exchanges = 0
+        self.signatures = 0
         self.inserted_ns = 0
         self.powered_ns: int | None = None
+        """When the reader first gave power: the card was seen then, not when it was put in."""
 
     def begin(self) -> None:
         """Hold the card. Raises CardFileError while it is in another reader."""
@@ -63,6 +66,22 @@ class PoweredCard:
         """The card is taken away: an exchange under way ends in CardTorn."""
         self._gone.set()
 
+    def wait_for(
+        self, timeout_s: float, *, exchanges: int = 0, signatures: int = 0, powered: bool = False
+    ) -> bool:
+        """Whether this visit comes to so many exchanges and signatures, and to power, in time.
+
+        An exchange counts once its answer is on its way (or will never be).
+        """
+        return self.card.record.wait_for(
+            lambda: (
+                self.exchanges >= exchanges
+                and self.signatures >= signatures
+                and (not powered or self.powered_ns is not None)
+            ),
+            timeout_s,
+        )
+
     @property
     def gone(self) -> Event:
         """Set once the card was taken away."""
@@ -85,10 +104,10 @@ class PoweredCard:
     def transmit(self, apdu: bytes) -> bytes:
         """The card's answer, after the time that its profile says. Raises CardTorn."""
         started = self._pace.now_ns()
-        self.exchanges += 1
+        self._number += 1
         faults = self.behaviour.faults
-        hung = any(isinstance(one, Hung) and one.at == self.exchanges for one in faults)
-        torn = any(isinstance(one, Torn) and one.after < self.exchanges for one in faults)
+        hung = any(isinstance(one, Hung) and one.at == self._number for one in faults)
+        torn = any(isinstance(one, Torn) and one.after < self._number for one in faults)
         if hung:
             self._pace.wait(None, self._gone)
             self._note(apdu, Answer(b""), started, self._pace.now_ns(), "hung")
@@ -117,7 +136,7 @@ class PoweredCard:
         return answer, None
 
     def _strikes(self, fault: WrongStatus | CutAnswer, apdu: bytes) -> bool:
-        if fault.at is not None and fault.at != self.exchanges:
+        if fault.at is not None and fault.at != self._number:
             return False
         return fault.ins is None or apdu[1:2] == bytes((fault.ins,))
 
@@ -130,7 +149,7 @@ class PoweredCard:
         sw = int.from_bytes(answer.raw[-_SW_BYTES:], "big") if answer.raw else None
         exchange = Exchange(
             visit=self.visit,
-            number=self.exchanges,
+            number=self._number,
             ins=ins,
             p1=p1,
             p2=p2,
@@ -149,7 +168,7 @@ class PoweredCard:
             signatures = (
                 Signature(
                     self.visit,
-                    self.exchanges,
+                    self._number,
                     signed.slot,
                     signed.algorithm,
                     signed.prepared,
@@ -157,6 +176,8 @@ class PoweredCard:
                     computed,
                 ),
             )
+        self.exchanges += 1
+        self.signatures += len(signatures)
         self.card.record.add(exchange, signatures)
 
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from hardware.tlv import Tlv
-from hardware.virtual.card import DEFAULT_PIN, Card, CardFileError, Reference, padded
+from hardware.virtual.card import DEFAULT_PIN, Card, Reference, padded
 from hardware.virtual.keys import CardKey, PublicKey
 from hardware.virtual.names import (
     CERTIFICATE_OF,
@@ -52,9 +52,7 @@ def personalised(
 
     Random GUID unless given (16 bytes). With ``path`` it is a new file. Raises CardFileError.
     """
-    if path is not None and path.exists():
-        raise CardFileError(f"{path} is there already; a card is never overwritten")
-    card = Card(pin=Reference(padded(pin)), path=path)
+    card = Card(pin=Reference(padded(pin)))
     card.objects[ObjectTag.CHUID] = chuid(guid or secrets.token_bytes(16))
     for slot in slots:
         ungated = ungated_9a and slot is Slot.AUTHENTICATION
@@ -63,7 +61,8 @@ def personalised(
         card.keys[slot] = key
         if certificates:
             card.objects[CERTIFICATE_OF[slot]] = certificate_object(certificate(key.public))
-    card.save()
+    if path is not None:
+        card.keep_in(path)
     return card
 
 

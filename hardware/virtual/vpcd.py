@@ -74,6 +74,13 @@ class VirtualReader:
         """Whether a card is in the reader (a torn one has left)."""
         return self._visit is not None and not self._visit.gone.is_set()
 
+    @property
+    def holds(self) -> str | None:
+        """The file of the card in the reader, "" for one without; None when empty."""
+        if self._visit is None or not self.occupied:
+            return None
+        return str(self._visit.card.path or "")
+
     def insert(self, card: Card, behaviour: Behaviour | None = None) -> PoweredCard:
         """Put ``card`` in; it stays until :meth:`remove`, or until a fault tears it out.
 
