@@ -50,7 +50,7 @@ install_debian_parts() {
     done
     if [[ ${#missing[@]} -eq 0 ]]; then return; fi
 
-    say "These Debian packages are missing and will be installed:"
+    say "These Debian packages are needed and missing:"
     for entry in "${DEBIAN_PARTS[@]}"; do
         if [[ " ${missing[*]} " == *" ${entry%%|*} "* ]]; then
             printf '    %-20s %s\n' "${entry%%|*}" "${entry#*|}" >&2
@@ -62,7 +62,7 @@ install_debian_parts() {
             fail "you are not root and there is no sudo. Ask somebody who is root to run:" \
                 "apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
         fi
-        say "apt-get needs root, so sudo may ask for your password."
+        say "Installing them needs root, so sudo may ask for your password."
         as_root=(sudo)
     fi
     # A fresh machine has no package lists, or lists too old to install from.
