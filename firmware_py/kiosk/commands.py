@@ -1,0 +1,108 @@
+"""What a person can do at the screen: the bodies of the page's POSTs, read exactly or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from contract.ids import PositionId, is_name
+from contract.wire import WireError, check_i_json
+from hardware.piv import Pin
+
+# The longest body is a position's id of 48 letters; twice over, white space included.
+MAX_BODY_BYTES: Final = 256
+
+
+class CommandRefused(ValueError):
+    """A body that is none of ours. Never quotes it: it may hold a PIN."""
+
+
+@dataclass(frozen=True, slots=True)
+class PinEntered:
+    """Digits from the pad, on their way to the card."""
+
+    pin: Pin
+
+
+@dataclass(frozen=True, slots=True)
+class PositionChosen:
+    """One of the positions that were offered."""
+
+    position: PositionId
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """A key, touch or movement in the workspace."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockPressed:
+    """The holder leaves, without a card at hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The pad, choice or offer was turned down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """The page has drawn view ``seq``."""
+
+    seq: int
+
+
+Command = PinEntered | PositionChosen | Activity | LockPressed | Cancelled | Received
+
+
+def _pin(fields: dict[str, object]) -> Command:
+    digits = fields.pop("pin", None)
+    if not isinstance(digits, str):
+        raise CommandRefused("pin is text")
+    try:
+        return PinEntered(Pin(digits))
+    except ValueError as error:
+        raise CommandRefused("a PIN has 6 to 8 digits") from error
+
+
+def _position(fields: dict[str, object]) -> Command:
+    position = fields.pop("id", None)
+    if not isinstance(position, str) or not is_name(position):
+        raise CommandRefused("id is a position's id")
+    return PositionChosen(PositionId(position))
+
+
+def _received(fields: dict[str, object]) -> Command:
+    seq = fields.pop("seq", None)
+    if not isinstance(seq, int) or isinstance(seq, bool) or seq < 1:
+        raise CommandRefused("seq is a view's number")
+    return Received(seq)
+
+
+_READERS: Final[dict[str, Callable[[dict[str, object]], Command]]] = {
+    "pin": _pin,
+    "position": _position,
+    "activity": lambda _: Activity(),
+    "lock": lambda _: LockPressed(),
+    "cancel": lambda _: Cancelled(),
+    "received": _received,
+}
+
+NAMES: Final = tuple(_READERS)
+"""The commands, each under ``/<name>``."""
+
+
+def read_command(name: str, body: bytes) -> Command:
+    """The command in the body of ``POST /<name>``. Raises CommandRefused."""
+    try:
+        fields = check_i_json(body, MAX_BODY_BYTES)
+    except WireError as error:
+        raise CommandRefused(str(error)) from None
+    if not isinstance(fields, dict):
+        raise CommandRefused("not an object")
+    command = _READERS[name](fields)
+    if fields:
+        raise CommandRefused("a field that is not ours")
+    return command

@@ -1,0 +1,131 @@
+"""What is on the glass: one immutable view, and its one JSON form.
+
+The page draws a view and nothing else; what is not in it cannot be seen. So the rules are kept
+here: a locked or checking screen names nobody, and no view carries the reason of a refusal.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, Literal
+
+
+class Screen(StrEnum):
+    """Which of the page's faces is shown."""
+
+    STARTING = "starting"
+    WAITING = "waiting"
+    LOCKED = "locked"
+    CHECKING = "checking"
+    PIN = "pin"
+    CHOOSE = "choose"
+    OPEN = "open"
+    DIMMED = "dimmed"
+    WARNING = "warning"
+    REFUSED = "refused"
+    OFFER = "offer"
+    NOTICE = "notice"
+
+
+NAMELESS: Final = frozenset(
+    {Screen.STARTING, Screen.WAITING, Screen.LOCKED, Screen.CHECKING, Screen.OFFER}
+)
+"""Screens that show no person: nobody is signed on, or nothing is verified yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A cardholder as the ward's policy lets the glass name him."""
+
+    name: str
+    role: str
+    initials: str
+
+
+@dataclass(frozen=True, slots=True)
+class PinPad:
+    """A pad that waits for digits. ``attempts`` is null until the card has said."""
+
+    attempts: int | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A position that the newcomer may take."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedLine:
+    """Whose work is suspended here, and for how long it is kept."""
+
+    initials: str
+    role: str
+    until_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every view tells besides: connection, age of the rights, clock, and what is missing."""
+
+    link: Literal["online", "offline"] = "offline"
+    rights_age_s: int | None = None
+    clock: Literal["site", "rtc", "unconfirmed"] = "unconfirmed"
+    waits_for: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One state of the glass. ``covered``: no input reaches a workspace while it is shown."""
+
+    screen: Screen
+    words: str
+    person: Person | None = None
+    reference: str | None = None
+    pin: PinPad | None = None
+    positions: tuple[Choice, ...] = ()
+    parked: tuple[ParkedLine, ...] = ()
+    seen_ns: int | None = None
+    """Monotonic nanoseconds of the card's arrival that led here."""
+    covered: bool = True
+    around: Surroundings = field(default_factory=Surroundings)
+
+    def __post_init__(self) -> None:
+        """Refuse a view that would name somebody where nobody may be named: our own bug."""
+        if self.person is not None and self.screen in NAMELESS:
+            raise ValueError(f"a {self.screen} screen names nobody")
+
+    def to_json(self, seq: int) -> bytes:
+        """The state message of the page, as number ``seq`` of this daemon's run."""
+        person = self.person
+        return json.dumps(
+            {
+                "seq": seq,
+                "screen": self.screen,
+                "name": person and person.name,
+                "role": person and person.role,
+                "initials": person and person.initials,
+                "words": self.words,
+                "reason": None,
+                "reference": self.reference,
+                "pin": self.pin and {"attempts": self.pin.attempts, "why": self.pin.why},
+                "positions": [{"id": c.id, "name": c.name} for c in self.positions],
+                "parked": [
+                    {"initials": p.initials, "role": p.role, "until_s": p.until_s}
+                    for p in self.parked
+                ],
+                "link": self.around.link,
+                "rights_age_s": self.around.rights_age_s,
+                "clock": self.around.clock,
+                "waits_for": list(self.around.waits_for),
+                "seen_ns": self.seen_ns,
+                "covered": self.covered,
+            },
+            ensure_ascii=False,
+            separators=(",", ":"),
+        ).encode()

@@ -1,0 +1,84 @@
+"""The terminal's settings file: who it is, where its state and its peers are, which readers it has.
+
+Everything that a ward may choose stands in the directory's policy, not here.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from contract.ids import SiteId, TerminalId, is_name
+from contract.topics import GATEWAY, RESERVED
+from hardware.readers import Interface
+from runtime.logs import Level
+from runtime.settings import Range
+
+DEFAULT_KIOSK_PORT: Final = 8650
+_FINGERPRINT_DIGITS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One field a key of ``terminal.toml``."""
+
+    terminal: str
+    site: str
+    root_fingerprint: str
+    """SHA-256 of the site root's SubjectPublicKeyInfo: the one thing believed from provisioning."""
+    state_dir: Path
+    identity_dir: Path
+    broker_host: str
+    gateway_url: str
+    """``https://host:port`` of the gateway's listener for terminals."""
+    broker_port: Annotated[int, Range(1, 65535)] = 8883
+    kiosk_port: Annotated[int, Range(0, 65535)] = DEFAULT_KIOSK_PORT
+    """On loopback only; 0 takes any free one."""
+    card_deadline_s: Annotated[float, Range(0.5, 30)] = 5.0
+    """After which a card that does not answer is left alone."""
+    log_level: Level = Level.INFO
+    interfaces: Mapping[str, Interface] = field(default_factory=dict)
+    """Patterns of reader names; the first that fits goes before what is known of the trade's."""
+    ignored_readers: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what no site could mean, in words that say what to mend."""
+        if not is_name(self.terminal) or self.terminal in (GATEWAY, RESERVED):
+            raise ValueError("terminal: is no terminal's name; take small letters, digits, hyphens")
+        if not is_name(self.site):
+            raise ValueError("site: is no site's name; take small letters, digits, hyphens")
+        fits = len(self.root_fingerprint) == _FINGERPRINT_DIGITS
+        if not fits or not set(self.root_fingerprint) <= set(string.hexdigits.lower()):
+            raise ValueError(
+                "root_fingerprint: must be 64 lower-case hexadecimal digits; copy it from the root"
+            )
+        self.gateway_address  # noqa: B018 - raises where it is wrong
+
+    @property
+    def terminal_id(self) -> TerminalId:
+        """``terminal`` as the contract's type."""
+        return TerminalId(self.terminal)
+
+    @property
+    def site_id(self) -> SiteId:
+        """``site`` as the contract's type."""
+        return SiteId(self.site)
+
+    @property
+    def gateway_address(self) -> tuple[str, int]:
+        """Host and port of the gateway's listener for terminals. Raises ValueError."""
+        wrong = ValueError("gateway_url: must be https://host:port and nothing more; correct it")
+        url = urlsplit(self.gateway_url)
+        try:
+            host, port = url.hostname, url.port
+        except ValueError:
+            raise wrong from None
+        if url.scheme != "https" or not host or not port or url.username or url.password:
+            raise wrong
+        if url.path not in ("", "/") or url.query or url.fragment:
+            raise wrong
+        return host, port
