@@ -1,0 +1,79 @@
+"""Directory entries from what an operator knows: who holds a card, in which positions.
+
+A ward's policy.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from contract.directory import Entitlement, Name, Position, Status
+from contract.ids import HolderId, HolderIdField
+from contract.policy import Policy
+from contract.wire import Record, WireError
+from provisioning.cards import IssuedCard
+from provisioning.errors import BadInput
+
+YEAR_MS = 365 * 24 * 3600 * 1000
+
+
+class HolderFile(Record):
+    """How an operator writes a holder down."""
+
+    holder: HolderIdField
+    name: Name
+    positions: tuple[Position, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A member of staff."""
+
+    id: HolderId
+    name: Name
+    positions: tuple[Position, ...]
+
+
+def read_holder(data: bytes) -> Holder:
+    """From the JSON of a `HolderFile`.
+
+    Raises BadInput naming the field.
+    """
+    try:
+        found = HolderFile.from_bytes(data)
+    except WireError as error:
+        raise BadInput(f"the holder's file: {error}") from error
+    return Holder(found.holder, found.name, found.positions)
+
+
+def entitle(card: IssuedCard, holder: Holder, now_ms: int) -> Entitlement:
+    """The entitlement of a card just issued: active, for three years."""
+    return Entitlement(
+        guid=card.guid,
+        holder=holder.id,
+        name=holder.name,
+        credentials=card.credentials,
+        positions=holder.positions,
+        status=Status.ACTIVE,
+        not_before_ms=now_ms - now_ms % 1000,
+        not_after_ms=now_ms + 3 * YEAR_MS,
+        salt=fresh_salt(),
+    )
+
+
+def restate(entitlement: Entitlement, status: Status) -> Entitlement:
+    """The same entitlement with another status, under a fresh salt."""
+    return entitlement.model_copy(update={"status": status, "salt": fresh_salt()})
+
+
+def read_policy(data: bytes) -> Policy:
+    """A ward's policy from JSON; Raises BadInput naming the field."""
+    try:
+        return Policy.from_bytes(data)
+    except WireError as error:
+        raise BadInput(f"the policy's file: {error}") from error
+
+
+def fresh_salt() -> str:
+    return secrets.token_hex(16)

@@ -1,0 +1,39 @@
+"""What this authority last published, an entry a file.
+
+The basis for the next change of the same thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from contract.directory import Entitlement, Entry, entry_key, parse_entry
+from contract.wire import WireError
+from provisioning.errors import BadInput, NotThere
+from provisioning.site import SiteFolder
+from runtime import durable
+
+_CAP = 16 * 1024
+
+
+def remember(folder: SiteFolder, entries: Sequence[Entry]) -> None:
+    """Keeps `entries` as the newest; call it when the gateway has accepted them."""
+    for entry in entries:
+        kind, name = entry_key(entry)
+        where = folder.authority / "published" / kind
+        durable.make_folder(where)
+        durable.write_file(where / f"{name}.json", entry.to_bytes())
+
+
+def recall_entitlement(folder: SiteFolder, guid: str) -> Entitlement:
+    """The entitlement last published for a card. Raises NotThere or BadInput."""
+    path = folder.authority / "published" / "entitlement" / f"{guid}.json"
+    try:
+        entry = parse_entry(durable.read_capped(path, _CAP))
+    except durable.NotThere as error:
+        raise NotThere(f"no card {guid} was ever published from this folder") from error
+    except (durable.StorageError, WireError) as error:
+        raise BadInput(f"{path}: {error}") from error
+    if not isinstance(entry, Entitlement):
+        raise BadInput(f"{path} is no entitlement")
+    return entry
