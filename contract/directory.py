@@ -49,7 +49,8 @@ MAX_CHANGE_ENTRIES = 500
 # Chunks are streamed: one is held in memory at a time.
 MAX_CHUNK_BYTES = 1024 * 1024
 MAX_CHUNKS = 8192
-MAX_CHANGE_BYTES = MAX_CHANGE_ENTRIES * (MAX_ENTRY_BYTES + 1) + 256 * 1024
+# A change travels as one MQTT packet, and the broker's limit is 1 MiB.
+MAX_CHANGE_BYTES = 960 * 1024
 
 _Words = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")]
 

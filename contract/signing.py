@@ -23,7 +23,6 @@ from pydantic import Field
 from contract.ids import Digest, KeyId, KeyIdField
 from contract.wire import Base64, Part, Record, WireError, decode_base64, encode_base64
 
-
 RSA_BITS = 2048
 RSA_EXPONENT = 65_537
 

@@ -1,0 +1,114 @@
+"""The staff of a ward in a box: named people with cards made through PC/SC at a desk.
+
+Every name, card and PIN here is made up for the demo and the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from benchmarks.ward.pcscd import Pcscd
+from benchmarks.ward.ports import PortBlock
+from contract.directory import Entitlement, Name, Position
+from contract.ids import HolderId, PositionId
+from hardware.piv import Pin
+from hardware.virtual.card import Card
+from hardware.virtual.control import CardBox
+from provisioning.cards import issue_card
+from provisioning.entries import Holder, entitle
+from provisioning.readers import with_card_in
+from provisioning.site import SiteFolder
+from runtime.clock import SystemClock
+
+NURSE: Final = Position(id=PositionId("ed-nurse"), role="R8001", name="Nurse", areas=())
+DOCTOR: Final = Position(id=PositionId("ed-doctor"), role="R8000", name="Doctor", areas=())
+LEAD: Final = Position(id=PositionId("ed-lead"), role="R8001L", name="Nurse in charge", areas=())
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody of the made-up ward."""
+
+    holder: Holder
+    pin: str
+
+
+def person(id_: str, full: str, pin: str, *positions: Position) -> Person:
+    """A member of staff; initials and short name follow from the full one."""
+    first, *rest = full.split()
+    name = Name(full=full, short=f"{first} {rest[-1][0]}.", initials=f"{first[0]}{rest[-1][0]}")
+    return Person(Holder(HolderId(id_), name, positions), pin)
+
+
+STAFF: Final = (
+    person("h-amal", "Amal Haddad", "274913", NURSE),
+    person("h-bronwen", "Bronwen Pugh", "806152", NURSE),
+    person("h-chidi", "Chidi Okafor", "391746", DOCTOR),
+    person("h-dafydd", "Dafydd Rees", "518203", NURSE),
+    person("h-elena", "Elena Marchetti", "640917", LEAD),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A person with the card that was made for her."""
+
+    person: Person
+    card: Path
+    entitlement: Entitlement
+
+    @property
+    def pin(self) -> str:
+        """What she alone knows."""
+        return self.person.pin
+
+    @property
+    def shown(self) -> str:
+        """Her name as the ward's glass shows it."""
+        return self.entitlement.name.short
+
+
+class Desk:
+    """Where cards are made: one reader of its own, and blank cards. A context manager."""
+
+    def __init__(self, folder: Path, site: SiteFolder, box: CardBox, ports: PortBlock) -> None:
+        self._folder = folder
+        self._site = site
+        self._box = box
+        self._pcscd = Pcscd(ports, ("Desk",))
+        self._clock = SystemClock()
+
+    def __enter__(self) -> Self:
+        self._pcscd.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pcscd.close()
+
+    def issue(self, staff: Sequence[Person]) -> list[Member]:
+        """Personalises a blank card for each, one after another."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._pcscd.use_here()
+        return [self._issue(somebody) for somebody in staff]
+
+    def _issue(self, somebody: Person) -> Member:
+        path = self._folder / f"{somebody.holder.id}.json"
+        Card.create(path)
+        reader = self._pcscd.readers[0]
+        self._box.insert(reader.port, path)
+        self._box.wait(path, 5.0, powered=True)
+        try:
+            issued = with_card_in(
+                reader.name,
+                lambda channel: issue_card(
+                    channel, self._site, somebody.holder.id, Pin(somebody.pin), self._clock
+                ),
+                self._clock,
+            )
+        finally:
+            self._box.remove(reader.port)
+        entitlement = entitle(issued, somebody.holder, self._clock.wall_ms())
+        return Member(somebody, path, entitlement)

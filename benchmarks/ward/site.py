@@ -1,0 +1,177 @@
+"""A ward in a box: every real process of a small site on this machine.
+
+Foreign servers (pcscd, mosquitto) run unprivileged; our daemons run through their own commands. All
+state lies in one folder on a real disk, all ports in one block, so two wards run side by side.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final, Self
+
+from benchmarks.ward.mosquitto import BrokerFiles, Mosquitto
+from benchmarks.ward.people import STAFF, Desk, Member, Person
+from benchmarks.ward.ports import PortBlock
+from benchmarks.ward.processes import Command, Process
+from benchmarks.ward.terminals import Surroundings, WardTerminal
+from contract.directory import Entry, Status, Terminal
+from contract.ids import OperatorId, SiteId, Version, WardId
+from contract.policy import Policy
+from hardware.virtual.control import CardBox
+from provisioning import ledger
+from provisioning.entries import restate
+from provisioning.publish import Gateway, Operator, publish
+from provisioning.site import SiteFolder, add_operator, init_site
+from provisioning.terminals import add_terminal
+from runtime.clock import SystemClock
+
+SITE: Final = SiteId("st-elsewhere")
+WARD: Final = WardId("ed")
+OPERATOR: Final = OperatorId("ines")
+
+
+class Ward:
+    """Broker, gateway, terminals and people; working when its `with` block begins."""
+
+    def __init__(
+        self,
+        folder: Path,
+        terminals: Sequence[str] = ("bay-1", "bay-2"),
+        staff: Sequence[Person] = STAFF,
+        policy: dict[str, object] | None = None,
+    ) -> None:
+        self.folder = folder
+        self._staff = staff
+        self._policy = policy or {}
+        self._clock = SystemClock()
+        self._running = ExitStack()
+        self.ports = PortBlock()
+        self.https_port, self.admin_port = self.ports.take(2)
+        self.site = SiteFolder(folder / "site")
+        self._socket = folder / "box.socket"
+        self.box = CardBox(self._socket)
+        self.terminals = {
+            name: WardTerminal(name, folder / name, self.ports, self.box) for name in terminals
+        }
+        self.members: dict[str, Member] = {}
+        self.gateway = Process(
+            Command(
+                name="gateway",
+                argv=[
+                    *(sys.executable, "-m", "gateway", "serve"),
+                    *("--settings", str(folder / "gateway.toml")),
+                ],
+                log=folder / "gateway.log",
+            )
+        )
+        self.broker: Mosquitto
+
+    def __enter__(self) -> Self:
+        try:
+            self._make()
+            self._start()
+        except BaseException:
+            self._running.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()
+
+    def __getitem__(self, name: str) -> WardTerminal:
+        """A terminal by its name."""
+        return self.terminals[name]
+
+    def member(self, holder: str) -> Member:
+        """A person of the ward by id."""
+        return self.members[holder]
+
+    def _make(self) -> None:
+        self._running.callback(self.ports.release)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        now_ms = self._clock.wall_ms()
+        init_site(self.site, SITE, ("127.0.0.1", "localhost"), None, now_ms)
+        add_operator(self.site, OPERATOR, now_ms)
+        self.broker = Mosquitto(self.ports, self._broker_files())
+        settings = {
+            "site": SITE,
+            "root_fingerprint": self.site.root_fingerprint,
+            "state_dir": str(self.folder / "gateway-state"),
+            "identity_dir": str(self.site.gateway),
+            "broker_host": "127.0.0.1",
+            "bind_host": "127.0.0.1",
+        }
+        text = [f'{key} = "{value}"' for key, value in settings.items()]
+        text += [f"broker_port = {self.broker.port}", f"https_port = {self.https_port}"]
+        text += [f"admin_port = {self.admin_port}"]
+        (self.folder / "gateway.toml").write_text("\n".join(text) + "\n")
+
+    def _broker_files(self) -> BrokerFiles:
+        names = ("server.crt.pem", "server.key.pem", "terminal_ca.crt.pem", "terminal.crl.pem")
+        return BrokerFiles(*((self.site.broker / name).read_bytes() for name in names))
+
+    def _start(self) -> None:
+        box = Process(
+            Command(
+                name="cards",
+                argv=[
+                    sys.executable,
+                    "-m",
+                    "hardware.virtual",
+                    "box",
+                    "--socket",
+                    str(self._socket),
+                ],
+                log=self.folder / "cards.log",
+            )
+        )
+        self._running.enter_context(box)
+        box.wait_for_line("card box ready")
+        self._running.enter_context(self.broker)
+        self._running.enter_context(self.gateway)
+        self.gateway.wait_for_port(self.admin_port, timeout_s=20.0)
+        with Desk(self.folder / "cards", self.site, self.box, self.ports) as desk:
+            made = desk.issue(self._staff)
+        self.members = {member.person.holder.id: member for member in made}
+        registered = self._register_terminals()
+        policy = Policy.model_validate(
+            {"ward": WARD, "salt": secrets.token_hex(16), **self._policy}
+        )
+        self.publish(policy, *registered, *(member.entitlement for member in made))
+        around = Surroundings(self.site, self.broker.port, self.https_port)
+        for terminal in self.terminals.values():
+            self._running.callback(terminal.close)
+            terminal.configure(around)
+            terminal.start()
+
+    def _register_terminals(self) -> list[Terminal]:
+        now_ms = self._clock.wall_ms()
+        return [add_terminal(self.site, name, WARD, now_ms) for name in self.terminals]
+
+    def publish(self, *entries: Entry) -> Version:
+        """An operator's change; returns when the gateway has answered."""
+        version = publish(
+            Gateway(SITE, "127.0.0.1", self.admin_port),
+            Operator(
+                OPERATOR, self.site.operator(OPERATOR), self.site.gateway / "operator_ca.crt.pem"
+            ),
+            entries,
+            self._clock.wall_ms(),
+        )
+        ledger.remember(self.site, entries)
+        return version
+
+    def set_status(self, member: Member, status: Status) -> Version:
+        """Suspends, revokes or restores a card."""
+        return self.publish(
+            restate(ledger.recall_entitlement(self.site, member.entitlement.guid), status)
+        )
+
+    def remove_folder(self) -> None:
+        """Forgets everything; only after the ward has ended."""
+        shutil.rmtree(self.folder)

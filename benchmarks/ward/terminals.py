@@ -1,0 +1,131 @@
+"""One terminal of the ward: its readers behind a pcscd of its own, its daemon, its screen."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.ward.glass import Glass
+from benchmarks.ward.pcscd import Pcscd, VirtualReader
+from benchmarks.ward.people import Member
+from benchmarks.ward.ports import PortBlock
+from benchmarks.ward.processes import Command, Process
+from hardware.virtual.control import CardBox
+from hardware.virtual.names import Access
+from provisioning.site import SiteFolder
+
+# Detection on a virtual reader is up to 0.4 s, a swap up to 0.8 s: taps rotate over these.
+PAIRS: Final = ("Ward Contactless", "Second Contactless", "Ward Contact")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where a terminal finds the rest of its site."""
+
+    site: SiteFolder
+    broker_port: int
+    https_port: int
+
+
+class WardTerminal:
+    """A terminal's processes. Started by `start`, which returns when the daemon is ready."""
+
+    def __init__(self, name: str, folder: Path, ports: PortBlock, box: CardBox) -> None:
+        self.name = name
+        self.folder = folder
+        self._box = box
+        self.pcscd = Pcscd(ports, PAIRS)
+        self.kiosk_port = ports.take().start
+        self.contactless = [r for r in self.pcscd.readers if "Contactless" in r.name]
+        self.contact = [r for r in self.pcscd.readers if "Contactless" not in r.name]
+        self._turn = 0
+        self.state = folder / "state"
+        self.glass = Glass(self.state / "kiosk.url")
+        settings = folder / "terminal.toml"
+        self.process = Process(
+            Command(
+                name=name,
+                argv=[sys.executable, "-m", "firmware_py", "--settings", str(settings)],
+                log=folder / "terminal.log",
+                environment=self.pcscd.environment,
+            )
+        )
+
+    def configure(self, around: Surroundings) -> None:
+        """Writes the settings file."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lines = {
+            "terminal": self.name,
+            "site": around.site.site,
+            "root_fingerprint": around.site.root_fingerprint,
+            "state_dir": str(self.state),
+            "identity_dir": str(around.site.path / "terminals" / self.name),
+            "broker_host": "127.0.0.1",
+            "gateway_url": f"https://127.0.0.1:{around.https_port}",
+        }
+        text = [f'{key} = "{value}"' for key, value in lines.items()]
+        text += [f"broker_port = {around.broker_port}", f"kiosk_port = {self.kiosk_port}"]
+        text += ["[interfaces]", '"*Contactless*" = "contactless"', '"*Contact*" = "contact"']
+        (self.folder / "terminal.toml").write_text("\n".join(text) + "\n")
+
+    def start(self) -> None:
+        """pcscd, the daemon, the screen. Raises WardError."""
+        self.pcscd.start()
+        self.glass.__enter__()
+        self.boot()
+
+    def boot(self) -> None:
+        """The daemon alone, as after a power cut; returns when its kiosk shows something."""
+        mark = self.glass.mark()
+        self.process.start()
+        self.glass.wait(lambda view: view["screen"] != "starting", mark, timeout_s=20.0)
+
+    def close(self) -> None:
+        """Stop everything of this terminal."""
+        self.glass.__exit__()
+        self.process.stop()
+        self.pcscd.close()
+
+    def next_contactless(self) -> VirtualReader:
+        """The contactless reader that rested longest."""
+        self._turn += 1
+        return self.contactless[self._turn % len(self.contactless)]
+
+    def next_contact(self) -> VirtualReader:
+        """The contact slot that rested longest."""
+        self._turn += 1
+        return self.contact[self._turn % len(self.contact)]
+
+    def tap(
+        self,
+        member: Member,
+        *,
+        profile: str = "typical",
+        access: Access = Access.CONTACTLESS_STRICT,
+        faults: tuple[str, ...] = (),
+        hold_s: float = 1.2,
+    ) -> dict[str, object]:
+        """Holds the card to a contactless reader; returns what the card tells of the visit."""
+        port = self.next_contactless().port
+        return self._box.tap(
+            port, member.card, hold_s, profile=profile, access=access, faults=faults
+        )
+
+    def sign_on_with_pin(self, member: Member, *, profile: str = "fast") -> None:
+        """Card into the contact slot, PIN at the pad, card out once the session is open."""
+        mark = self.glass.mark()
+        port = self.next_contact().port
+        self._box.insert(port, member.card, profile=profile)
+        try:
+            self.glass.wait_screen("pin", mark=mark)
+            self.glass.post("pin", pin=member.pin)
+            self.glass.wait(lambda view: is_open_for(view, member), mark)
+        finally:
+            self._box.remove(port)
+
+
+def is_open_for(view: dict[str, object], member: Member) -> bool:
+    """Whether a view shows this person's open session."""
+    return view["screen"] == "open" and view["name"] == member.shown
