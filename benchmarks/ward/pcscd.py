@@ -57,8 +57,13 @@ class Pcscd:
     ``… 00 01``, ``Ward Contact 00 00``, ``… 00 01``. Clients need `environment`.
     """
 
-    def __init__(self, ports: PortBlock, pairs: Sequence[str] = TWO_PAIRS) -> None:
-        """Prepare, without starting. Raises PartMissing with the command that installs the part."""
+    def __init__(
+        self, ports: PortBlock, pairs: Sequence[str] = TWO_PAIRS, log: Path | None = None
+    ) -> None:
+        """Prepare, without starting; ``log`` outlives it, else the log goes with its folder.
+
+        Raises PartMissing with the command that installs the part.
+        """
         if len(set(pairs)) != len(pairs) or not 0 < len(pairs) * _READERS_A_PAIR <= _MOST_READERS:
             # Two entries of one name would be two readers of one name.
             raise WardError(f"pairs of readers need different names, 1 to 8 of them: {pairs}")
@@ -78,7 +83,7 @@ class Pcscd:
             Command(
                 name="pcscd",
                 argv=[daemon, *options],
-                log=self.folder / "pcscd.log",
+                log=log or self.folder / "pcscd.log",
                 user=unprivileged_user(),
             )
         )

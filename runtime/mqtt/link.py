@@ -192,7 +192,6 @@ class MqttLink:
             identifier=broker.client_id,
             protocol=aiomqtt.ProtocolVersion(broker.protocol),
             clean_session=None if five else True,
-            clean_start=True,
             properties=properties,
             keepalive=broker.keepalive_s,
             timeout=broker.connect_timeout_s,
@@ -275,8 +274,10 @@ async def _until_disconnected(client: aiomqtt.Client) -> str:
         async for _ in client.messages:
             pass  # nothing comes this way: see Inlet
     except aiomqtt.MqttError as error:
-        return str(error.__cause__ or error)
-    return "the connection is lost"
+        said = str(error.__cause__ or error)
+        # The library's words for a socket that just ended.
+        return "" if "Unspecified error" in said else said
+    return ""
 
 
 async def _cancelled(task: asyncio.Task[Any]) -> None:

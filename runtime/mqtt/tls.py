@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import ssl
 from pathlib import Path
 from typing import Final
@@ -56,13 +58,20 @@ class Line:
         self._loop = loop
         self._reason = ""
         self._cut = False
+        self._shaking = False
         self._socket: ssl.SSLSocket | None = None
         line = self
 
         class Watched(ssl.SSLSocket):
             def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - as above
-                line.opened(self)
-                super().do_handshake(block)
+                try:
+                    line.begin(self)
+                    super().do_handshake(block)
+                    line.connected()
+                except OSError as error:
+                    line.note(_reason_of(error))
+                    self.close()
+                    raise
 
             def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
                 try:
@@ -89,12 +98,18 @@ class Line:
         if self.ended.done():
             raise LinkDown(f"the broker hung up while we connected: {self._reason or 'no reason'}")
 
-    def opened(self, opened: ssl.SSLSocket) -> None:
-        """In the library's thread: the socket is there. Raises when nobody wants it any more."""
+    def begin(self, opened: ssl.SSLSocket) -> None:
+        """In the library's thread: the handshake begins. Raises when nobody wants it any more."""
+        self._socket, self._shaking = opened, True
         if self._cut:
             # Else it would connect late, and the broker would drop its successor for it.
             raise ConnectionAbortedError("given up meanwhile")
-        self._socket = opened
+
+    def connected(self) -> None:
+        """In the library's thread: the handshake is done. Raises like `begin`."""
+        self._shaking = False
+        if self._cut:
+            raise ConnectionAbortedError("given up meanwhile")
 
     def note(self, reason: str) -> None:
         """In any thread: it is at its end; the first reason known counts."""
@@ -106,10 +121,16 @@ class Line:
         """In the loop's thread: end it, whatever the library thinks."""
         self._cut = True
         self._reason = self._reason or reason
-        if self._socket is not None and (descriptor := self._socket.fileno()) >= 0:
-            self._loop.remove_reader(descriptor)
-            self._loop.remove_writer(descriptor)
-            self._socket.close()
+        if self._socket is None or (descriptor := self._socket.fileno()) < 0:
+            return
+        if self._shaking:
+            # The library's thread waits on it, and closes it when it wakes.
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+            return
+        self._loop.remove_reader(descriptor)
+        self._loop.remove_writer(descriptor)
+        self._socket.close()
 
     def _end(self) -> None:
         if not self.ended.done():
@@ -117,6 +138,8 @@ class Line:
 
 
 def _reason_of(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"TLS: the broker's certificate is not valid: {error.verify_message}"
     if isinstance(error, ssl.SSLError) and error.reason:
         return f"TLS: {error.reason.replace('_', ' ').lower()}"
     return error.strerror or str(error)

@@ -1,0 +1,173 @@
+"""The ward's MQTT broker: the real mosquitto, as DESIGN asks a site to run it.
+
+TLS 1.3 alone; whoever connects has a certificate of the one authority in ``cafile``, the
+terminals'; its common name is user name and client id, and the access rules go by it. The broker's
+own certificate is another authority's. Nothing is kept on disk: the receipts carry the promise.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from benchmarks.ward.ports import PortBlock
+from benchmarks.ward.processes import Command, Process, program, unprivileged_user
+
+GATEWAY_USER: Final = "gateway"
+"""The common name of the gateway's client certificate; no terminal may be called so, or ``site``."""
+
+_MAX_PACKET_BYTES: Final = 1 << 20  # above any batch or statement on the wire
+_MAX_QUEUED: Final = 20_000  # messages for a slow gateway: terminals send again what is dropped
+_MAX_QUEUED_BYTES: Final = 256 << 20  # the broker's memory for one of them, at worst
+_MAX_INFLIGHT: Final = 100
+
+# %u is the user name: the certificate's common name. What nothing allows is denied.
+_ACCESS_RULES: Final = f"""\
+pattern write tapover/v1/%u/audit
+pattern write tapover/v1/%u/status
+pattern write tapover/v1/%u/pin
+pattern write tapover/v1/%u/move
+pattern read tapover/v1/%u/receipt
+pattern read tapover/v1/%u/inbox
+pattern read tapover/v1/site/+
+pattern read tapover/v1/+/pin
+pattern read tapover/v1/+/move
+
+user {GATEWAY_USER}
+topic read tapover/v1/+/audit
+topic read tapover/v1/+/status
+topic read tapover/v1/+/pin
+topic read tapover/v1/+/move
+topic write tapover/v1/+/receipt
+topic write tapover/v1/+/inbox
+topic write tapover/v1/site/+
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerFiles:
+    """PEM: what the broker shows, and whom it lets in. ``crl`` revokes those; never repr'd."""
+
+    certificate: bytes
+    key: bytes
+    terminal_authority: bytes
+    crl: bytes
+
+    def __repr__(self) -> str:
+        return "BrokerFiles(…)"
+
+
+class Mosquitto:
+    """One broker on 127.0.0.1: a context manager; may be killed and restarted on its port."""
+
+    def __init__(self, ports: PortBlock, files: BrokerFiles, log: Path | None = None) -> None:
+        """Prepare, without starting; ``log`` outlives it, else the log goes with its folder.
+
+        Raises PartMissing with the command that installs it.
+        """
+        server = program("mosquitto", "mosquitto")
+        (self.port,) = ports.take()
+        self.user = unprivileged_user()
+        self.folder = Path(tempfile.mkdtemp(prefix="tap-mosquitto-", dir="/tmp"))
+        self.folder.chmod(
+            0o755
+        )  # the unprivileged broker reads here; its key has a mode of its own
+        self.crl = self.folder / "crl.pem"
+        """Whoever renews the list writes here (mode 0644), and then sends SIGHUP."""
+        self.pid_file = self.folder / "pid"
+        """Whom to send it to; written at each start."""
+        self._write("certificate.pem", files.certificate)
+        self._write("key.pem", files.key, private=True)
+        self._write("terminal-authority.pem", files.terminal_authority)
+        self._write("crl.pem", files.crl)
+        self._write("access", _ACCESS_RULES.encode(), private=True)
+        configuration = self._write("mosquitto.conf", self._configuration().encode())
+        self.process = Process(
+            Command(
+                name="mosquitto",
+                argv=[server, "-c", str(configuration)],
+                log=log or self.folder / "mosquitto.log",
+                user=self.user,
+            )
+        )
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start it and wait until it serves. Raises WardError."""
+        self.process.start()
+        self.pid_file.write_text(f"{self.process.pid}\n")
+        self.process.wait_for_line(r"mosquitto version \S+ running")
+
+    def kill(self) -> None:
+        """SIGKILL: connections are reset, and everything queued is gone."""
+        self.process.kill()
+
+    def restart(self) -> None:
+        """Kill it if it runs, and start it on the same port. Raises WardError."""
+        self.kill()
+        self.start()
+
+    def revoke(self, crl: bytes) -> None:
+        """Give it another revocation list; it counts for connections from now on."""
+        self._write(self.crl.name, crl)
+        self.process.signal(signal.SIGHUP)
+        self.process.wait_for_line("Reloading config")
+
+    def close(self) -> None:
+        """Stop it and remove its files."""
+        self.process.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _configuration(self) -> str:
+        return f"""\
+persistence false
+allow_anonymous false
+acl_file {self.folder}/access
+max_packet_size {_MAX_PACKET_BYTES}
+max_queued_messages {_MAX_QUEUED}
+max_queued_bytes {_MAX_QUEUED_BYTES}
+max_inflight_messages {_MAX_INFLIGHT}
+set_tcp_nodelay true
+log_dest stderr
+log_type error
+log_type warning
+log_type notice
+log_type information
+
+listener {self.port} 127.0.0.1
+tls_version tlsv1.3
+certfile {self.folder}/certificate.pem
+keyfile {self.folder}/key.pem
+cafile {self.folder}/terminal-authority.pem
+crlfile {self.crl}
+require_certificate true
+use_identity_as_username true
+use_username_as_clientid true
+"""
+
+    def _write(self, name: str, data: bytes, *, private: bool = False) -> Path:
+        """Replaced whole, so that a broker that reads meanwhile sees the old or the new file."""
+        path = self.folder / name
+        fresh = path.with_name(f"{name}.new")
+        fresh.unlink(missing_ok=True)
+        fresh.touch(mode=0o600 if private else 0o644)
+        if self.user is not None and private:
+            os.chown(fresh, pwd.getpwnam(self.user).pw_uid, -1)
+        fresh.write_bytes(data)
+        return fresh.rename(path)
