@@ -2,3 +2,21 @@
 
 Neutral SQL: SQLite by default, PostgreSQL for growth.
 """
+
+from gateway.store.directory import ChangeRow, ManifestRow
+from gateway.store.engine import StoreFailed, sqlite_url
+from gateway.store.rows import BatchRow, CheckpointRow, ForkRow, JournalRow
+from gateway.store.store import Store, Transaction
+
+__all__ = [
+    "BatchRow",
+    "ChangeRow",
+    "CheckpointRow",
+    "ForkRow",
+    "JournalRow",
+    "ManifestRow",
+    "Store",
+    "StoreFailed",
+    "Transaction",
+    "sqlite_url",
+]

@@ -1,0 +1,175 @@
+"""The gateway's keys and certificates: loaded and checked, or not started.
+
+Everything is anchored in one setting, the root's fingerprint. What is wrong is said in one line,
+with the file (CertificateError, exit 3). Renewing terminals' certificates is not the gateway's yet;
+the terminal CA's key is therefore not read.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+
+from contract.certificates import common_name
+from contract.ids import Digest, SiteId
+from contract.signing import (
+    Algorithm,
+    Envelope,
+    PayloadType,
+    SignatureRefused,
+    SoftwareSigner,
+    VerifyKey,
+    sha256,
+)
+from contract.statements import KeyStatement
+from contract.topics import GATEWAY
+from contract.wire import WireError, check_i_json, decode_base64, encode_base64
+from runtime.durable import StorageError, read_capped
+from runtime.settings import CertificateError
+
+# A chain of certificates or a key in PEM is a few kilobytes.
+_FILE_CAP: Final = 64 * 1024
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Whom a TLS context of ours shows and whom it believes."""
+
+    certificate: Path
+    key: Path
+    authority: Path
+    """The one CA whose certificates are believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """What the gateway signs with and is known by."""
+
+    keys: KeyStatement
+    keys_envelope: Envelope
+    statement: SoftwareSigner
+    """Directory, heartbeat, the gateway's own batches."""
+    log: SoftwareSigner
+    """Checkpoints, receipts."""
+    terminals: Tls
+    """The listener for terminals."""
+    operators: Tls
+    """The listener for operators."""
+    broker: Tls
+    """The gateway as the broker's client."""
+
+    @property
+    def site(self) -> SiteId:
+        return self.keys.site
+
+
+def load(folder: Path, site: SiteId, root: Digest, now_ms: int) -> Authority:
+    """Everything in `folder`, checked. Raises CertificateError."""
+    now = datetime.fromtimestamp(now_ms / 1000, UTC)
+    keys, envelope = _key_statement(folder / "keys.dsse", site, root)
+    terminal_file, operator_file = folder / "terminal_ca.crt.pem", folder / "operator_ca.crt.pem"
+    terminal_ca = _authority(terminal_file, keys.terminal_ca, "terminal CA")
+    operator_ca = _authority(operator_file, keys.operator_ca, "operator CA")
+    server, server_key = folder / "server.crt.pem", folder / "server.key.pem"
+    client, client_key = folder / "gateway.crt.pem", folder / "gateway.key.pem"
+    _pair(server, server_key, operator_ca, now)
+    if (name := common_name(_pair(client, client_key, terminal_ca, now))) != GATEWAY:
+        raise CertificateError(f"{client}: names {name!r}, but the broker expects {GATEWAY!r}")
+    return Authority(
+        keys=keys,
+        keys_envelope=envelope,
+        statement=_signer(
+            folder / "statement.key.pem", keys.statement_key, Algorithm.P256, "statement key"
+        ),
+        log=_signer(folder / "log.key.pem", keys.log.key, Algorithm.ED25519, "log key"),
+        terminals=Tls(server, server_key, terminal_file),
+        operators=Tls(server, server_key, operator_file),
+        broker=Tls(client, client_key, operator_file),
+    )
+
+
+def open_key_statement(data: bytes, root: Digest) -> tuple[KeyStatement, Envelope]:
+    """The key statement in an envelope, once the pinned root's signature held.
+
+    Raises WireError or SignatureRefused.
+    """
+    envelope = Envelope.from_bytes(data)
+    payload = check_i_json(decode_base64(envelope.payload), KeyStatement.CAP)
+    # Whose signature to check stands inside; it counts only because its hash is pinned.
+    spki = payload.get("root") if isinstance(payload, dict) else None
+    key = VerifyKey.from_base64(spki if isinstance(spki, str) else "")
+    if sha256(key.spki) != root:
+        raise SignatureRefused("the root is not the one of `root_fingerprint`")
+    return KeyStatement.from_bytes(envelope.verify(PayloadType.KEYS, key)), envelope
+
+
+def server_context(tls: Tls) -> ssl.SSLContext:
+    """TLS 1.3 only, and nobody without a certificate of the one CA."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    context.load_cert_chain(tls.certificate, tls.key)
+    context.load_verify_locations(tls.authority)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_capped(path, _FILE_CAP)
+    except StorageError as error:
+        raise CertificateError(f"{error}; `tapover` provisioning makes this file") from error
+
+
+def _parsed(path: Path, parse: Callable[[bytes], _T]) -> _T:
+    try:
+        return parse(_read(path))
+    except (WireError, SignatureRefused, ValueError) as error:
+        raise CertificateError(f"{path}: {error}") from error
+
+
+def _key_statement(path: Path, site: SiteId, root: Digest) -> tuple[KeyStatement, Envelope]:
+    keys, envelope = _parsed(path, lambda data: open_key_statement(data.removesuffix(b"\n"), root))
+    if keys.site != site:
+        raise CertificateError(f"{path}: is of site {keys.site!r}, not of {site!r}")
+    return keys, envelope
+
+
+def _signer(path: Path, named: str, algorithm: Algorithm, what: str) -> SoftwareSigner:
+    signer = _parsed(path, SoftwareSigner.from_pem)
+    if signer.public.algorithm is not algorithm or signer.public.to_base64() != named:
+        raise CertificateError(f"{path}: is not the {what} of the site's key statement")
+    return signer
+
+
+def _authority(path: Path, named: str, what: str) -> x509.Certificate:
+    certificate = _parsed(path, x509.load_pem_x509_certificate)
+    if encode_base64(certificate.public_bytes(serialization.Encoding.DER)) != named:
+        raise CertificateError(f"{path}: is not the {what} of the site's key statement")
+    return certificate
+
+
+def _pair(path: Path, key_path: Path, issuer: x509.Certificate, now: datetime) -> x509.Certificate:
+    certificate = _parsed(path, x509.load_pem_x509_certificate)
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature) as error:
+        who = common_name(issuer)
+        raise CertificateError(f"{path}: was not issued by {who!r}, the CA of the site") from error
+    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+        until = certificate.not_valid_after_utc.isoformat()
+        raise CertificateError(f"{path}: is not valid now (it ends {until}); renew it")
+    key = _parsed(key_path, lambda pem: serialization.load_pem_private_key(pem, password=None))
+    spki = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    if key.public_key().public_bytes(*spki) != certificate.public_key().public_bytes(*spki):
+        raise CertificateError(f"{key_path}: is not the key of {path.name}")
+    return certificate

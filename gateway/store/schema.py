@@ -1,0 +1,147 @@
+"""The tables, once for every database.
+
+- A leaf of the evidence log is a row, and so is a tile of its tree (a tile that is not full is
+  replaced as it grows).
+- An event's body stands under `leaf * MAX_BATCH_EVENTS + position`: one key that only grows, so
+  that a batch is
+  written at the table's end, and no other index is kept on the largest table. Its hash stands in
+  the batch.
+- Whatever grows with time has a sequential key; whatever is looked up by a name has that name as
+  its key.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+metadata: Final = sa.MetaData()
+
+# The only two words of a dialect: SQLite's row number is an INTEGER, and PostgreSQL must order
+# names by their bytes,
+# as the directory's manifest does.
+_BIG: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def _name(length: int) -> sa.String:
+    return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
+
+
+_ID: Final = _name(48)
+_DIGEST: Final = sa.String(64)
+_JOURNAL: Final = sa.String(32)
+_KIND: Final = _name(32)
+
+
+def _key(name: str, kind: sa.types.TypeEngine[Any]) -> sa.Column[Any]:
+    return sa.Column(name, kind, primary_key=True, autoincrement=False)
+
+
+def _value(name: str, kind: sa.types.TypeEngine[Any], *, nullable: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, kind, nullable=nullable)
+
+
+facts: Final = sa.Table("facts", metadata, _key("name", _KIND), _value("value", sa.String(255)))
+"""What this log is: site, log epoch, the gateway's own journal. Written once, when the log is made.
+"""
+
+leaves: Final = sa.Table(
+    "leaves", metadata, _key("leaf", _BIG), _value("envelope", sa.LargeBinary())
+)
+
+tiles: Final = sa.Table(
+    "tiles",
+    metadata,
+    _key("level", sa.Integer()),
+    _key("number", _BIG),
+    _value("hashes", sa.LargeBinary()),
+)
+
+events: Final = sa.Table("events", metadata, _key("id", _BIG), _value("body", sa.LargeBinary()))
+
+journals: Final = sa.Table(
+    "journals",
+    metadata,
+    _key("journal", _JOURNAL),
+    _value("terminal", _ID),
+    _value("next", _BIG),
+    _value("chain", _DIGEST),
+)
+"""Where each journal stands: the sequence wanted next and the chain value before it."""
+
+batches: Final = sa.Table(
+    "batches",
+    metadata,
+    _key("journal", _JOURNAL),
+    _key("first", _BIG),
+    _value("digest", _DIGEST),
+    _value("leaf", _BIG),
+)
+
+forks: Final = sa.Table(
+    "forks",
+    metadata,
+    _key("digest", _DIGEST),
+    sa.Column("journal", _JOURNAL, nullable=False, index=True),
+    _value("terminal", _ID),
+    _value("first", _BIG),
+    _value("received_ms", _BIG),
+    _value("message", sa.LargeBinary()),
+)
+"""Batches that tell another history than the one accepted, whole, apart from the log."""
+
+statements: Final = sa.Table(
+    "statements", metadata, _key("digest", _DIGEST), _value("kind", _KIND), _value("leaf", _BIG)
+)
+"""Leaves that are no batches, by digest: key statements, requests, changes, manifests."""
+
+entries: Final = sa.Table(
+    "directory_entries",
+    metadata,
+    _key("kind", _KIND),
+    _key("id", _ID),
+    _value("line", sa.LargeBinary()),
+)
+"""The directory as it is now."""
+
+changes: Final = sa.Table(
+    "directory_changes",
+    metadata,
+    _key("epoch", _BIG),
+    _key("n", _BIG),
+    _value("digest", _DIGEST),
+    _value("leaf", _BIG),
+    sa.Column("nonce", _DIGEST, nullable=True, unique=True),
+    _value("request", _DIGEST, nullable=True),
+    _value("message", sa.LargeBinary()),
+)
+"""How it came to be so: each change as it was published, with its entries."""
+
+manifests: Final = sa.Table(
+    "directory_manifests",
+    metadata,
+    _key("epoch", _BIG),
+    _key("n", _BIG),
+    _value("leaf", _BIG),
+    _value("envelope", sa.LargeBinary()),
+    _value("chunk_list", sa.LargeBinary()),
+)
+
+checkpoints: Final = sa.Table(
+    "checkpoints",
+    metadata,
+    _key("number", _BIG),
+    _value("size", _BIG),
+    _value("root", _DIGEST),
+    _value("issued_ms", _BIG),
+    _value("note", sa.String(4096)),
+)
+
+fleet: Final = sa.Table(
+    "fleet",
+    metadata,
+    _key("terminal", _ID),
+    _value("seen_ms", _BIG),
+    _value("status", sa.LargeBinary()),
+)
