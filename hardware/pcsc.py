@@ -23,8 +23,9 @@ from smartcard import scard
 
 from hardware.apdu import (
     CardGone,
+    CardMisbehaved,
     CardTorn,
-    CardTransportError,
+    HardwareError,
     ReaderError,
     ServiceError,
 )
@@ -40,13 +41,15 @@ _TIMEOUT: Final = 0x8010000A
 _NO_READERS: Final = 0x8010002E
 _NOT_TRANSACTED: Final = 0x80100016
 
-_CULPRITS: Final[dict[int, type[CardTransportError]]] = {
+_CULPRITS: Final[dict[int, type[HardwareError]]] = {
     0x80100003: ServiceError,  # INVALID_HANDLE: pcscd restarted and knows the context no more
     0x80100006: ServiceError,  # NO_MEMORY: pcscd has no context left to give
     0x80100013: ServiceError,  # COMM_ERROR: pcscd was killed
     0x8010001D: ServiceError,  # NO_SERVICE
     0x8010001E: ServiceError,  # SERVICE_STOPPED
     0x8010006A: ServiceError,  # SECURITY_VIOLATION: polkit refuses this user
+    0x8010000F: CardMisbehaved,  # PROTO_MISMATCH: neither T=0 nor T=1
+    0x80100065: CardMisbehaved,  # UNSUPPORTED_CARD
     0x8010000C: CardGone,  # NO_SMARTCARD
     _NOT_TRANSACTED: CardTorn,
     0x80100066: CardGone,  # UNRESPONSIVE_CARD
@@ -108,7 +111,7 @@ class Context:
         return event_state, bytes(atr)
 
     def connect(self, reader: ReaderName) -> tuple[int, int]:
-        """Card handle and protocol, exclusive and freshly reset. Raises CardTransportError."""
+        """Card handle and protocol, exclusive and freshly reset. Raises as PcscConnection."""
         protocols = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
         code, card, _ = scard.SCardConnect(
             self._handle, reader, scard.SCARD_SHARE_EXCLUSIVE, protocols
@@ -119,7 +122,7 @@ class Context:
         )
         try:
             _check(code, f"reset the card in {reader}")
-        except CardTransportError:
+        except HardwareError:
             scard.SCardDisconnect(card, scard.SCARD_RESET_CARD)
             raise
         return card, protocol
@@ -129,16 +132,19 @@ class PcscConnection:
     """Exclusive use of the card in a reader, on a context of its own."""
 
     def __init__(self, reader: ReaderName, lease: Lease, monotonic_ns: Callable[[], int]) -> None:
-        """Take and reset the card. Raises CardGone, ReaderError or ServiceError."""
+        """Take and reset the card.
+
+        Raises CardGone, CardMisbehaved, ReaderError or ServiceError.
+        """
         begin = monotonic_ns()
         self.reader = reader
         self._lease = lease
-        self._failed: type[CardTransportError] | None = None
+        self._failed: type[HardwareError] | None = None
         self._at_close = contextlib.ExitStack()
         self._context = Context()
         try:
             self._card, protocol = self._context.connect(reader)
-        except CardTransportError:
+        except HardwareError:
             self._context.close()
             raise
         t0 = protocol == scard.SCARD_PROTOCOL_T0
@@ -162,7 +168,7 @@ class PcscConnection:
             _check(code, "exchange with the card")
             if not answer:  # how vpcd's driver tells that the card left while it computed
                 raise CardTorn("exchange with the card: an empty answer")
-        except CardTransportError as error:
+        except HardwareError as error:
             self._failed = type(error)
             raise
         self._lease.check()

@@ -160,7 +160,7 @@ class Readers(Protocol):
         ...
 
     def connect(self, reader: ReaderName) -> CardConnection:
-        """Take the card in ``reader``. Blocking. Raises CardTransportError."""
+        """Take the card in ``reader``. Blocking. Raises CardTransportError or CardMisbehaved."""
         ...
 
     def with_card(

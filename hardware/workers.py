@@ -48,7 +48,7 @@ class Connect(Protocol):
     """Takes the card in a reader under a lease that each exchange must check."""
 
     def __call__(self, reader: ReaderName, lease: Lease) -> AbstractContextManager[CardConnection]:
-        """Blocking. Raises CardTransportError."""
+        """Blocking. Raises CardTransportError or CardMisbehaved."""
         ...
 
 
