@@ -1,4 +1,6 @@
-"""Grace: the time after a proven PIN in which a tap alone is enough. Derived, never granted (DESIGN §6).
+"""Grace: the time after a proven PIN in which a tap alone is enough (DESIGN §6).
+
+Derived, never granted.
 
 The rules:
 
@@ -22,6 +24,7 @@ from typing import Final
 from contract.events import CardOutcome, CardRecorded, Event, OutcomeResult
 from contract.ids import Guid, KeyId, TerminalId
 from contract.policy import GRACE_CEILING_S, Policy
+from contract.tap import PinRecord
 from firmware_py.sitetime import Moment
 
 # Facts kept: one a card. A shared terminal sees some dozens a shift; beyond this the oldest goes,
@@ -31,7 +34,7 @@ MAX_PROVEN: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class ProvenPin:
-    """That a card's holder proved the PIN here. `sequence` is the PIN record's place in the journal."""
+    """That a card's holder proved the PIN here."""
 
     guid: Guid
     key: KeyId
@@ -39,6 +42,7 @@ class ProvenPin:
     terminal: TerminalId
     at: Moment
     sequence: int
+    """The PIN record's place in the journal."""
 
 
 def remaining_ms(
@@ -93,12 +97,12 @@ def rebuild(events: Iterable[Event], terminal: TerminalId, now: Moment) -> Prove
         if event.boot != now.boot or event.terminal != terminal:
             continue
         match event.detail:
-            case CardRecorded(record=record) if record.purpose == "pin":
+            case CardRecorded(record=PinRecord()):
                 asked[event.sequence] = event
             case CardOutcome(result=OutcomeResult.PROVED, record=int(sequence)) as outcome:
-                record = asked.pop(sequence, None)
-                if record is not None and outcome.guid and outcome.key:
-                    at = Moment(now.boot, record.monotonic_ms)
+                record_event = asked.pop(sequence, None)
+                if record_event is not None and outcome.guid and outcome.key:
+                    at = Moment(now.boot, record_event.monotonic_ms)
                     proof = ProvenPin(outcome.guid, outcome.key, terminal, at, sequence)
                     pins = pins.with_proof(proof)
             case _:

@@ -5,265 +5,238 @@ What always holds:
 * At most one session is present (open, dimmed, warned or locked); every other one is PARKED.
 * Present and parked together are never more than the policy's `parked_max` + 1; the one parked
   longest gives way, and only to a session that really opens.
-* A session belongs to a holder in a position. Nobody else resumes it, and a closed one never comes back.
-* Whoever loses the glass is parked, never destroyed, as long as there is room.
+* A session belongs to a holder in a position. Nobody else resumes it; a closed one stays closed.
+* Whoever loses the glass is parked, never destroyed, as long as the ward keeps any room.
 * An event that the table does not have for a state raises `IllegalEvent` and changes nothing.
 
-`step` returns the state *after*, and the effects in their order. The caller journals the outcome and
-every `Changed`, waits until they are durable, then carries the effects out and keeps the state. If
-the journal fails it drops all of it. `Cover` alone is carried out at once, before anything.
+`step` returns the state *after*, and the effects in their order. The caller journals the outcome
+and every `Changed`, waits until they are durable, then carries the effects out and keeps the state;
+if the journal fails it keeps neither. `Glass.COVER` alone is carried out at once, before anything.
 
-The table is printed into docs/sessions.md: `python -m tests.firmware.sessions_page`.
+The table is printed into docs/sessions.md by `python -m tests.firmware.sessions_page`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
-from contract.events import Cause, Event, OutcomeResult, SessionChange, SessionChanged
-from contract.ids import Guid, HolderId, PositionId, SessionId
-from contract.policy import Policy, TapOut
-
-# A quiet warning stands this long before the lock: time to reach a key from the bedside.
-WARNING_S: Final = 20
-
-
-class Mode(StrEnum):
-    """What is true of the glass."""
-
-    WAITING = "waiting"
-    """Nobody's session is present; some may be parked."""
-    OPEN = "open"
-    DIMMED = "dimmed"
-    """Present and idle; any input or its owner's tap wakes it."""
-    WARNING = "warning"
-    """Present and about to lock."""
-    LOCKED = "locked"
-    """Present, hidden; only its owner's granted tap unlocks it."""
-    ASKING = "asking"
-    """A newcomer owes a PIN or a choice; nobody's session is present."""
-
-
-SHOWN: Final = frozenset({Mode.OPEN, Mode.DIMMED, Mode.WARNING})
-"""Modes in which somebody's work is on the glass."""
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A cardholder in one position at this terminal."""
-
-    id: SessionId
-    holder: HolderId
-    position: PositionId
-    guid: Guid
-    """The card of its newest sign-on: if that is lost, this session locks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Present:
-    """The session that has the glass. Monotonic ms."""
-
-    session: Session
-    signed_ms: int
-    """The newest sign-on (or waking) by tap."""
-    active_ms: int
-    """The newest input; once locked: when it locked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parked:
-    session: Session
-    since_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Who owes a PIN or a choice, and until when."""
-
-    holder: HolderId
-    guid: Guid
-    until_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Returning:
-    """Whose line "tap to return" stands on the glass, and until when."""
-
-    session: SessionId
-    until_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Sessions:
-    """Everything the machine knows. `parked` is ordered, the longest parked first."""
-
-    mode: Mode = Mode.WAITING
-    present: Present | None = None
-    parked: tuple[Parked, ...] = ()
-    asked: Asked | None = None
-    returning: Returning | None = None
-
-    @property
-    def shown(self) -> Session | None:
-        """Whose work is on the glass."""
-        return self.present.session if self.present and self.mode in SHOWN else None
-
-    def preferred(self, holder: HolderId) -> PositionId | None:
-        """The position in which this holder has work here: the present one, else parked last."""
-        if self.present and self.present.session.holder == holder:
-            return self.present.session.position
-        mine = [p.session.position for p in self.parked if p.session.holder == holder]
-        return mine[-1] if mine else None
-
-
-# ---- events -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """A decision opened a position. `session.id` is fresh, and used only if there is nothing to resume."""
-
-    session: Session
-
-
-@dataclass(frozen=True, slots=True)
-class OwnTap:
-    """The shown session's own holder tapped (`decision.is_holders`; no right is asked for)."""
-
-    holder: HolderId
-
-
-@dataclass(frozen=True, slots=True)
-class Owing:
-    """A good card whose holder owes a PIN or a choice; also its next step or attempt."""
-
-    holder: HolderId
-    guid: Guid
-
-
-@dataclass(frozen=True, slots=True)
-class Cancelled:
-    """The pad was left: cancelled, blocked, refused."""
-
-
-@dataclass(frozen=True, slots=True)
-class Activity:
-    """Input of whoever stands there."""
-
-
-@dataclass(frozen=True, slots=True)
-class LockPressed:
-    """The lock button."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The directory says of a card: lost, stolen or for cause."""
-
-    guid: Guid
-
-
-@dataclass(frozen=True, slots=True)
-class Faulted:
-    """A workspace, the journal or our own code failed: end locked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Passed:
-    """Time passed; send it at `due_ms` or more often."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShuttingDown:
-    """The daemon stops; state lives in memory only, so every session ends."""
-
-
-Happening = (
-    Granted
-    | OwnTap
-    | Owing
-    | Cancelled
-    | Activity
-    | LockPressed
-    | Lost
-    | Faulted
-    | Passed
-    | ShuttingDown
+from contract.events import CardOutcome, Cause, Event, SessionChange, SessionChanged
+from contract.ids import Guid, SessionId
+from contract.policy import Policy
+from firmware_py.session_cells import (
+    AFTER,
+    At,
+    active,
+    ask,
+    ask_over,
+    grant,
+    grant_locked,
+    grant_over,
+    keep_pad,
+    leave_pad,
+    let_pass,
+    lock_for,
+    lose,
+    room,
+    shut_down,
+    stay,
+    tap_out,
+    waits,
+    wake_by_tap,
+)
+from firmware_py.session_values import (
+    SHOWN,
+    Activity,
+    Asked,
+    Cancelled,
+    Changed,
+    Effect,
+    Faulted,
+    Glass,
+    Granted,
+    Happening,
+    IllegalEvent,
+    LockPressed,
+    Lost,
+    Mode,
+    Owing,
+    OwnTap,
+    Parked,
+    Passed,
+    Present,
+    Returning,
+    Session,
+    Sessions,
+    ShuttingDown,
+    Transition,
 )
 
-
-# ---- effects ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """To be journalled as `session.changed`, then carried out by the workspace.
-
-    OPENED and RESUMED show it, UNLOCKED shows it again, PARKED parks, LOCKED locks, CLOSED disposes.
-    """
-
-    session: Session
-    change: SessionChange
-    cause: Cause
-
-    @property
-    def detail(self) -> SessionChanged:
-        s = self.session
-        return SessionChanged(
-            session=s.id, holder=s.holder, position=s.position, change=self.change, cause=self.cause
-        )
-
-
-class Glass(StrEnum):
-    """What happens on the glass alone; not journalled."""
-
-    COVER = "cover"
-    """At once: nothing of the present session is seen, no input reaches it."""
-    DIM = "dim"
-    WARN = "warn"
-    WAKE = "wake"
-    CLEAR = "clear"
-    """Take the "tap to return" line away."""
-
-
-Effect = Changed | Glass
+__all__ = [
+    "SHOWN",
+    "TABLE",
+    "Activity",
+    "Asked",
+    "Cancelled",
+    "Changed",
+    "Effect",
+    "Faulted",
+    "Glass",
+    "Granted",
+    "Happening",
+    "IllegalEvent",
+    "LockPressed",
+    "Lost",
+    "Mode",
+    "Owing",
+    "OwnTap",
+    "Parked",
+    "Passed",
+    "Present",
+    "Returning",
+    "Row",
+    "Session",
+    "Sessions",
+    "ShuttingDown",
+    "Transition",
+    "due_ms",
+    "ended_by_restart",
+    "step",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Transition:
-    """What a happening comes to. `result` and `session` are for the tap's `card.outcome`."""
+class Row:
+    """A cell of the table: the states it may lead to, in words and in code."""
 
-    state: Sessions
-    effects: tuple[Effect, ...] = ()
-    result: OutcomeResult | None = None
-    session: Session | None = None
-
-
-class IllegalEvent(Exception):
-    """Our bug: the table has no such event in this state. Nothing changed."""
-
-    def __init__(self, mode: Mode, event: type) -> None:
-        self.mode = mode
-        self.event = event
-        super().__init__(f"{event.__name__} has no place in state {mode}")
+    to: frozenset[Mode]
+    words: str
+    handle: Callable[[Sessions, Any, At], Transition]
+    """Any: the table pairs each handler with its own type of event."""
 
 
 def step(state: Sessions, event: Happening, policy: Policy, now_ms: int) -> Transition:
     """The one way from a state to the next. `now_ms` is monotonic. Raises IllegalEvent."""
-    raise NotImplementedError
+    row = TABLE.get((state.mode, type(event)))
+    if row is None:
+        raise IllegalEvent(state.mode, type(event))
+    transition = row.handle(state, event, At(policy, now_ms))
+    if transition.state.mode not in row.to:
+        raise IllegalEvent(state.mode, type(event), f"led to {transition.state.mode}")
+    return transition
 
 
 def due_ms(state: Sessions, policy: Policy) -> int | None:
-    """When `Passed` will change something (monotonic ms), or null if never."""
-    raise NotImplementedError
+    """When `Passed` will change something (monotonic ms), or null if never.
+
+    Ask again after every step and every new policy.
+    """
+    dues = [p.since_ms + policy.parked_age_s * 1000 for p in state.parked]
+    if len(state.parked) > room(state, policy):
+        dues.append(state.parked[0].since_ms)
+    if state.returning:
+        dues.append(state.returning.until_ms)
+    if state.asked:
+        dues.append(state.asked.until_ms)
+    if state.present:
+        wait_ms = min(ms for mode, ms in waits(policy) if mode in AFTER[state.mode])
+        dues.append(state.present.active_ms + wait_ms)
+    return min(dues, default=None)
 
 
 def ended_by_restart(events: Iterable[Event]) -> tuple[Changed, ...]:
-    """The sessions that a journal left open when its daemon died: CLOSED by RESTART, to be journalled.
+    """Sessions that a journal left open when its daemon died: CLOSED by RESTART, to be journalled.
 
-    `events` in their order, at least from the newest `terminal.started` before the crash.
+    `events` in their order, at least since the oldest session that may still stand.
     """
-    raise NotImplementedError
+    standing: dict[SessionId, Session] = {}
+    cards: dict[SessionId, Guid] = {}
+    for event in events:
+        match event.detail:
+            case CardOutcome(session=str(id_), guid=str(guid)):
+                cards[id_] = guid
+            case SessionChanged(change=SessionChange.CLOSED) as ended:
+                standing.pop(ended.session, None)
+            case SessionChanged() as changed:
+                guid_ = cards.get(changed.session, Guid(""))
+                standing[changed.session] = Session(
+                    changed.session, changed.holder, changed.position, guid_
+                )
+            case _:
+                pass
+    return tuple(Changed(s, SessionChange.CLOSED, Cause.RESTART) for s in standing.values())
+
+
+# ---- the table ----------------------------------------------------------------------------
+
+_GRANT = "resume what this holder has parked in this position, else open"
+_GIVE_WAY = "cover; park who was there; " + _GRANT
+_PAD = "ask, with a limit in time"
+_FADED = "parked too long: closed; more parked than the ward allows: the oldest closed"
+
+
+def _row(words: str, handle: Callable[[Sessions, Any, At], Transition], *to: Mode) -> Row:
+    return Row(frozenset(to), words, handle)
+
+
+def _shown(mode: Mode) -> dict[tuple[Mode, type], Row]:
+    """Somebody's work is on the glass."""
+    later = AFTER[mode]
+    if mode is Mode.OPEN:
+        words = "within 3 s of her sign-on still you; later parked (or closed), tap to return"
+        own = _row(words, tap_out, Mode.OPEN, Mode.WAITING)
+    else:
+        own = _row("wake", wake_by_tap, Mode.OPEN)
+    lost = "cover and lock, if it was this card that signed on"
+    idle = _FADED + "; idle: dim, warn, then cover and lock"
+    return {
+        (mode, Granted): _row(_GIVE_WAY, grant_over, Mode.OPEN),
+        (mode, OwnTap): own,
+        (mode, Owing): _row("cover; park who was there; " + _PAD, ask_over, Mode.ASKING),
+        (mode, Activity): _row("no longer idle", active, Mode.OPEN),
+        (mode, LockPressed): _row("cover and lock", lock_for(Cause.BUTTON), Mode.LOCKED),
+        (mode, Lost): _row(lost, lose, mode, Mode.LOCKED),
+        (mode, Faulted): _row("cover and lock", lock_for(Cause.FAULT), Mode.LOCKED),
+        (mode, Passed): _row(idle, let_pass, mode, *later),
+    }
+
+
+TABLE: Final[Mapping[tuple[Mode, type], Row]] = {
+    (Mode.WAITING, Granted): _row(_GRANT, grant, Mode.OPEN),
+    (Mode.WAITING, Owing): _row(_PAD, ask, Mode.ASKING),
+    (Mode.WAITING, Activity): _row("reaches nobody", stay, Mode.WAITING),
+    (Mode.WAITING, LockPressed): _row("nothing to lock", stay, Mode.WAITING),
+    (Mode.WAITING, Lost): _row("nothing is shown", lose, Mode.WAITING),
+    (Mode.WAITING, Faulted): _row("nothing is shown", stay, Mode.WAITING),
+    (Mode.WAITING, Passed): _row(_FADED + "; 'tap to return' fades", let_pass, Mode.WAITING),
+    **_shown(Mode.OPEN),
+    **_shown(Mode.DIMMED),
+    **_shown(Mode.WARNING),
+    (Mode.LOCKED, Granted): _row(
+        "its owner in its position: unlock; else park it and " + _GRANT, grant_locked, Mode.OPEN
+    ),
+    (Mode.LOCKED, Owing): _row("park it; " + _PAD, ask_over, Mode.ASKING),
+    (Mode.LOCKED, Activity): _row("reaches nobody", stay, Mode.LOCKED),
+    (Mode.LOCKED, LockPressed): _row("locked already", stay, Mode.LOCKED),
+    (Mode.LOCKED, Lost): _row("locked already", lose, Mode.LOCKED),
+    (Mode.LOCKED, Faulted): _row("locked already", stay, Mode.LOCKED),
+    (Mode.LOCKED, Passed): _row(
+        _FADED + "; locked as long as that: closed too", let_pass, Mode.LOCKED, Mode.WAITING
+    ),
+    (Mode.ASKING, Granted): _row(_GRANT, grant, Mode.OPEN),
+    (Mode.ASKING, Owing): _row("ask this one instead, or again", ask, Mode.ASKING),
+    (Mode.ASKING, Cancelled): _row("nobody's; what was parked stays", leave_pad, Mode.WAITING),
+    (Mode.ASKING, Activity): _row("the limit starts again", keep_pad, Mode.ASKING),
+    (Mode.ASKING, LockPressed): _row("as cancelled", leave_pad, Mode.WAITING),
+    (Mode.ASKING, Lost): _row("as cancelled, if it is this card", lose, Mode.ASKING, Mode.WAITING),
+    (Mode.ASKING, Faulted): _row("as cancelled", leave_pad, Mode.WAITING),
+    (Mode.ASKING, Passed): _row(
+        _FADED + "; pad abandoned: as cancelled", let_pass, Mode.ASKING, Mode.WAITING
+    ),
+    **{
+        (mode, ShuttingDown): _row("cover; close everyone's", shut_down, Mode.WAITING)
+        for mode in Mode
+    },
+}
+"""State x event -> what becomes of it. What is not here is illegal."""

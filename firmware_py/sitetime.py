@@ -75,7 +75,6 @@ class TimeFault(StrEnum):
     """The answer came after the window."""
     BEFORE_FLOOR = "before-floor"
     """Issued before what is already known of this epoch: replayed, or a clock set back."""
-    WRONG_EPOCH = "wrong-epoch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +130,18 @@ class SiteTime:
     def at_start(
         cls, memory: Memory | None, build_ms: int, now: Moment, rtc_ms: int | None = None
     ) -> SiteTime:
-        """As a daemon starts. `rtc_ms` is the clock chip's own reading, null where there is none."""
+        """As a daemon starts. `rtc_ms` is the clock chip's own reading; null without one."""
         if memory is None:
-            memory = Memory(0, build_ms, None, 0, False, now.boot, now.monotonic_ms, None)
+            memory = Memory(
+                epoch=0,
+                floor_ms=build_ms,
+                confirmed_ms=None,
+                unconfirmed_powered_ms=0,
+                rtc_checked=False,
+                boot=now.boot,
+                saved_monotonic_ms=now.monotonic_ms,
+                anchor=None,
+            )
         same_boot = memory.boot == now.boot and now.monotonic_ms >= memory.saved_monotonic_ms
         floor_ms = max(build_ms, memory.floor_ms)
         anchor = memory.anchor if same_boot else None
@@ -203,14 +211,14 @@ class SiteTime:
             return TimeFault.BEFORE_FLOOR
         site_ms = max(heartbeat.issued_ms, self.floor_ms)
         checked = rtc_ms is not None and abs(rtc_ms - site_ms) <= RTC_BOUND_MS
-        later = replace(
-            self._raised(heartbeat.issued_ms, monotonic_ms),
+        anchored = replace(
+            self,
             anchor=Anchor(ClockTrust.SITE, site_ms, monotonic_ms),
             carried_ms=0,
             powered_from_ms=monotonic_ms,
             rtc_checked=checked,
         )
-        return later._confirmed(heartbeat.issued_ms, monotonic_ms) if confirms else later
+        return _heard(anchored, heartbeat.issued_ms, monotonic_ms, confirms=confirms)
 
     def broadcast(
         self, heartbeat: Heartbeat, monotonic_ms: int, *, confirms: bool
@@ -218,11 +226,10 @@ class SiteTime:
         """After a *verified* heartbeat to everybody."""
         if heartbeat.issued_ms < self.floor_ms - REORDER_MS:
             return TimeFault.BEFORE_FLOOR
-        later = self._raised(heartbeat.issued_ms, monotonic_ms)
-        return later._confirmed(heartbeat.issued_ms, monotonic_ms) if confirms else later
+        return _heard(self, heartbeat.issued_ms, monotonic_ms, confirms=confirms)
 
     def new_epoch(self, epoch: int, issued_ms: int, monotonic_ms: int) -> SiteTime:
-        """After a key statement of a higher epoch: what the old epoch's clock said is no longer so."""
+        """After a key statement of a higher epoch: nothing of the old epoch's clock is believed."""
         if epoch <= self.epoch:
             return self
         return replace(
@@ -255,14 +262,13 @@ class SiteTime:
             return self.carried_ms if self.clock is ClockTrust.RTC else 0
         return self.carried_ms + max(0, monotonic_ms - self.powered_from_ms)
 
-    def _raised(self, issued_ms: int, monotonic_ms: int) -> SiteTime:
-        if issued_ms <= self.floor_ms:
-            return self
-        return replace(self, floor_ms=issued_ms, floor_at_ms=monotonic_ms)
 
-    def _confirmed(self, issued_ms: int, monotonic_ms: int) -> SiteTime:
-        if self.anchor is None:
-            return self
-        believed = self.anchor.site_ms + monotonic_ms - self.anchor.monotonic_ms
-        confirmed = max(self.confirmed_ms or 0, min(issued_ms, believed))
-        return replace(self, confirmed_ms=confirmed)
+def _heard(time: SiteTime, issued_ms: int, monotonic_ms: int, *, confirms: bool) -> SiteTime:
+    """The floor raised, and the directory confirmed as of then, but never beyond site time."""
+    if issued_ms > time.floor_ms:
+        time = replace(time, floor_ms=issued_ms, floor_at_ms=monotonic_ms)
+    if time.anchor is None or not confirms:
+        return time
+    believed_ms = time.anchor.site_ms + monotonic_ms - time.anchor.monotonic_ms
+    confirmed_ms = max(time.confirmed_ms or 0, min(issued_ms, believed_ms))
+    return replace(time, confirmed_ms=confirmed_ms)
