@@ -106,6 +106,12 @@ def test_a_card_that_hands_out_lengths_first_costs_exchanges_and_no_more(card: C
     client.sign(TAP_KEY, P256, bytes(32))
 
 
+def test_a_t0_card_that_sends_nothing_at_first_is_asked_on_for_its_guid() -> None:
+    chuid = bytes(Tlv(0x53, Tlv(0x30, bytes(25)), Tlv(0x34, b"G" * 16), Tlv(0x35, b"2" * 8)))
+    rest = f"61{len(chuid):02x}"
+    assert told(rest, chuid.hex() + "9000").read_guid() == b"G" * 16
+
+
 def test_a_foreign_rsa_card_signs_with_short_apdus(card: Card) -> None:
     card.keys[TAP_KEY] = CardKey.generate(CardAlgorithm.RSA_2048, PinPolicy.NEVER)
     client = held(card)
@@ -212,6 +218,15 @@ def test_what_is_no_pin_never_reaches_a_card_nor_a_message(digits: str) -> None:
     with pytest.raises(ValueError) as refused:
         Pin(digits)
     assert not digits or digits not in str(refused.value)
+
+
+def test_no_error_about_a_pin_quotes_it(card: Card, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    with pytest.raises(WrongPin) as wrong:
+        held(card).verify_pin(Pin("654321"))
+    shown = f"{wrong.value!r} {wrong.value} {caplog.text}"
+    assert "654321" not in shown
+    assert b"654321".hex() not in shown
 
 
 def test_a_pin_shows_itself_to_nobody() -> None:
