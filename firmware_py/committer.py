@@ -1,7 +1,8 @@
 """The thread that owns a SQLite connection and makes things durable, several at a time.
 
-- What is waiting when the thread turns round goes into one transaction: one commit, one flush (WAL,
-  `synchronous=FULL`). While it flushes, the caller's thread computes on.
+- What is waiting when the thread turns round goes into one transaction, in the order in which it
+  came: one commit, one flush (WAL, `synchronous=FULL`). While it flushes, the caller's thread
+  computes on.
 - A job is a function of the connection. Its future is done once the commit that holds it is
   durable.
 - A *lazy* job may be lost without harm: it rides with the next commit and costs a flush of its own
@@ -99,8 +100,8 @@ class Committer:
         self._wal = wal
         self._on_failed = on_failed
         self._failure: CommitFailed | None = None
-        self._urgent: list[_Job[Any]] = []
-        self._lazy: list[_Job[Any]] = []
+        self._jobs: list[_Job[Any]] = []
+        self._urgent = False
         self._wake = threading.Condition()
         self._stopping = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -127,7 +128,8 @@ class Committer:
             if self._stopping:
                 raise CommitFailed("closed")
             self._loop = loop
-            (self._lazy if lazy else self._urgent).append(job)
+            self._jobs.append(job)
+            self._urgent = self._urgent or not lazy
             if not self._thread.is_alive():
                 self._thread.start()
             self._wake.notify()
@@ -165,9 +167,9 @@ class Committer:
         """What to commit together; empty at the end."""
         with self._wake:
             while not self._urgent and not self._stopping:
-                if not self._wake.wait(LAZY_S if self._lazy else None) and self._lazy:
+                if not self._wake.wait(LAZY_S if self._jobs else None) and self._jobs:
                     break
-            jobs, self._urgent, self._lazy = self._urgent + self._lazy, [], []
+            jobs, self._jobs, self._urgent = self._jobs, [], False
             return jobs
 
     def _commit(self, jobs: list[_Job[Any]]) -> CommitFailed | None:
@@ -202,8 +204,7 @@ class Committer:
         if failure is not None:
             with self._wake:
                 self._failure = failure
-                jobs = jobs + self._urgent + self._lazy
-                self._urgent, self._lazy = [], []
+                jobs, self._jobs = jobs + self._jobs, []
         assert self._loop is not None  # noqa: S101 - there is no job before submit
         with contextlib.suppress(RuntimeError):  # the loop has ended, nobody waits any more
             self._loop.call_soon_threadsafe(self._tell, jobs, failure)
@@ -216,7 +217,7 @@ class Committer:
 
     def _fold_when_idle(self) -> None:
         with self._wake:
-            if self._urgent or self._stopping:
+            if self._jobs or self._stopping:
                 return
         try:
             if self._wal.stat().st_size < FOLD_BYTES:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import secrets
 import sqlite3
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from contract.signing import sha256
 from firmware_py import journal_store
 from firmware_py.committer import CommitFailed, Committer, Connection, connect
 from firmware_py.journal_store import Head, JournalDamaged
+from runtime.durable import StorageError, flush_folder
 
 __all__ = ["Journal", "JournalDamaged", "JournalExists", "JournalFailed", "JournalMissing"]
 
@@ -98,8 +98,9 @@ class Written:
 class Journal:
     """One terminal's open journal. Used in the event loop's thread.
 
-    `on_failed` is called once for each failure; `on_grown(more)` after each append became durable
-    (the shipper listens), `more` saying that the appender expects to append again at once.
+    `on_failed` is called once for each failure. `on_grown(next, more)`, for the shipper, after an
+    append became durable: all events before `next` are on disk; `more` is the appender's word that
+    he appends again at once.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class Journal:
         self.path = path
         self.terminal = terminal
         self.on_failed: Callable[[JournalFailed], None] = lambda _failure: None
-        self.on_grown: Callable[[bool], None] = lambda _more: None
+        self.on_grown: Callable[[int, bool], None] = lambda _next, _more: None
         self._stamp = stamp
         self._flushes_before = 0
         self._head = _read_open(connection, terminal)
@@ -139,8 +140,8 @@ class Journal:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             connection.close()
             unfinished.rename(path)
-            _flush_directory(path.parent)
-        except (CommitFailed, sqlite3.Error, OSError) as error:
+            flush_folder(path.parent)
+        except (CommitFailed, sqlite3.Error, OSError, StorageError) as error:
             raise JournalFailed(str(error)) from error
         return cls.open(path, terminal, stamp)
 
@@ -199,8 +200,11 @@ class Journal:
             after = chain_next(place.chain, sha256(data))
             rows.append((place.sequence, data, after))
             place = Place(head.journal, place.sequence + 1, after)
-        durable = self._commit(lambda c: journal_store.add_events(c, head.ordinal, rows), more=more)
-        self._head = replace(head, next=place.sequence, chain=place.chain)
+        grown = replace(head, next=place.sequence, chain=place.chain)
+        durable = self._commit(
+            lambda c: journal_store.add_events(c, head.ordinal, rows), grown, more=more
+        )
+        self._head = grown
         return Written(tuple(data for _, data, _ in rows), head.next, durable)
 
     def begin_anew(self, software: str) -> Written:
@@ -224,15 +228,15 @@ class Journal:
             journal_store.add_journal(connection, ordinal, journal, self.terminal)
             journal_store.add_events(connection, ordinal, [(0, data, after)])
 
-        durable = self._commit(job, more=False)
-        self._head = Head(ordinal, journal, 1, after)
+        begun = Head(ordinal, journal, 1, after)
+        durable = self._commit(job, begun, more=False)
+        self._head = begun
         return Written((data,), 0, durable)
 
     def run(self, job: Callable[[Connection], T], *, lazy: bool = False) -> asyncio.Future[T]:
         """Runs the shipper's own reads and writes in the committer's thread.
 
-        See `Committer.submit`.         Raises JournalFailed at once; the future raises
-        CommitFailed.
+        See `Committer.submit`. Raises JournalFailed at once; the future raises CommitFailed.
         """
         try:
             return self._committer.submit(job, lazy=lazy)
@@ -255,6 +259,7 @@ class Journal:
             raise JournalFailed(str(error)) from error
         self._head = await asyncio.to_thread(_read_open, connection, self.terminal)
         self._committer = self._commit_by(connection)
+        self.on_grown(self._head.next, False)  # noqa: FBT003 - its one flag
 
     async def close(self) -> None:
         """Commits what waits and closes the database."""
@@ -264,7 +269,9 @@ class Journal:
         wal = self.path.with_name(f"{self.path.name}-wal")
         return Committer(connection, wal, self._fail)
 
-    def _commit(self, job: Callable[[Connection], None], *, more: bool) -> asyncio.Future[None]:
+    def _commit(
+        self, job: Callable[[Connection], None], then: Head, *, more: bool
+    ) -> asyncio.Future[None]:
         try:
             committed = self._committer.submit(job, vital=True)
         except CommitFailed as error:
@@ -276,7 +283,8 @@ class Journal:
             if error is None:
                 if not durable.done():
                     durable.set_result(None)
-                self.on_grown(more)
+                if then.ordinal == self._head.ordinal:
+                    self.on_grown(then.next, more)
             elif not durable.done():
                 durable.set_exception(JournalFailed(str(error)))
                 durable.exception()  # seen: `on_failed` tells those who do not wait
@@ -302,7 +310,7 @@ def set_aside(path: Path) -> Path:
         part = path.with_name(path.name + suffix)
         if part.exists():
             part.rename(aside.with_name(aside.name + suffix))
-    _flush_directory(path.parent)
+    flush_folder(path.parent)
     return aside
 
 
@@ -348,11 +356,3 @@ def _remove(path: Path) -> None:
     for suffix in ("", "-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
             path.with_name(path.name + suffix).unlink()
-
-
-def _flush_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -48,9 +48,6 @@ CREATE TABLE batch (
 CREATE INDEX batch_unreceipted ON batch (journal, first) WHERE verdict IS NULL;
 CREATE TABLE checkpoint (
     one INTEGER PRIMARY KEY CHECK (one = 1),
-    epoch INTEGER NOT NULL,
-    size INTEGER NOT NULL,
-    root TEXT NOT NULL,
     note TEXT NOT NULL
 ) STRICT;
 """
@@ -103,6 +100,15 @@ def add_events(
     )
 
 
+def next_sequence(connection: sqlite3.Connection, ordinal: int) -> int:
+    """The first sequence that this journal has not used."""
+    newest = connection.execute(
+        "SELECT max(position) FROM event WHERE position >= ? AND position < ?",
+        (position(ordinal, 0), position(ordinal + 1, 0)),
+    ).fetchone()[0]
+    return 0 if newest is None else int(newest) + 1 - position(ordinal, 0)
+
+
 def read_open(connection: sqlite3.Connection, terminal: TerminalId, tail: int) -> Head:
     """The open journal, its last `tail` events verified. Raises JournalDamaged, sqlite3.Error."""
     if connection.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
@@ -129,12 +135,10 @@ def verify_events(
     Returns the next sequence and the chain value before it. Raises JournalDamaged.
     """
     low, high = position(ordinal, 0), position(ordinal + 1, 0)
-    newest = connection.execute(
-        "SELECT max(position) FROM event WHERE position >= ? AND position < ?", (low, high)
-    ).fetchone()[0]
-    if newest is None:
+    next_ = next_sequence(connection, ordinal)
+    if not next_:
         raise JournalDamaged("a journal without its first event")
-    start = low if last is None else max(low, newest + 1 - last)
+    start = low if last is None else max(low, low + next_ - last)
     expected: int | None = None
     chain: Digest | None = None
     rows = connection.execute(
@@ -152,7 +156,7 @@ def verify_events(
         chain, expected = Digest(after), place + 1
     if chain is None:
         raise JournalDamaged("a journal whose events vanish while they are read")
-    return newest + 1 - low, chain
+    return next_, chain
 
 
 def _chain_before(
