@@ -112,7 +112,8 @@ def load(
     try:
         built = _Builder(base).dataclass(cls, _merged(table, overrides), "")
     except _Wrong as wrong:
-        raise SettingsError(f"{source}: {wrong}") from wrong
+        said = " ".join(str(wrong).split())  # a key may hold a line end
+        raise SettingsError(f"{source}: {said}") from wrong
     return typing.cast("S", built)
 
 

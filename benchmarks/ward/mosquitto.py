@@ -20,7 +20,7 @@ from benchmarks.ward.ports import PortBlock
 from benchmarks.ward.processes import Command, Process, program, unprivileged_user
 
 GATEWAY_USER: Final = "gateway"
-"""The common name of the gateway's client certificate; no terminal may be called so, or ``site``."""
+"""The common name of the gateway's client certificate: no terminal may be called so."""
 
 _MAX_PACKET_BYTES: Final = 1 << 20  # above any batch or statement on the wire
 _MAX_QUEUED: Final = 20_000  # messages for a slow gateway: terminals send again what is dropped

@@ -90,8 +90,9 @@ class MqttLink:
             await self._abandon(entering, line)
             raise LinkDown(f"no answer within {broker.connect_timeout_s:g} s") from error
         except aiomqtt.MqttError as error:
+            reason = line.reason or str(error)
             await self._abandon(entering, line)
-            raise LinkDown(line.reason or str(error)) from error
+            raise LinkDown(reason) from error
         except BaseException:
             await self._abandon(entering, line)
             raise

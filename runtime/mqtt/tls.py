@@ -7,11 +7,14 @@ import contextlib
 import socket
 import ssl
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from runtime.durable import StorageError, read_capped
 from runtime.mqtt.port import LinkDown
 from runtime.settings import CertificateError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer  # in collections.abc from Python 3.12 on
 
 _PEM_CAP: Final = 64 * 1024  # a chain of certificates is a few kilobytes
 
@@ -82,6 +85,15 @@ class Line:
                     line.note(_reason_of(error))
                     raise
 
+            def send(self, data: Buffer, flags: int = 0) -> int:
+                try:
+                    return super().send(data, flags)
+                except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                    raise
+                except OSError as error:
+                    line.note(_reason_of(error))
+                    raise
+
             def close(self) -> None:
                 super().close()
                 line.note("")
@@ -96,7 +108,9 @@ class Line:
     def still_there(self) -> None:
         """Raises LinkDown when it has ended."""
         if self.ended.done():
-            raise LinkDown(f"the broker hung up while we connected: {self._reason or 'no reason'}")
+            # Its alert does not always outrun its reset, so the likeliest cause is said too.
+            said = self._reason or "it gave no reason"
+            raise LinkDown(f"hung up while we connected ({said}); is our certificate refused?")
 
     def begin(self, opened: ssl.SSLSocket) -> None:
         """In the library's thread: the handshake begins. Raises when nobody wants it any more."""

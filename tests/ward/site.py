@@ -42,6 +42,7 @@ class BrokerSite:
         limits: Limits | None = None,
         protocol: Protocol = Protocol.V5,
         port: int | None = None,
+        patience_s: float = 5.0,
     ) -> MqttLink:
         owned = issued or self.terminals.client(name)
         broker = Broker(
@@ -49,8 +50,8 @@ class BrokerSite:
             port or self.mosquitto.port,
             name,
             keepalive_s=5,
-            connect_timeout_s=3,
-            ack_timeout_s=3,
+            connect_timeout_s=patience_s,
+            ack_timeout_s=patience_s,
             protocol=protocol,
         )
         return MqttLink(broker, lambda: self.context(owned, name), subscribe, will, limits)

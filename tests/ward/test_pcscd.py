@@ -83,6 +83,7 @@ def test_two_services_run_side_by_side() -> None:
 def test_a_reader_whose_port_is_taken_is_noticed(ports: PortBlock) -> None:
     pcscd = Pcscd(ports)
     with socket.socket() as squatter:
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         squatter.bind(("", pcscd.readers[3].port))
         squatter.listen()
         with pytest.raises(WardError, match="Address already in use"), pcscd:
