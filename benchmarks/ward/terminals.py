@@ -11,10 +11,11 @@ from benchmarks.ward.glass import Glass
 from benchmarks.ward.pcscd import Pcscd, VirtualReader
 from benchmarks.ward.people import Member
 from benchmarks.ward.ports import PortBlock
-from benchmarks.ward.processes import Command, Process
+from benchmarks.ward.processes import Command, Process, WardError
 from hardware.virtual.control import CardBox
 from hardware.virtual.names import Access
 from provisioning.site import SiteFolder
+from runtime.clock import SystemClock
 
 # Detection on a virtual reader is up to 0.4 s, a swap up to 0.8 s: taps rotate over these.
 PAIRS: Final = ("Ward Contactless", "Second Contactless", "Ward Contact")
@@ -41,6 +42,8 @@ class WardTerminal:
         self.contactless = [r for r in self.pcscd.readers if "Contactless" in r.name]
         self.contact = [r for r in self.pcscd.readers if "Contactless" not in r.name]
         self._turn = 0
+        self._clock = SystemClock()
+        self.ready_s = 0.0
         self.state = folder / "state"
         self.glass = Glass(self.state / "kiosk.url")
         settings = folder / "terminal.toml"
@@ -78,9 +81,24 @@ class WardTerminal:
 
     def boot(self) -> None:
         """The daemon alone, as after a power cut; returns when its kiosk shows something."""
-        mark = self.glass.mark()
+        mark, began_ns = self.glass.mark(), self._clock.monotonic_ns()
         self.process.start()
-        self.glass.wait(lambda view: view["screen"] != "starting", mark, timeout_s=20.0)
+        ready = self.glass.wait(lambda view: view["screen"] != "starting", mark, timeout_s=20.0)
+        self.ready_s = (ready.at_ns - began_ns) / 1e9
+
+    @property
+    def url(self) -> str:
+        """Where a browser sees the kiosk; holds the secret of this boot. Raises WardError."""
+        try:
+            return (self.state / "kiosk.url").read_text().strip()
+        except OSError as error:
+            raise WardError(f"no kiosk yet: {error}") from error
+
+    def footprint(self) -> dict[str, float]:
+        """Resident memory now, and the time from the daemon's latest start to its first view."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        (kib,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
+        return {"rss_mb": round(int(kib) / 1024, 1), "ready_s": round(self.ready_s, 2)}
 
     def close(self) -> None:
         """Stop everything of this terminal."""

@@ -1,0 +1,129 @@
+"""One measured tap: from the card in the field to the glass, by clocks outside the daemon.
+
+detection   card in the field → the daemon's status wait returns (a virtual reader polls: to 0.4 s)
+total       that return → the kiosk client has received the state
+card        inside PC/SC calls, as the tap's own timing event says; the card's record checks it
+flush       waited for the journal's disk, likewise
+software    total − card − flush
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from statistics import quantiles
+from typing import Any, Final
+
+from benchmarks.ward.people import Member
+from benchmarks.ward.terminals import WardTerminal, is_open_for
+from hardware.virtual.control import BoxError, CardBox
+from hardware.virtual.names import Access
+
+View = dict[str, Any]
+TAP_TIMEOUT_S: Final = 10.0
+_PERCENTILES: Final = {"p50": 50, "p95": 95, "p99": 99}
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """What was seen of one tap. Times in milliseconds."""
+
+    terminal: str
+    who: str
+    screen: str
+    words: str
+    online: bool
+    detect_ms: float
+    total_ms: float
+    card_ms: float
+    """By the card's own record: between a command's arrival and its answer's departure."""
+    exchanges: int
+    seen_ns: int
+
+
+def tap(
+    terminal: WardTerminal,
+    box: CardBox,
+    member: Member,
+    wanted: Callable[[View], bool] | None = None,
+    *,
+    profile: str = "typical",
+    access: Access = Access.CONTACTLESS_STRICT,
+    faults: Sequence[str] = (),
+) -> Tap:
+    """Holds a card to a reader until the glass answers, then takes it away.
+
+    `wanted` tells the answer; left out, it is the holder's open session. Raises NotReady.
+    """
+    answer = wanted or (lambda view: is_open_for(view, member))
+    reader = terminal.next_contactless()
+    mark = terminal.glass.mark()
+    visit = box.insert(reader.port, member.card, profile=profile, access=access, faults=faults)
+    inserted_ns = int(visit["inserted_ns"])
+    try:
+        seen = terminal.glass.wait(
+            lambda view: (view["seen_ns"] or 0) >= inserted_ns and answer(view), mark, TAP_TIMEOUT_S
+        )
+    finally:
+        with suppress(BoxError):  # a torn card has left by itself
+            box.remove(reader.port)
+    mine = [e for e in box.log(member.card)["exchanges"] if e["visit"] == visit["visit"]]
+    seen_ns = int(seen.view["seen_ns"])
+    return Tap(
+        terminal=terminal.name,
+        who=member.shown,
+        screen=seen.screen,
+        words=str(seen.view["words"]),
+        online=seen.view["link"] == "online",
+        detect_ms=(seen_ns - inserted_ns) / 1e6,
+        total_ms=(seen.at_ns - seen_ns) / 1e6,
+        card_ms=sum(e["ended_ns"] - e["started_ns"] for e in mine) / 1e6,
+        exchanges=len(mine),
+        seen_ns=seen_ns,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Where one tap's time went, in milliseconds, as the terminal's timing event has it."""
+
+    tap: Tap
+    card_ms: float
+    flush_ms: float
+
+    @property
+    def software_ms(self) -> float:
+        """What is neither the card's nor the disk's."""
+        return self.tap.total_ms - self.card_ms - self.flush_ms
+
+
+def split(taps: Sequence[Tap], events: Sequence[View]) -> list[Split]:
+    """Joins taps with their timing events, by terminal and nearest total; others are left out."""
+    splits = []
+    for terminal in {tap.terminal for tap in taps}:
+        timings = [
+            event["detail"]
+            for event in sorted(events, key=lambda e: (e["journal"], e["sequence"]))
+            if event["terminal"] == terminal and event["detail"]["kind"] == "tap.timing"
+        ]
+        for one in (tap for tap in taps if tap.terminal == terminal):
+            if not timings:
+                break
+            found = min(timings, key=partial(_distance, one))
+            timings.remove(found)
+            splits.append(Split(one, found["card_us"] / 1000, found["flush_us"] / 1000))
+    return splits
+
+
+def _distance(one: Tap, timing: View) -> float:
+    return abs(float(timing["total_us"]) / 1000 - one.total_ms)
+
+
+def percentiles(values: Sequence[float]) -> dict[str, float]:
+    """p50, p95 and p99, rounded to a hundredth; empty for fewer than two values."""
+    if len(values) < 2:
+        return {}
+    cuts = quantiles(values, n=100, method="inclusive")
+    return {name: round(cuts[at - 1], 2) for name, at in _PERCENTILES.items()}
