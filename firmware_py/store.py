@@ -1,133 +1,345 @@
-"""The terminal's directory on disk, and what must survive its loss. The only SQL about rights here.
+"""The terminal's directory on disk: the only SQL about rights here.
 
-`directory.sqlite` holds the entries of one version (WAL, synchronous FULL). A change is one
-transaction; a snapshot is read into a side table and swapped in by one. What is damaged is said to be
-(`DirectoryDamaged`), set aside and fetched anew: an empty directory is never mistaken for one.
-
-`trust.sqlite` is small and not rebuildable from anywhere: key statement, time memory, and the highest
-version ever held, so that nobody rolls a terminal back by destroying its directory.
+* One database holds the entries of one version (WAL, synchronous FULL), a row each, exact bytes.
+* A change is one transaction. A snapshot is written into a side table, chunk by chunk, and put in
+  place by one transaction: nothing of it is seen before, all of it after. What a crash left of one
+  is dropped at the next start.
+* Every row carries a checksum, and a row that does not fit it, or no longer parses, is damage like
+  a torn page: `DirectoryDamaged`. So is a version behind the highest ever held here (`highest`):
+  an old file put back is no directory. A damaged one is set aside and fetched anew; an empty one
+  is a new one that says so (`held.version` 0.0, no directory), never a damaged one in disguise.
+* A tap costs one read. What every tap asks for (register, policy) is kept until the next version.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import hashlib
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import Final, NamedTuple, Self, TypeVar
 
-from contract.directory import Entitlement, Terminal
-from contract.ids import Guid, TerminalId, WardId
+from contract.directory import Entitlement, EntryKind, Terminal
+from contract.ids import Digest, Guid, TerminalId, Version, WardId
 from contract.policy import Policy
-from firmware_py import sitetime
+from contract.wire import Record, WireError
 from firmware_py.decision import Place
-from firmware_py.trust import Change, Held, Row
+from firmware_py.trust import NOTHING, Change, Held, Row
+from runtime.durable import StorageError, flush_folder
+
+APPLICATION_ID: Final = 0x74617064  # "tapd"
+SCHEMA_VERSION: Final = 1
+BUSY_S: Final = 10.0
+"""A writer waits this long for the other one: a swap drops the table of the version before."""
+
+# In the order in which a snapshot's entries are sorted, so that loading one only ever appends.
+_KIND: Final = {EntryKind.ENTITLEMENT: 1, EntryKind.POLICY: 2, EntryKind.TERMINAL: 3}
+_CHECK_BYTES: Final = 8
+
+_ENTRIES: Final = """
+CREATE TABLE {name} (
+    kind INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    line BLOB NOT NULL,
+    fits BLOB NOT NULL,
+    PRIMARY KEY (kind, id)
+) STRICT, WITHOUT ROWID
+"""
+_HELD: Final = """
+CREATE TABLE held (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    epoch INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    head TEXT,
+    issued_ms INTEGER NOT NULL
+) STRICT
+"""
+_SET_HELD: Final = "INSERT OR REPLACE INTO held VALUES (1, ?, ?, ?, ?)"
+_PUT: Final = "INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)"
+_ADD: Final = "INSERT INTO entry_next VALUES (?, ?, ?, ?)"
+_DELETE: Final = "DELETE FROM entry WHERE kind = ? AND id = ?"
+_LOOK_UP: Final = "SELECT line, fits FROM entry WHERE kind = ? AND id = ?"
+
+R = TypeVar("R", bound=Record)
 
 
 class DirectoryDamaged(Exception):
-    """The database is torn or not ours. `Directory.set_aside`, then take a snapshot."""
+    """The database is torn, of older rights than were held, or not ours."""
 
 
 class DirectoryFailed(Exception):
     """The disk did not do as asked; what was held before is still held."""
 
 
+class OutOfOrder(Exception):
+    """A version that does not follow the one held (now): nothing changed."""
+
+
+class Opened(NamedTuple):
+    """A directory to go on with; `trouble` says why it had to be begun anew, for the log."""
+
+    directory: Directory
+    trouble: DirectoryDamaged | None
+
+
 class Directory:
-    """Entries of one version. Lookups in the consumer's thread, writing in any one thread at a time."""
+    """Entries of one version. Look-ups in one thread; a change or a snapshot may be in another."""
+
+    def __init__(self, path: Path) -> None:
+        """Use `open` or `open_or_replace`."""
+        self._path = path
+        self._connection = _connect(path)
+        self._held = _read_held(self._connection)
+        self._places: dict[TerminalId, Place] = {}
+        self._writing = threading.Lock()
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Opens, or makes an empty one where there is none. Raises DirectoryDamaged, DirectoryFailed."""
-        raise NotImplementedError
+    def open(cls, path: Path, highest: Held) -> Self:
+        """An existing one. Raises DirectoryDamaged (also if there is none), DirectoryFailed."""
+        with _translated():
+            if not path.is_file() or path.stat().st_size == 0:
+                raise DirectoryDamaged("there is no directory")
+            directory = cls(path)
+        if directory.held.version < highest.version:
+            directory.close()
+            raise DirectoryDamaged(f"{directory.held.version} is older than {highest.version}")
+        return directory
 
-    @staticmethod
-    def set_aside(path: Path) -> Path:
-        """Moves a damaged database away (kept for whoever looks into it); returns its new name."""
-        raise NotImplementedError
+    @classmethod
+    def open_or_replace(cls, path: Path, highest: Held) -> Opened:
+        """As a daemon starts. Raises DirectoryFailed only.
+
+        A missing file is no trouble where no version was ever held; whatever else is wrong is
+        reported, the file moved aside for whoever looks into it, and an empty one made.
+        """
+        try:
+            return Opened(cls.open(path, highest), None)
+        except DirectoryDamaged as error:
+            first = not path.exists() and highest.version == NOTHING
+            trouble = None if first else error
+        with _translated():
+            set_aside(path)
+            _create(path)
+            return Opened(cls(path), trouble)
 
     def close(self) -> None:
-        raise NotImplementedError
+        """No look-up afterwards."""
+        self._connection.close()
 
     @property
     def held(self) -> Held:
         """The version held, its head and time; `Held()` when none is."""
-        raise NotImplementedError
+        return self._held
 
     def entitlement(self, guid: Guid) -> Entitlement | None:
-        """One read. Raises DirectoryDamaged."""
-        raise NotImplementedError
+        """One read. Raises DirectoryDamaged, DirectoryFailed."""
+        return self._look_up(EntryKind.ENTITLEMENT, guid, Entitlement)
 
     def terminal(self, terminal: TerminalId) -> Terminal | None:
-        """Raises DirectoryDamaged."""
-        raise NotImplementedError
+        """Raises DirectoryDamaged, DirectoryFailed."""
+        return self._look_up(EntryKind.TERMINAL, terminal, Terminal)
 
     def policy(self, ward: WardId) -> Policy | None:
-        """Raises DirectoryDamaged."""
-        raise NotImplementedError
+        """Raises DirectoryDamaged, DirectoryFailed."""
+        return self._look_up(EntryKind.POLICY, ward, Policy)
 
     def place(self, terminal: TerminalId) -> Place:
-        """What `decide` wants of the register and the ward; from memory after the first call."""
-        raise NotImplementedError
+        """What `decide` wants of register and ward: from memory until the next version."""
+        place = self._places.get(terminal)
+        if place is None:
+            places = self._places
+            place = places[terminal] = self._find_place(terminal)
+        return place
 
     def apply(self, change: Change) -> None:
-        """One transaction, durable on return. Raises DirectoryFailed; ValueError unless it is next."""
-        raise NotImplementedError
+        """One transaction, durable on return.
+
+        Raises OutOfOrder, DirectoryFailed, DirectoryDamaged.
+        """
+        with self._writing, _translated(), contextlib.closing(_connect(self._path)) as connection:
+            if not _next(change.held.version, _read_held(connection).version):
+                raise OutOfOrder(f"{change.held.version} does not follow {self._held.version}")
+            with _transaction(connection):
+                for row in change.rows:
+                    if row.line is None:
+                        connection.execute(_DELETE, (_KIND[row.kind], row.id))
+                    else:
+                        connection.execute(_PUT, _bound(row, row.line))
+                connection.execute(_SET_HELD, _held_row(change.held))
+            self._now_held(change.held)
 
     def begin_snapshot(self) -> SnapshotWriter:
-        """A fresh side table, on its own connection: may be filled in another thread."""
-        raise NotImplementedError
+        """An empty side table, on its own connection. Raises DirectoryFailed, DirectoryDamaged."""
+        with self._writing, _translated():
+            return SnapshotWriter(self, self._path)
+
+    def swapped(self, writer: SnapshotWriter, held: Held) -> None:
+        """For `SnapshotWriter.swap`."""
+        with self._writing, _translated():
+            connection = writer.connection
+            if held.version <= _read_held(connection).version:
+                raise OutOfOrder(f"{held.version} is not later than {self._held.version}")
+            with _transaction(connection):
+                connection.execute("ALTER TABLE entry RENAME TO entry_old")
+                connection.execute("ALTER TABLE entry_next RENAME TO entry")
+                connection.execute(_SET_HELD, _held_row(held))
+            self._now_held(held)
+            connection.execute("DROP TABLE entry_old")
+
+    def _now_held(self, held: Held) -> None:
+        self._held = held
+        self._places = {}
+
+    def _look_up(self, kind: EntryKind, id_: str, record: type[R]) -> R | None:
+        with _translated():
+            found = self._connection.execute(_LOOK_UP, (_KIND[kind], id_)).fetchone()
+            if found is None:
+                return None
+            line, fits = found
+            if _fits(kind, id_, line) != fits:
+                raise DirectoryDamaged("an entry does not fit its checksum")
+            return record.from_bytes(line)
+
+    def _find_place(self, terminal: TerminalId) -> Place:
+        version = None if self._held.version == NOTHING else self._held.version
+        entry = self.terminal(terminal)
+        ward = entry.ward if entry else WardId("unknown")
+        policy = self.policy(ward) if entry else None
+        return Place(version, entry, policy or Policy(ward=ward, salt="0" * 32))
 
 
 class SnapshotWriter:
-    """A snapshot on its way in; nothing of it is seen before `swap`."""
+    """A snapshot on its way in; nothing of it is seen before `swap`. For one thread, any."""
+
+    def __init__(self, directory: Directory, path: Path) -> None:
+        """Use `Directory.begin_snapshot`."""
+        self._directory = directory
+        self.connection = _connect(path)
+        _drop_leftovers(self.connection)
+        self.connection.execute(_ENTRIES.format(name="entry_next"))
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Raises DirectoryFailed."""
-        raise NotImplementedError
+        """A chunk's rows. Raises DirectoryFailed, DirectoryDamaged."""
+        with _translated(), _transaction(self.connection):
+            self.connection.executemany(
+                _ADD, (_bound(row, row.line) for row in rows if row.line is not None)
+            )
 
     def swap(self, held: Held) -> None:
-        """Puts it in place of what was held, in one transaction. Raises DirectoryFailed."""
-        raise NotImplementedError
+        """Puts all of it in place of what was held, durable on return, and ends.
+
+        Raises OutOfOrder when something as late came to be held meanwhile; DirectoryFailed.
+        """
+        self._directory.swapped(self, held)
+        self.connection.close()
 
     def abandon(self) -> None:
-        """Drops what was added; also what a crash left behind is dropped at the next `open`."""
-        raise NotImplementedError
+        """Drops what was added. Raises DirectoryFailed, DirectoryDamaged."""
+        with _translated():
+            _drop_leftovers(self.connection)
+        self.connection.close()
 
 
-class TrustStore:
-    """`trust.sqlite`: small, and identity: made by enrolment, never implicitly."""
+def set_aside(path: Path) -> None:
+    """Moves a damaged database away, the one set aside before it gone. Nothing if there is none."""
+    for suffix in ("", "-wal", "-shm"):
+        one = path.with_name(path.name + suffix)
+        if one.exists():
+            one.replace(path.with_name(f"{path.name}.damaged{suffix}"))
+    flush_folder(path.parent)
 
-    @classmethod
-    def create(cls, path: Path, keys: bytes) -> Self:
-        """New, with the key statement's envelope from enrolment."""
-        raise NotImplementedError
 
-    @classmethod
-    def open(cls, path: Path) -> Self:
-        """Raises DirectoryDamaged when it is torn, NotThere when it was never made."""
-        raise NotImplementedError
+def _create(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        with _transaction(connection):
+            connection.execute(_ENTRIES.format(name="entry"))
+            connection.execute(_HELD)
+            connection.execute(_SET_HELD, _held_row(Held()))
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    flush_folder(path.parent)
 
-    def close(self) -> None:
-        raise NotImplementedError
 
-    @property
-    def keys(self) -> bytes:
-        """The newest key statement's envelope, to be judged again at each start."""
-        raise NotImplementedError
+def _connect(path: Path) -> sqlite3.Connection:
+    """Raises DirectoryDamaged when the file is not ours."""
+    connection = sqlite3.connect(
+        path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+        _require_ours(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
-    @property
-    def memory(self) -> sitetime.Memory | None:
-        raise NotImplementedError
 
-    @property
-    def highest(self) -> Held:
-        """The highest version ever held here."""
-        raise NotImplementedError
+def _require_ours(connection: sqlite3.Connection) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (schema,) = connection.execute("PRAGMA user_version").fetchone()
+    if (application, schema) != (APPLICATION_ID, SCHEMA_VERSION):
+        raise DirectoryDamaged("not a directory of this version")
 
-    def keep_keys(self, envelope: bytes) -> None:
-        raise NotImplementedError
 
-    def keep_memory(self, memory: sitetime.Memory) -> None:
-        raise NotImplementedError
+def _drop_leftovers(connection: sqlite3.Connection) -> None:
+    for name in ("entry_next", "entry_old"):
+        connection.execute(f"DROP TABLE IF EXISTS {name}")
 
-    def keep_highest(self, held: Held) -> None:
-        """Never lowers it."""
-        raise NotImplementedError
+
+def _read_held(connection: sqlite3.Connection) -> Held:
+    row = connection.execute("SELECT epoch, n, head, issued_ms FROM held").fetchone()
+    if row is None:
+        raise DirectoryDamaged("no version is written down")
+    epoch, n, head, issued_ms = row
+    return Held(Version(epoch, n), None if head is None else Digest(head), issued_ms)
+
+
+def _held_row(held: Held) -> tuple[int, int, str | None, int]:
+    return held.version.epoch, held.version.n, held.head, held.issued_ms
+
+
+def _bound(row: Row, line: bytes) -> tuple[int, str, bytes, bytes]:
+    return _KIND[row.kind], row.id, line, _fits(row.kind, row.id, line)
+
+
+def _fits(kind: EntryKind, id_: str, line: bytes) -> bytes:
+    """A row's checksum: against decay, not against an attacker, who could write it as well."""
+    return hashlib.sha256(b"%d %s\n%s" % (_KIND[kind], id_.encode(), line)).digest()[:_CHECK_BYTES]
+
+
+def _next(version: Version, held: Version) -> bool:
+    if version.epoch == held.epoch:
+        return version.n == held.n + 1
+    return version.epoch > held.epoch and version.n == 1
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """SQLite's, the disk's and the parser's errors, as ours."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        damaged = error.sqlite_errorcode == sqlite3.SQLITE_ERROR  # a table is missing
+        raise (DirectoryDamaged if damaged else DirectoryFailed)(str(error)) from error
+    except sqlite3.DatabaseError as error:
+        raise DirectoryDamaged(str(error)) from error
+    except WireError as error:
+        raise DirectoryDamaged(f"an entry that is none: {error}") from error
+    except (OSError, StorageError) as error:
+        raise DirectoryFailed(str(error)) from error

@@ -4,33 +4,53 @@
   it carries that very root, is signed by it and names this site. A higher epoch replaces what is
   held, the same statement is up to date, another one of the same epoch is FORKED, a lower one
   ROLLED_BACK.
-* Everything else must be signed by the statement key of the held key statement, in the envelope of its
-  own type: verify, then parse. A key that is not held is KEY_UNKNOWN (fetch the keys anew).
-* A change applies if it is exactly the next version (n + 1, or n = 1 of a higher epoch that is the
-  keys' own) and names the digest of the change held. A later one is a gap; the one held is up to date;
-  the same version by another statement, or another past, is FORKED. An older one is up to date: brokers
-  repeat themselves.
+* Everything else must be signed by the statement key of the held key statement, in the envelope of
+  its own type: verify, then parse. Any other key is KEY_UNKNOWN (fetch the keys anew).
+* A change applies if it is exactly the next version (n + 1, or n = 1 of a higher epoch) of the
+  keys' own epoch and names the digest of the change held. A later one is a gap; the one held is up
+  to date; the same version by another statement, or upon another past, is FORKED. An older one is
+  up to date: brokers repeat themselves.
 * Its bodies must be entries, each of the digest listed for it, in order.
-* A manifest is taken if its version is later than the one held (the highest ever held, also when the
-  database was lost); older is ROLLED_BACK, the same with another head FORKED. Chunks must have
-  digest, size and count as listed, entries sorted, none twice and none removed; all are there or none counts.
 * A heartbeat names the version held and its head, or a later one. An older version in a heartbeat
-  that was issued after the change held here is a rolled-back directory; issued before it, only late.
+  issued after the change held here is a rolled-back directory; issued before it, it is only LATE.
 
 Pure: bytes and what is held go in, verdicts come out; no disk, socket or clock.
+A whole directory at once (manifest and chunks) is judged by `firmware_py.snapshot`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final, TypeVar
 
-from contract.directory import ChunkList, DirectoryManifest, Entry, EntryKind, Key
-from contract.ids import Digest, Guid, SiteId, Version
-from contract.signing import Envelope, VerifyKey
+from contract.directory import (
+    MAX_CHANGE_BYTES,
+    MAX_ENTRY_BYTES,
+    DirectoryChange,
+    DirectoryManifest,
+    Entitlement,
+    Entry,
+    EntryKind,
+    Key,
+    Removed,
+    Status,
+    entry_key,
+    parse_entry,
+)
+from contract.ids import Digest, Guid, KeyId, SiteId, Version
+from contract.journal import require_bodies, split_lines
+from contract.signing import (
+    Algorithm,
+    Envelope,
+    SignatureRefused,
+    VerifyKey,
+    sha256,
+)
 from contract.statements import Heartbeat, KeyStatement
+from contract.wire import WireError, decode_base64
 
-NOTHING = Version(0, 0)
+NOTHING: Final = Version(0, 0)
 
 
 class Fault(StrEnum):
@@ -91,6 +111,13 @@ class Row:
     def key(self) -> Key:
         return self.kind, self.id
 
+    @classmethod
+    def of(cls, line: bytes) -> tuple[Row, Entry]:
+        """The row of an entry's line, and the entry. Raises WireError."""
+        entry = parse_entry(line)
+        kind, id_ = entry_key(entry)
+        return cls(kind, id_, None if isinstance(entry, Removed) else line), entry
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -106,11 +133,17 @@ class Change:
     @property
     def lost(self) -> frozenset[Guid]:
         """Cards that are lost, stolen or withdrawn for cause by this change."""
-        raise NotImplementedError
+        return frozenset(
+            entry.guid
+            for entry in self.entries
+            if isinstance(entry, Entitlement) and entry.status is Status.LOST
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Apply:
+    """The next change: store it, then act on it."""
+
     change: Change
 
 
@@ -164,62 +197,139 @@ class Beat:
     standing: Standing
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A snapshot being read: a value; each chunk taken gives the next."""
-
-    manifest: DirectoryManifest
-    envelope: Envelope
-    held: Held
-    """What is held once all of it is stored. (`issued_ms` is the manifest's.)"""
-    chunks: ChunkList | None = None
-    taken: int = 0
-    entries: int = 0
-    last: Key | None = None
-
-    @property
-    def wanted(self) -> Digest | None:
-        """Digest of what to fetch next (`/v1/directory/chunks/{digest}`); null when all is read."""
-        raise NotImplementedError
-
-    @property
-    def complete(self) -> bool:
-        return self.wanted is None
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """Bytes that were wanted: the reading goes on, these rows are to be stored."""
-
-    reading: Reading
-    rows: tuple[Row, ...]
-
-
 def judge_keys(
-    data: bytes, fingerprint: Digest, site: SiteId, held: Keys | None
+    data: bytes, fingerprint: KeyId, site: SiteId, held: Keys | None
 ) -> Replace | UpToDate | Refused:
     """A key statement's envelope. `fingerprint` is the pinned SHA-256 of the root's key."""
-    raise NotImplementedError
+    try:
+        keys = _open_keys(data, fingerprint)
+    except StatementRefused as refused:
+        return Refused(refused.fault, sha256(data))
+    except (WireError, SignatureRefused):
+        return Refused(Fault.MALFORMED, sha256(data))
+    fault = _keys_fault(keys, site, held)
+    if fault is not None:
+        return Refused(fault, sha256(data))
+    if held is not None and keys.epoch == held.epoch:
+        return UpToDate()
+    return Replace(keys)
 
 
 def judge_change(message: bytes, keys: Keys, held: Held) -> Apply | UpToDate | GapTo | Refused:
     """A `DirectoryChange` envelope and its entry lines (`join_lines`)."""
-    raise NotImplementedError
-
-
-def judge_manifest(data: bytes, keys: Keys, held: Held) -> Reading | UpToDate | Refused:
-    """A manifest's envelope; a `Reading` says what to fetch.
-
-    `held` is the highest ever held (`store.Memory` keeps it), not what a damaged database still has.
-    """
-    raise NotImplementedError
-
-
-def take(reading: Reading, data: bytes) -> Taken | Refused:
-    """The bytes that `reading.wanted` names: first the chunk list (no rows), then each chunk."""
-    raise NotImplementedError
+    try:
+        envelope, lines = split_lines(message, MAX_CHANGE_BYTES)
+        change = open_statement(DirectoryChange, envelope, keys)
+    except StatementRefused as refused:
+        return Refused(refused.fault, sha256(message))
+    except WireError:
+        return Refused(Fault.MALFORMED, sha256(message))
+    version = change.version.value
+    if version <= held.version:
+        fork = version == held.version and envelope.digest != held.head
+        return Refused(Fault.FORKED, sha256(message)) if fork else UpToDate()
+    if version.epoch != keys.epoch or version.n == 0:
+        return Refused(Fault.EPOCH, sha256(message))
+    if not _follows(version, held.version):
+        return GapTo(version)
+    if change.previous != held.head:
+        return Refused(Fault.FORKED, sha256(message))
+    try:
+        require_bodies(lines, change.entries, MAX_ENTRY_BYTES)
+        parsed = [Row.of(line) for line in lines]
+    except WireError:
+        return Refused(Fault.BODY, sha256(message))
+    later = Held(version, envelope.digest, change.issued_ms)
+    rows, entries = tuple(row for row, _ in parsed), tuple(entry for _, entry in parsed)
+    return Apply(Change(later, rows, entries, envelope))
 
 
 def judge_heartbeat(data: bytes, keys: Keys, held: Held) -> Beat | Refused:
     """A heartbeat's envelope. What it says of the time is `sitetime`'s to judge."""
-    raise NotImplementedError
+    try:
+        envelope = Envelope.from_bytes(data)
+        heartbeat = open_statement(Heartbeat, envelope, keys)
+    except StatementRefused as refused:
+        return Refused(refused.fault, sha256(data))
+    except WireError:
+        return Refused(Fault.MALFORMED, sha256(data))
+    version = heartbeat.version.value
+    if version.epoch > keys.epoch:
+        return Refused(Fault.EPOCH, sha256(data))
+    if version.n == 0 and held.version == NOTHING:
+        return Beat(heartbeat, envelope, Standing.CONFIRMS)
+    if version < held.version:
+        late = heartbeat.issued_ms <= held.issued_ms
+        return Refused(Fault.LATE if late else Fault.ROLLED_BACK, sha256(data))
+    if version > held.version:
+        return Beat(heartbeat, envelope, Standing.AHEAD)
+    if heartbeat.head != held.head:
+        return Refused(Fault.FORKED, sha256(data))
+    return Beat(heartbeat, envelope, Standing.CONFIRMS)
+
+
+class StatementRefused(Exception):
+    """A statement that is not the site's. Carries the fault."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+        super().__init__(fault)
+
+
+S = TypeVar("S", Heartbeat, DirectoryChange, DirectoryManifest)
+
+
+def open_statement(kind: type[S], envelope: Envelope, keys: Keys) -> S:
+    """The statement, once it is signed by the held statement key and of this site.
+
+    Raises StatementRefused; WireError when signed bytes are no such statement.
+    """
+    if envelope.key_id != keys.statement_key.key_id:
+        raise StatementRefused(Fault.KEY_UNKNOWN)
+    try:
+        statement = kind.open(envelope, keys.statement_key)
+    except SignatureRefused as error:
+        raise StatementRefused(Fault.SIGNATURE) from error
+    if statement.site != keys.site:
+        raise StatementRefused(Fault.WRONG_SITE)
+    return statement
+
+
+def _open_keys(data: bytes, fingerprint: KeyId) -> Keys:
+    """Signature first: by the root whose digest is pinned, which the statement carries itself."""
+    envelope = Envelope.from_bytes(data)
+    if envelope.key_id != fingerprint:
+        raise StatementRefused(Fault.WRONG_ROOT)
+    # The root's key is inside what it signs; its digest is pinned, so reading it first gives
+    # nobody anything. Only the key is taken from the unverified bytes.
+    unverified = KeyStatement.from_bytes(decode_base64(envelope.payload))
+    root = VerifyKey.from_base64(unverified.root)
+    if root.key_id != fingerprint:
+        raise StatementRefused(Fault.WRONG_ROOT)
+    try:
+        statement = KeyStatement.open(envelope, root)
+    except SignatureRefused as error:
+        raise StatementRefused(Fault.SIGNATURE) from error
+    statement_key = VerifyKey.from_base64(statement.statement_key)
+    log_key = VerifyKey.from_base64(statement.log.key)
+    kinds = (root.algorithm, statement_key.algorithm, log_key.algorithm)
+    if kinds != (Algorithm.P256, Algorithm.P256, Algorithm.ED25519):
+        raise SignatureRefused("a key of another kind than its use asks for")
+    return Keys(statement, envelope, statement_key, log_key)
+
+
+def _keys_fault(keys: Keys, site: SiteId, held: Keys | None) -> Fault | None:
+    if keys.site != site:
+        return Fault.WRONG_SITE
+    if held is None or keys.epoch > held.epoch:
+        return None
+    if keys.epoch < held.epoch:
+        return Fault.ROLLED_BACK
+    return None if keys.envelope.digest == held.envelope.digest else Fault.FORKED
+
+
+def _follows(version: Version, held: Version) -> bool:
+    """Exactly next: n + 1 in the same epoch, or the first of a higher one."""
+    if version.epoch == held.epoch:
+        return version.n == held.n + 1
+    return version.epoch > held.epoch and version.n == 1
