@@ -67,19 +67,19 @@ class Evidence:
         self._site = site
         self._epoch = log_epoch
 
-    def append(self, batches: Sequence[Batch], now: Moment) -> list[Ruling | NotItsJournal]:
-        """Judges verified batches in order and commits. Raises StoreFailed: then nothing stands."""
+    def append(
+        self, batches: Sequence[Batch], now: Moment, own: Sequence[Detail] = ()
+    ) -> list[Ruling | NotItsJournal]:
+        """Judges verified batches in order, adds events of our own, and commits.
+
+        Raises StoreFailed: then nothing of it stands.
+        """
         with self.log.appending() as work:
             rulings, forked = self._judge(work, batches, now)
-            if forked:
-                alarms = [Alarm(code=AlarmCode.JOURNAL_FORKED, subject=each) for each in forked]
-                self.write_own(work, alarms, now)
+            alarms = [Alarm(code=AlarmCode.JOURNAL_FORKED, subject=each) for each in forked]
+            if details := [*own, *alarms]:
+                self.write_own(work, details, now)
         return rulings
-
-    def record(self, details: Sequence[Detail], now: Moment) -> None:
-        """Writes events into the gateway's own journal. Raises StoreFailed."""
-        with self.log.appending() as work:
-            self.write_own(work, details, now)
 
     def write_own(self, work: Appending, details: Sequence[Detail], now: Moment) -> None:
         """Adds one batch of the gateway's own events to a transaction; once a transaction."""

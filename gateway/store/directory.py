@@ -52,14 +52,15 @@ class DirectoryRows(Rows):
         at = (table.c.epoch == version.epoch) & (table.c.n == version.n)
         return self._change(sa.select(table).where(at))
 
-    def changes_after(self, version: Version) -> Iterator[bytes]:
-        """Messages of the changes after a version, in order."""
+    def changes_after(self, version: Version, most: int) -> Iterator[bytes]:
+        """Messages of the next changes after a version, in order."""
         table = schema.changes
         later = (table.c.epoch > version.epoch) | (
             (table.c.epoch == version.epoch) & (table.c.n > version.n)
         )
         query = sa.select(table.c.message).where(later).order_by(table.c.epoch, table.c.n)
-        return (row.message for row in self._connection.execute(query))
+        rows = self._connection.execute(query.limit(most))
+        return (row.message for row in rows)
 
     def changes_in(self, size: int) -> Iterator[bytes]:
         """Messages of the changes among the first `size` leaves, in order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,10 +29,12 @@ class Transaction:
 
 
 class Store:
-    """A database of ours: any number of readers; the caller lets one writer in at a time."""
+    """A database of ours: any number of readers, one writer at a time, from any thread."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
+        # A transaction that read first could not write after another's commit: it waits its turn.
+        self._turn = threading.Lock()
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -56,7 +59,7 @@ class Store:
         When the commit itself raises, what is on the disk is unknown: read it again.
         """
         try:
-            with self._engine.begin() as connection:
+            with self._turn, self._engine.begin() as connection:
                 yield Transaction(connection)
         except SQLAlchemyError as error:
             raise StoreFailed(first_line(error)) from error

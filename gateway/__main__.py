@@ -1,0 +1,63 @@
+"""`tapover-gateway`: init (once a site), serve, export.
+
+Exit status: 0 done, 1 failed, 2 settings, 3 certificate or key, 4 port.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from gateway import app, export
+from gateway.settings import GatewaySettings
+from runtime import logs
+from runtime.clock import SystemClock
+from runtime.settings import load, run_main
+
+_PROGRAM: Final = "tapover-gateway"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command and exits."""
+    asked = _parser().parse_args(arguments)
+    run_main(lambda: _run(asked), _PROGRAM)
+
+
+def _run(asked: argparse.Namespace) -> None:
+    settings = load(GatewaySettings, asked.settings, os.environ, prefix="TAPOVER_GATEWAY_")
+    logs.set_up(settings.log_level)
+    match asked.command:
+        case "init":
+            size = app.init(settings, SystemClock())
+            sys.stderr.write(f"{_PROGRAM}: the log of {settings.site} begins with {size} leaves\n")
+        case "serve":
+            app.serve(settings, SystemClock(), os.environ)
+        case _:
+            export.run(settings, asked.folder, _say)
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{_PROGRAM}: {line}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(_PROGRAM, description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, words in (
+        ("init", "begin the site's evidence log, once"),
+        ("serve", "run the gateway"),
+        ("export", "write the evidence into a new folder, also while it runs"),
+    ):
+        command = commands.add_parser(name, help=words, description=words)
+        command.add_argument("--settings", type=Path, required=True, help="gateway.toml")
+        if name == "export":
+            command.add_argument("folder", type=Path, metavar="DIR", help="must not exist")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""The gateway's composition root: every part is made here, begun in order, stopped in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping
+from contextlib import ExitStack
+from socket import socket
+from typing import Final
+
+from contract.tap import DirectoryVersion
+from gateway import authority, founding
+from gateway.authority import Authority, server_context
+from gateway.broker import BrokerSession
+from gateway.checkpoints import Checkpoints
+from gateway.directory import Directory
+from gateway.fleet import Fleet
+from gateway.http import operators, terminals
+from gateway.http.listener import Listener, bind
+from gateway.http.operators import Health
+from gateway.ingest import Ingest
+from gateway.journal import Moment
+from gateway.publisher import Publisher
+from gateway.register import Register
+from gateway.settings import GatewaySettings
+from gateway.snapshot import Snapshots
+from gateway.store import Store, StoreFailed
+from runtime.clock import Clock
+from runtime.durable import FolderLock, StorageError, make_folder, remove_leftovers
+from runtime.mqtt import LinkError
+from runtime.settings import SettingsError, StartError
+from runtime.supervisor import Supervisor, run_all
+from runtime.systemd import ServiceManager
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Gateway:
+    """The parts of a running gateway. `run` ends at SIGTERM or SIGINT."""
+
+    def __init__(  # noqa: PLR0915 - one line a part
+        self,
+        settings: GatewaySettings,
+        clock: Clock,
+        known: Authority,
+        store: Store,
+        sockets: tuple[socket, socket],
+        manager: ServiceManager,
+    ) -> None:
+        """Call it in the running event loop; reads the store. Raises StartError, StoreFailed."""
+        self._clock = clock
+        self._manager = manager
+        evidence = founding.take_up(store, known, settings.root, Moment.of(clock))
+        register = Register(known.statement)
+        register.load(store)
+        self._log = evidence.log
+        self._directory = Directory(store, evidence, known, register)
+        self._checkpoints = Checkpoints(store, evidence.log, known)
+        self._publisher = Publisher(clock, known, self._directory, self._checkpoints)
+        snapshots = Snapshots(store, evidence, known, settings.state_dir / "chunks")
+        self._fleet = Fleet(store, register, clock, self._publisher.answer)
+        self._fleet.load()
+        self._ingest = Ingest(evidence, register, clock, self._publisher.receipts)
+        session = BrokerSession(settings, known.broker, self._ingest, self._fleet, self._publisher)
+        self._broker = Supervisor(
+            "the link to the broker", session.run, (LinkError,), clock, random.Random()
+        )
+        for_terminals = terminals.make_app(
+            known, register, self._directory, snapshots, self._checkpoints, clock
+        )
+        for_operators = operators.make_app(
+            self._directory, self._publisher, self._fleet, self._checkpoints, self._health, clock
+        )
+        self._terminals = Listener(for_terminals, sockets[0], server_context(known.terminals))
+        self._operators = Listener(for_operators, sockets[1], server_context(known.operators))
+
+    async def run(self) -> None:
+        """Everything, until a signal. Raises what is a bug of ours."""
+        await self._publisher.checkpoint()
+        self._manager.ready("serving")
+        _log.info("serving", extra={"log_size": self._log.edge().size})
+        # Stopped in reverse: the last checkpoint covers what the last commit wrote.
+        parts = {
+            "checkpoints": self._publisher.run_checkpoints(),
+            "fleet": self._fleet.run(),
+            "ingest": self._ingest.run(),
+            "receipts": self._publisher.run_receipts(),
+            "heartbeats": self._publisher.run_heartbeats(),
+            "terminals": self._terminals.run(),
+            "operators": self._operators.run(),
+            "broker": self._broker.run(),
+            "watchdog": self._manager.keep_alive(self._clock, lambda: True),
+        }
+        try:
+            await run_all(parts)
+        finally:
+            self._manager.stopping()
+
+    def _health(self) -> Health:
+        newest, counts = self._checkpoints.newest, self._ingest.counts
+        return Health(
+            log_size=self._log.edge().size,
+            checkpoint_size=newest.checkpoint.size if newest else 0,
+            directory=DirectoryVersion.of(self._directory.head.version),
+            broker=self._broker.now.state,
+            batches={str(verdict): count for verdict, count in counts.batches.items()},
+            events=counts.events,
+            refused=counts.refused,
+            failed_commits=counts.failed_commits,
+            dropped=self._publisher.dropped,
+        )
+
+
+def serve(settings: GatewaySettings, clock: Clock, environment: Mapping[str, str]) -> None:
+    """Runs the gateway until a signal. Raises StartError."""
+    with ExitStack() as opened:
+        known = authority.load(
+            settings.identity_dir, settings.site_id, settings.root, clock.wall_ms()
+        )
+        if (file := settings.database_file) is not None and not file.is_file():
+            raise SettingsError(
+                f"there is no evidence log at {file}: restore it from a back-up; "
+                "for a new site, once: `tapover-gateway init`"
+            )
+        sockets = (
+            opened.enter_context(bind("https_port", settings.bind_host, settings.https_port)),
+            opened.enter_context(bind("admin_port", settings.bind_host, settings.admin_port)),
+        )
+        store = _open(settings, opened)
+        manager = ServiceManager(environment)
+        opened.callback(manager.close)
+
+        async def run() -> None:
+            gateway = Gateway(settings, clock, known, store, sockets, manager)
+            await gateway.run()
+
+        asyncio.run(run())
+
+
+def init(settings: GatewaySettings, clock: Clock) -> int:
+    """Founds the site's log; returns its size. Raises StartError, also when there is one."""
+    known = authority.load(settings.identity_dir, settings.site_id, settings.root, clock.wall_ms())
+    with ExitStack() as opened:
+        try:
+            make_folder(settings.state_dir)
+        except StorageError as error:
+            raise StartError(f"`state_dir`: {error}") from error
+        store = _open(settings, opened)
+        return founding.found(store, known, Moment.of(clock)).size
+
+
+def _open(settings: GatewaySettings, opened: ExitStack) -> Store:
+    """The folder of state, ours alone, and the database in it."""
+    try:
+        opened.enter_context(FolderLock(settings.state_dir))
+        remove_leftovers(settings.state_dir)
+        store = Store.open(settings.database_url)
+    except (StorageError, StoreFailed) as error:
+        raise StartError(f"`state_dir` or `database`: {error}") from error
+    opened.callback(store.close)
+    return store

@@ -1,0 +1,72 @@
+"""What both listeners share: who asks, bodies with a cap, our errors as answers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cryptography import x509
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.responses import JSONResponse
+
+from contract.certificates import common_name
+from contract.ids import is_name
+from contract.wire import WireError
+from gateway.checkpoints import NoSuchSize
+from gateway.directory import RequestConflicts, RequestRefused, VersionUnknown
+from gateway.http.listener import PEER
+from gateway.snapshot import NoSnapshot
+from gateway.store import StoreFailed
+from runtime.durable import StorageError
+
+JSON: Final = "application/json"
+_STATUS_OF: Final[dict[type[Exception], int]] = {
+    WireError: 400,
+    NoSuchSize: 400,
+    RequestConflicts: 409,
+    RequestRefused: 403,
+    NoSnapshot: 404,
+    VersionUnknown: 410,
+    StoreFailed: 503,
+    StorageError: 503,
+}
+
+
+def peer(request: Request) -> x509.Certificate:
+    """The certificate by which the client is connected: TLS has checked it against our CA."""
+    return x509.load_der_x509_certificate(request.scope[PEER])
+
+
+def peer_name(certificate: x509.Certificate) -> str:
+    """Its CN. Raises HTTPException 403 for a name that nobody of ours bears."""
+    name = common_name(certificate)
+    if not is_name(name):
+        raise HTTPException(403, "the certificate names nobody of this site")
+    return name
+
+
+async def read_body(request: Request, cap: int) -> bytes:
+    """The body, of at most `cap` bytes. Raises HTTPException 413 without reading on."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > cap:
+            raise HTTPException(413, f"more than {cap} bytes")
+    return bytes(body)
+
+
+def signed(envelope: bytes) -> Response:
+    """A statement: its bytes as they are."""
+    return Response(envelope, media_type=JSON)
+
+
+def translate_errors(app: FastAPI) -> None:
+    """Our error families become status codes; anything else is a bug, and 500."""
+    for family, status in _STATUS_OF.items():
+        app.add_exception_handler(family, _answer(status))
+
+
+def _answer(status: int):  # type: ignore[no-untyped-def]  # noqa: ANN202 - starlette's own shape
+    def handler(_request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, status_code=status)
+
+    return handler

@@ -1,0 +1,92 @@
+"""The terminals' listener: what is too large, or too particular, for the broker.
+
+A terminal is known by its certificate. One that the register has retired gets nothing; one that the
+register does not know yet may read, since it must fetch the directory to learn of itself.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from cryptography import x509
+from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request, Response
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+
+from contract.directory import TerminalState
+from contract.ids import Digest, TerminalId, Version
+from contract.topics import GATEWAY
+from contract.wire import MAX_SAFE_INTEGER, Count, Record, encode_base64
+from gateway.authority import Authority
+from gateway.checkpoints import Checkpoints
+from gateway.directory import Directory
+from gateway.http.requests import JSON, peer, peer_name, read_body, signed, translate_errors
+from gateway.register import Register
+from gateway.snapshot import Snapshots
+from runtime.clock import Clock
+
+_COUNT = {"ge": 0, "le": MAX_SAFE_INTEGER}
+
+
+class InclusionQuery(Record):
+    """Leaves to be proven in the log of `size` leaves; 1,000 proofs are half a second's work."""
+
+    CAP: ClassVar[int] = 32 * 1024
+
+    size: Count
+    leaves: Annotated[tuple[Count, ...], Field(min_length=1, max_length=1000)]
+
+
+def make_app(
+    authority: Authority,
+    register: Register,
+    directory: Directory,
+    snapshots: Snapshots,
+    checkpoints: Checkpoints,
+    clock: Clock,
+) -> FastAPI:
+    def known_terminal(certificate: Annotated[x509.Certificate, Depends(peer)]) -> TerminalId:
+        terminal = TerminalId(peer_name(certificate))
+        registered = register.find(terminal)
+        retired = registered is not None and registered.state is TerminalState.RETIRED
+        if terminal == GATEWAY or retired:
+            raise HTTPException(403, "not a terminal in use")
+        return terminal
+
+    app = FastAPI(
+        title="tapover gateway, for terminals",
+        openapi_url=None,
+        dependencies=[Depends(known_terminal)],
+    )
+    translate_errors(app)
+
+    @app.get("/v1/keys")
+    def keys() -> Response:
+        return signed(authority.keys_envelope.to_bytes())
+
+    @app.get("/v1/directory/manifest")
+    def manifest() -> Response:
+        return signed(snapshots.manifest(clock.wall_ms()))
+
+    @app.get("/v1/directory/chunks/{digest}")
+    def chunk(digest: Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]) -> Response:
+        return Response(snapshots.chunk(Digest(digest)), media_type="application/octet-stream")
+
+    @app.get("/v1/directory/changes")
+    def changes(
+        epoch: Annotated[int, Query(**_COUNT)], after: Annotated[int, Query(**_COUNT)]
+    ) -> dict[str, list[str]]:
+        messages = directory.changes_after(Version(epoch, after))
+        return {"changes": [encode_base64(message) for message in messages]}
+
+    @app.get("/v1/log/checkpoint")
+    def checkpoint(since: Annotated[int, Query(**_COUNT)] = 0) -> Response:
+        return Response(checkpoints.since(since).to_bytes(), media_type=JSON)
+
+    @app.post("/v1/log/inclusion")
+    async def inclusion(request: Request) -> dict[str, list[list[str]]]:
+        query = InclusionQuery.from_bytes(await read_body(request, InclusionQuery.CAP))
+        proofs = await run_in_threadpool(checkpoints.inclusion, query.size, query.leaves)
+        return {"proofs": [[encode_base64(each) for each in proof] for proof in proofs]}
+
+    return app

@@ -1,0 +1,221 @@
+"""Batches from the broker: verified, judged in groups, receipted.
+
+Two stages, each with its own thread, so that one group's signatures are checked (which frees the
+interpreter) while another is written. Whatever waits when a transaction begins goes into it, up to
+`GROUP`: alone a batch does not wait, under load the flushes are shared. Everything is bounded; what
+does not fit stays with the terminal, which resends what is not receipted.
+
+Bad input is refused: counted, logged once, an alarm in the gateway's own journal, no receipt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from contract.events import Alarm, AlarmCode, Detail, Event
+from contract.ids import Digest, TerminalId
+from contract.journal import MAX_BATCH_BYTES, BatchStatement, Verdict, require_bodies, split_lines
+from contract.signing import Envelope, SignatureRefused, sha256
+from contract.wire import WireError
+from gateway.evidence import Evidence, NotItsJournal, Ruling
+from gateway.journal import Batch, Moment
+from gateway.register import NotRegistered, Register
+from gateway.store import StoreFailed
+from runtime.clock import Clock
+from runtime.logs import Trouble
+
+_log: Final = logging.getLogger(__name__)
+# A commit's flush is shared by this many batches; beyond it there is little left to gain.
+GROUP: Final = 20
+# Messages between the link and the verifying stage: the link's own inbox holds the rest.
+_WAITING: Final = 4 * GROUP
+# One alarm a terminal in this time: the journal shall tell of bad input, not be filled by it.
+ALARM_EVERY_MS: Final = 60_000
+# A database that failed is left alone for a moment.
+_RETRY_NS: Final = 500_000_000
+
+_T = TypeVar("_T")
+Receipts = Sequence[tuple[TerminalId, Envelope]]
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A message on a terminal's audit topic; the broker vouches for the terminal's name."""
+
+    terminal: TerminalId
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Input that is not to be believed. `subject` is the digest of the message."""
+
+    terminal: TerminalId
+    reason: str
+    subject: Digest
+
+
+@dataclass(slots=True)
+class Counts:
+    """Since the start; for /healthz."""
+
+    batches: Counter[Verdict] = field(default_factory=Counter)
+    events: int = 0
+    refused: int = 0
+    failed_commits: int = 0
+
+
+def verify(incoming: Incoming, register: Register) -> Batch:
+    """The batch in a message: signed by the terminal on whose topic it came, every body in place.
+
+    Raises WireError, SignatureRefused or NotRegistered. Pure but for the register it reads.
+    """
+    terminal = register.active(incoming.terminal)
+    envelope, bodies = split_lines(incoming.payload, MAX_BATCH_BYTES)
+    statement = BatchStatement.open(envelope, terminal.key)
+    if statement.terminal != incoming.terminal:
+        raise SignatureRefused("the batch names another terminal than its topic")
+    require_bodies(bodies, statement.events, Event.CAP)
+    # An envelope has one spelling: these are the bytes it was parsed from.
+    line = incoming.payload.partition(b"\n")[0]
+    return Batch(statement, sha256(line), line, bodies)
+
+
+class Ingest:
+    """From `offer` to `receipted`; lives in the event loop, works in two threads."""
+
+    def __init__(
+        self,
+        evidence: Evidence,
+        register: Register,
+        clock: Clock,
+        receipted: Callable[[Receipts], None],
+    ) -> None:
+        self._evidence = evidence
+        self._register = register
+        self._clock = clock
+        self._receipted = receipted
+        self._incoming: asyncio.Queue[Incoming] = asyncio.Queue(_WAITING)
+        self._verified: asyncio.Queue[Batch | Refusal] = asyncio.Queue(_WAITING)
+        self._storing = Trouble(_log, "writing evidence")
+        self._bad: dict[TerminalId, Trouble] = {}
+        self._alarm_due_ms: dict[TerminalId, int] = {}
+        self._alarms: list[Detail] = []
+        self.counts = Counts()
+
+    async def offer(self, terminal: TerminalId, payload: bytes) -> None:
+        """Waits while the stages are full; meanwhile the link's inbox fills, and then discards."""
+        await self._incoming.put(Incoming(terminal, payload))
+
+    async def run(self) -> None:
+        """For ever. Raises what is a bug of ours, or a damaged database."""
+        with ThreadPoolExecutor(2, thread_name_prefix="ingest") as threads:
+            async with asyncio.TaskGroup() as stages:
+                stages.create_task(self._verify_all(threads))
+                stages.create_task(self._commit_all(threads))
+
+    async def _verify_all(self, threads: ThreadPoolExecutor) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            group = await _some(self._incoming)
+            for each in await loop.run_in_executor(threads, self._verify_group, group):
+                await self._verified.put(each)
+
+    def _verify_group(self, group: list[Incoming]) -> list[Batch | Refusal]:
+        results: list[Batch | Refusal] = []
+        for incoming in group:
+            try:
+                results.append(verify(incoming, self._register))
+            except (WireError, SignatureRefused, NotRegistered) as error:
+                subject = sha256(incoming.payload)
+                results.append(Refusal(incoming.terminal, str(error), subject))
+        return results
+
+    async def _commit_all(self, threads: ThreadPoolExecutor) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            group = [] if self._alarms else await _some(self._verified)
+            for each in group:
+                if isinstance(each, Refusal):
+                    self._refuse(each)
+            batches = [each for each in group if isinstance(each, Batch)]
+            alarms, self._alarms = self._alarms, []
+            if batches or alarms:
+                await self._commit(loop, threads, batches, alarms)
+
+    async def _commit(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        threads: ThreadPoolExecutor,
+        batches: list[Batch],
+        alarms: list[Detail],
+    ) -> None:
+        try:
+            rulings, sealed = await loop.run_in_executor(threads, self._write, batches, alarms)
+        except StoreFailed as error:
+            # No receipt: the terminals keep these batches and send them again.
+            self._storing.failed(str(error))
+            self.counts.failed_commits += 1
+            self._alarms = [*alarms, *self._alarms][:GROUP]
+            await self._clock.sleep_until(self._clock.monotonic_ns() + _RETRY_NS)
+            return
+        self._storing.over()
+        self._receipted(sealed)
+        for ruling in rulings:
+            self._count(ruling)
+
+    def _write(
+        self, batches: list[Batch], alarms: list[Detail]
+    ) -> tuple[list[Ruling | NotItsJournal], Receipts]:
+        rulings = self._evidence.append(batches, Moment.of(self._clock), alarms)
+        sealed = [
+            (ruling.batch.statement.terminal, self._evidence.receipt(ruling))
+            for ruling in rulings
+            if isinstance(ruling, Ruling)
+        ]
+        return rulings, sealed
+
+    def _count(self, ruling: Ruling | NotItsJournal) -> None:
+        statement = ruling.batch.statement
+        if isinstance(ruling, NotItsJournal):
+            reason = "the journal is another terminal's"
+            self._refuse(Refusal(statement.terminal, reason, ruling.batch.digest))
+            return
+        self.counts.batches[ruling.verdict] += 1
+        match ruling.verdict:
+            case Verdict.ACCEPTED:
+                self.counts.events += len(statement.events)
+                if bad := self._bad.pop(statement.terminal, None):
+                    bad.over()
+            case Verdict.FORK:
+                _log.error(
+                    "a journal forked",
+                    extra={"terminal": statement.terminal, "journal": statement.journal},
+                )
+            case Verdict.GAP | Verdict.DUPLICATE:
+                pass
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Counts, logs the first in a row, and has an alarm written now and then."""
+        self.counts.refused += 1
+        terminal = refusal.terminal
+        what = f"a batch of terminal {terminal}"
+        self._bad.setdefault(terminal, Trouble(_log, what)).failed(refusal.reason)
+        now_ms = self._clock.monotonic_ns() // 1_000_000
+        if self._alarm_due_ms.get(terminal, 0) <= now_ms and len(self._alarms) < GROUP:
+            self._alarm_due_ms[terminal] = now_ms + ALARM_EVERY_MS
+            self._alarms.append(Alarm(code=AlarmCode.PEER_REFUSED, subject=refusal.subject))
+
+
+async def _some(queue: asyncio.Queue[_T]) -> list[_T]:
+    """Waits for one, and takes what else is there, up to a group."""
+    group = [await queue.get()]
+    while len(group) < GROUP and not queue.empty():
+        group.append(queue.get_nowait())
+    return group

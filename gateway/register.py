@@ -1,0 +1,69 @@
+"""The directory's terminals in memory: whose batch key is believed, checked on every message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from contract.directory import Entry, EntryKind, Removed, Terminal, TerminalState, parse_entry
+from contract.ids import TerminalId, WardId
+from contract.signing import SoftwareSigner, VerifyKey
+from gateway.journal import SELF
+from gateway.store import Store
+
+
+class NotRegistered(Exception):
+    """No terminal of this name is in the directory, or it is retired. Says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A terminal as the directory has it."""
+
+    terminal: TerminalId
+    ward: WardId | None
+    state: TerminalState
+    key: VerifyKey
+
+
+class Register:
+    """Read from any thread, written when a change was committed; the gateway stands in it too."""
+
+    def __init__(self, own: SoftwareSigner) -> None:
+        self._own = Registered(SELF, None, TerminalState.ACTIVE, own.public)
+        self._terminals: dict[TerminalId, Registered] = {}
+
+    def load(self, store: Store) -> None:
+        """Reads the committed directory. Raises StoreFailed."""
+        with store.read() as tx:
+            self.apply(parse_entry(line) for line in tx.directory.all_entries(EntryKind.TERMINAL))
+
+    def apply(self, entries: Iterable[Entry]) -> None:
+        """Follows a committed change."""
+        for entry in entries:
+            match entry:
+                case Terminal():
+                    key = VerifyKey.from_base64(entry.batch_key)
+                    self._terminals[entry.terminal] = Registered(
+                        entry.terminal, entry.ward, entry.state, key
+                    )
+                case Removed(kind=EntryKind.TERMINAL):
+                    self._terminals.pop(TerminalId(entry.id), None)
+                case _:
+                    pass
+
+    def active(self, terminal: TerminalId) -> Registered:
+        """Raises NotRegistered unless the terminal is in use."""
+        known = self.find(terminal)
+        if known is None:
+            raise NotRegistered("no such terminal in the directory")
+        if known.state is not TerminalState.ACTIVE:
+            raise NotRegistered("the terminal is retired")
+        return known
+
+    def find(self, terminal: TerminalId) -> Registered | None:
+        return self._own if terminal == SELF else self._terminals.get(terminal)
+
+    def all(self) -> list[Registered]:
+        """Terminals by name, without the gateway itself."""
+        return [self._terminals[name] for name in sorted(self._terminals)]
