@@ -1,3 +1,5 @@
+"""A real broker for the tests of the link."""
+
 from collections.abc import Iterator
 from pathlib import Path
 

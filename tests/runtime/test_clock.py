@@ -1,3 +1,5 @@
+"""The clocks: durations that count sleep, and a wall that may step."""
+
 import asyncio
 import time
 import uuid

@@ -1,3 +1,5 @@
+"""Written means fsynced; an identity is never replaced; one process a folder."""
+
 import errno
 import os
 import resource

@@ -1,3 +1,5 @@
+"""Logs: one line of JSON a record, whatever a peer sent."""
+
 import io
 import json
 import logging

@@ -1,3 +1,5 @@
+"""Settings: read whole, refused in one clear line, and the statuses a daemon exits with."""
+
 from __future__ import annotations
 
 import subprocess

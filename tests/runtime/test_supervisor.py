@@ -1,3 +1,5 @@
+"""Supervision: named states, delays with jitter, and an orderly end."""
+
 import asyncio
 import logging
 import os

@@ -1,3 +1,5 @@
+"""sd_notify and the watchdog, heard at the manager's end."""
+
 import asyncio
 import os
 import socket
