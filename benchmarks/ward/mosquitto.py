@@ -126,8 +126,9 @@ class Mosquitto:
     def revoke(self, crl: bytes) -> None:
         """Give it another revocation list; it counts for connections from now on."""
         self._write(self.crl.name, crl)
+        said = len(self.process.lines)
         self.process.signal(signal.SIGHUP)
-        self.process.wait_for_line("Reloading config")
+        self.process.wait_for_line("Reloading config", after=said)
 
     def close(self) -> None:
         """Stop it and remove its files."""

@@ -159,9 +159,12 @@ class Process:
             self._ended = True
             self._news.notify_all()
 
-    def wait_for_line(self, pattern: str, timeout_s: float = 10.0) -> re.Match[str]:
-        """The first line since the start in which ``pattern`` is found. Raises NotReady."""
-        wanted, seen, deadline = re.compile(pattern), 0, time.monotonic() + timeout_s
+    def wait_for_line(self, pattern: str, timeout_s: float = 10.0, after: int = 0) -> re.Match[str]:
+        """The first line in which ``pattern`` is found, leaving out ``after`` lines since the start.
+
+        Raises NotReady.
+        """
+        wanted, seen, deadline = re.compile(pattern), after, time.monotonic() + timeout_s
         with self._news:
             while True:
                 for line in self._lines[seen:]:

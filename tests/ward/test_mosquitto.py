@@ -143,6 +143,9 @@ async def test_a_revoked_certificate_is_refused_from_the_next_connection_on(
         await live.publish(f"tapover/v1/{T7}/status", b"alive")
         async with site.link(T8):
             pass
+        site.mosquitto.revoke(site.terminals.crl())
+        async with site.link(T7, issued=stolen):
+            pass
 
 
 async def test_a_killed_broker_comes_back_on_its_port_and_forgets(site: BrokerSite) -> None:
