@@ -160,7 +160,7 @@ class Process:
             self._news.notify_all()
 
     def wait_for_line(self, pattern: str, timeout_s: float = 10.0, after: int = 0) -> re.Match[str]:
-        """The first line in which ``pattern`` is found, leaving out ``after`` lines since the start.
+        """The first line in which ``pattern`` is found, not counting the first ``after``.
 
         Raises NotReady.
         """
