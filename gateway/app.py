@@ -40,7 +40,7 @@ _log: Final = logging.getLogger(__name__)
 class Gateway:
     """The parts of a running gateway. `run` ends at SIGTERM or SIGINT."""
 
-    def __init__(  # noqa: PLR0915 - one line a part
+    def __init__(
         self,
         settings: GatewaySettings,
         clock: Clock,

@@ -10,21 +10,20 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from contract.directory import MAX_CHANGE_BYTES
 from contract.topics import GATEWAY, FromTerminal, TerminalTopic, any_terminal, parse_topic
 from contract.wire import WireError
 from gateway.authority import Tls
 from gateway.fleet import Fleet
 from gateway.ingest import Ingest
-from gateway.publisher import Publisher
+from gateway.publisher import LARGEST_BYTES, Publisher
 from gateway.settings import GatewaySettings
 from runtime.logs import Trouble
 from runtime.mqtt import Broker, Limits, Message, MqttLink, client_context
 
 _log: Final = logging.getLogger(__name__)
-# 2,000 ordinary batches of 16 KiB; a change of 500 entries is the largest that is ever sent.
+# 2,000 ordinary batches of 16 KiB; what is larger than the largest batch is not looked at.
 LIMITS: Final = Limits(
-    payload_bytes=MAX_CHANGE_BYTES,
+    payload_bytes=LARGEST_BYTES,
     inbox_messages=2_000,
     inbox_bytes=64 * 1024 * 1024,
 )

@@ -30,6 +30,8 @@ _log: Final = logging.getLogger(__name__)
 _MS: Final = 1_000_000
 HEARTBEAT_MS: Final = 500
 CHECKPOINT_MS: Final = 1_000
+# Brokers are set up for packets of a mebibyte; a change of 500 ordinary entries is a third of it.
+LARGEST_BYTES: Final = 1_000_000
 # Receipts that wait for the broker; beyond it the oldest are dropped and their batches resent.
 _RECEIPTS_WAITING: Final = 10_000
 # Receipts under way at once: the broker's round trip is shared, and others need not wait long.
@@ -80,8 +82,12 @@ class Publisher:
         self._news.set()
 
     def change(self, applied: Applied) -> int:
-        """Sends a committed change, a heartbeat right behind it; returns when, in Unix ms."""
-        self._send(site_topic(Site.DIRECTORY), applied.message)
+        """Sends a committed change, a heartbeat right behind it; returns when, in Unix ms.
+
+        A change too large for a broker is fetched by those who hear of its version.
+        """
+        if len(applied.message) <= LARGEST_BYTES:
+            self._send(site_topic(Site.DIRECTORY), applied.message)
         self.beat()
         return self._clock.wall_ms()
 

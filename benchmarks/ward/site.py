@@ -17,7 +17,7 @@ from typing import Final, Self
 from benchmarks.ward.mosquitto import BrokerFiles, Mosquitto
 from benchmarks.ward.people import STAFF, Desk, Member, Person
 from benchmarks.ward.ports import PortBlock
-from benchmarks.ward.processes import Command, Process
+from benchmarks.ward.processes import Command, Process, WardError
 from benchmarks.ward.terminals import Surroundings, WardTerminal
 from contract.directory import Entry, Status, Terminal
 from contract.ids import OperatorId, SiteId, Version, WardId
@@ -110,6 +110,23 @@ class Ward:
         text += [f"broker_port = {self.broker.port}", f"https_port = {self.https_port}"]
         text += [f"admin_port = {self.admin_port}"]
         (self.folder / "gateway.toml").write_text("\n".join(text) + "\n")
+        self._begin_log()
+
+    def _begin_log(self) -> None:
+        """A site's evidence log is begun once, by command: no daemon makes it implicitly."""
+        init = Process(
+            Command(
+                name="gateway-init",
+                argv=[
+                    *(sys.executable, "-m", "gateway", "init"),
+                    *("--settings", str(self.folder / "gateway.toml")),
+                ],
+                log=self.folder / "gateway-init.log",
+            )
+        )
+        with init:
+            if init.wait_ended(timeout_s=20.0):
+                raise WardError("\n".join(("the evidence log was not begun:", *init.lines)))
 
     def _broker_files(self) -> BrokerFiles:
         names = ("server.crt.pem", "server.key.pem", "terminal_ca.crt.pem", "terminal.crl.pem")
