@@ -1,0 +1,440 @@
+"""The sign-on decision, told as the ward's rules."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contract.directory import Entitlement, Slot, Status, TerminalState
+from contract.events import ClockTrust, Reason
+from contract.ids import BootId, Guid, KeyId, PositionId, TerminalId, Version
+from contract.policy import BreakGlass, OfflineBoot, Policy, RoleGrace
+from firmware_py.decision import (
+    ChoosePosition,
+    Decision,
+    NeedsPin,
+    OfferBreakGlass,
+    Open,
+    Place,
+    Proof,
+    Refuse,
+    decide,
+    is_holders,
+)
+from firmware_py.grace import ProvenPin
+from firmware_py.sitetime import Freshness, Moment
+from hardware.readers import Interface
+from tests.firmware.rights import (
+    GUID,
+    NOW_MS,
+    OTHER_GUID,
+    TERMINAL,
+    card_key,
+    credential,
+    entitlement,
+    policy,
+    position,
+    terminal,
+)
+
+BOOT = BootId("b0" * 16)
+NOW = Moment(BOOT, 100_000_000)
+HOUR_S = 3600
+HOUR_MS = HOUR_S * 1000
+
+TAP = Proof(
+    GUID, Interface.CONTACTLESS, Slot.CARD_AUTHENTICATION, card_key(Slot.CARD_AUTHENTICATION)
+)
+PIN = Proof(GUID, Interface.CONTACT, NINE_A, card_key(NINE_A), pin_verified=True)
+ONLINE = Freshness(ClockTrust.SITE, NOW_MS, 500, 0)
+UNCONFIRMED = Freshness(ClockTrust.UNCONFIRMED, NOW_MS, None, 60_000)
+BREAK_GLASS = BreakGlass(
+    allowed=True, position=PositionId("emergency"), reasons=("ARREST",), limit_s=600
+)
+
+
+def proved(minutes_ago: float = 10, **changes: object) -> ProvenPin:
+    at = Moment(BOOT, NOW.monotonic_ms - int(minutes_ago * 60_000))
+    fact = ProvenPin(GUID, card_key(NINE_A), TERMINAL, at, 7)
+    return replace(fact, **changes)
+
+
+def place(ward: Policy | None = None) -> Place:
+    return Place(Version(1, 5), terminal(), ward or policy())
+
+
+def judged(
+    proof: Proof = TAP,
+    rights: Entitlement | None = None,
+    ward: Policy | None = None,
+    grace: ProvenPin | None = None,
+    freshness: Freshness = ONLINE,
+    preferred: str | None = None,
+) -> Decision:
+    """A tap by Alice, online, without grace, unless told otherwise."""
+    chosen = PositionId(preferred) if preferred else None
+    rights = rights or entitlement()
+    return decide(proof, rights, place(ward), grace, freshness, NOW, preferred=chosen)
+
+
+# ---- who may not ---------------------------------------------------------------------------
+
+
+def test_a_terminal_without_a_directory_signs_nobody_on() -> None:
+    empty = Place(None, None, policy())
+    assert decide(PIN, None, empty, None, ONLINE, NOW) == Refuse(Reason.NO_DIRECTORY)
+
+
+def test_a_terminal_that_the_site_does_not_know_signs_nobody_on() -> None:
+    stranger = Place(Version(1, 5), None, policy())
+    assert decide(PIN, entitlement(), stranger, None, ONLINE, NOW) == Refuse(
+        Reason.TERMINAL_UNKNOWN
+    )
+
+
+def test_a_retired_terminal_signs_nobody_on() -> None:
+    retired = Place(Version(1, 5), terminal(TerminalState.RETIRED), policy())
+    assert decide(PIN, entitlement(), retired, None, ONLINE, NOW) == Refuse(Reason.TERMINAL_RETIRED)
+
+
+def test_an_unknown_card_opens_nothing() -> None:
+    assert decide(PIN, None, place(), None, ONLINE, NOW) == Refuse(Reason.CARD_UNKNOWN)
+
+
+def test_a_cloned_guid_with_another_key_opens_nothing_even_within_grace() -> None:
+    clone = replace(TAP, key=None)
+    assert judged(clone, grace=proved()) == Refuse(Reason.CARD_KEY_WRONG)
+
+
+def test_a_signature_by_the_other_slots_key_is_a_wrong_key() -> None:
+    crossed = replace(TAP, key=card_key(NINE_A))
+    assert judged(crossed, grace=proved()) == Refuse(Reason.CARD_KEY_WRONG)
+
+
+def test_a_signature_for_a_slot_that_the_directory_does_not_list_is_a_wrong_key() -> None:
+    only_tap = entitlement(credentials=(credential(NINE_E),))
+    assert judged(PIN, only_tap) == Refuse(Reason.CARD_KEY_WRONG)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (Status.SUSPENDED, Reason.SUSPENDED),
+        (Status.REVOKED, Reason.REVOKED),
+        (Status.LOST, Reason.LOST),
+    ],
+)
+@pytest.mark.parametrize("proof", [TAP, PIN])
+def test_a_card_out_of_use_is_refused_with_its_own_reason(
+    proof: Proof, status: Status, reason: Reason
+) -> None:
+    assert judged(proof, entitlement(status=status), grace=proved()) == Refuse(reason)
+
+
+def test_a_card_is_refused_before_its_first_and_from_its_last_moment_on() -> None:
+    early = entitlement(not_before_ms=NOW_MS + 1)
+    late = entitlement(not_after_ms=NOW_MS)
+    assert judged(PIN, early) == Refuse(Reason.NOT_YET_VALID)
+    assert judged(PIN, late) == Refuse(Reason.EXPIRED)
+    exact = entitlement(not_before_ms=NOW_MS, not_after_ms=NOW_MS + 1)
+    assert isinstance(judged(PIN, exact), Open)
+
+
+def test_a_role_that_the_ward_does_not_take_is_refused() -> None:
+    ward = policy(roles=("R0260",))
+    assert judged(PIN, ward=ward) == Refuse(Reason.ROLE_NOT_ALLOWED)
+
+
+def test_a_position_held_on_another_ward_is_refused_here() -> None:
+    elsewhere = entitlement(positions=(position(areas=["theatre"]),))
+    assert judged(PIN, elsewhere) == Refuse(Reason.ROLE_NOT_ALLOWED)
+
+
+# ---- PIN and grace -------------------------------------------------------------------------
+
+
+def test_the_first_tap_of_a_shift_asks_for_the_pin() -> None:
+    in_slot = replace(TAP, interface=Interface.CONTACT)
+    assert judged(in_slot) == NeedsPin(Reason.PIN_NEEDED, here=True)
+
+
+def test_a_proven_pin_opens_the_position() -> None:
+    assert judged(PIN) == Open(position())
+
+
+def test_within_grace_a_tap_alone_opens_and_names_the_pin_it_rests_on() -> None:
+    assert judged(grace=proved()) == Open(position(), proved())
+
+
+def test_grace_ends_to_the_millisecond() -> None:
+    ward = policy(grace_s=600)
+    just = proved(10, at=Moment(BOOT, NOW.monotonic_ms - 599_999))
+    over = proved(10, at=Moment(BOOT, NOW.monotonic_ms - 600_000))
+    assert isinstance(judged(ward=ward, grace=just), Open)
+    assert isinstance(judged(ward=ward, grace=over), NeedsPin)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        proved(guid=OTHER_GUID),
+        proved(key=KeyId("00" * 32)),
+        proved(terminal=TerminalId("resus-2")),
+        proved(at=Moment(BootId("b1" * 16), NOW.monotonic_ms - 1000)),
+        proved(at=Moment(BOOT, NOW.monotonic_ms + 1)),
+    ],
+    ids=["another card", "an earlier key", "another terminal", "another boot", "from the future"],
+)
+def test_a_pin_proved_otherwise_gives_no_grace(other: ProvenPin) -> None:
+    assert isinstance(judged(grace=other), NeedsPin)
+
+
+def test_the_widest_rights_get_the_shortest_grace() -> None:
+    ward = policy(grace_by_role=(RoleGrace(role="R0260", grace_s=0),))
+    consultant = entitlement(positions=(position("consultant", "R0260"),))
+    assert isinstance(judged(rights=consultant, ward=ward, grace=proved()), NeedsPin)
+    assert isinstance(judged(PIN, consultant, ward), Open)
+
+
+def test_a_contactless_reader_sends_a_strict_card_to_the_slot_once() -> None:
+    asked = judged()
+    assert asked == NeedsPin(Reason.PIN_NEEDED, here=False)
+    assert isinstance(asked, NeedsPin)
+    assert asked.logged is Reason.PIN_NOT_HERE
+
+
+def test_a_ward_may_take_pins_without_contact_unless_the_card_refuses() -> None:
+    ward = policy(pin_contactless=True)
+    assert judged(ward=ward) == NeedsPin(Reason.PIN_NEEDED, here=True)
+    strict = replace(TAP, pin_refused_here=True)
+    assert judged(strict, ward=ward) == NeedsPin(Reason.PIN_NEEDED, here=False)
+    in_the_air = replace(PIN, interface=Interface.CONTACTLESS)
+    assert isinstance(judged(in_the_air, ward=ward), Open)
+    assert judged(in_the_air) == NeedsPin(Reason.PIN_NEEDED, here=False)
+
+
+def test_a_9a_key_that_signs_without_a_pin_proves_none() -> None:
+    ungated = entitlement(
+        credentials=(
+            credential(NINE_E),
+            credential(NINE_A, pin_gated=False),
+        )
+    )
+    for proof, grace in itertools.product((TAP, PIN), (None, proved())):
+        assert judged(proof, ungated, grace=grace) == Refuse(Reason.PIN_UNGATED)
+
+
+def test_a_9a_signature_without_verify_is_a_tap_and_no_pin() -> None:
+    unverified = replace(PIN, pin_verified=False)
+    assert judged(unverified) == NeedsPin(Reason.PIN_NEEDED, here=True)
+
+
+def test_verify_told_beside_a_9e_signature_is_no_pin() -> None:
+    told = replace(TAP, interface=Interface.CONTACT, pin_verified=True)
+    assert judged(told) == NeedsPin(Reason.PIN_NEEDED, here=True)
+
+
+# ---- several positions -------------------------------------------------------------------
+
+TWO = (position("nurse"), position("site-manager", "R0270"))
+
+
+def test_several_positions_ask_for_the_choice_after_the_pin() -> None:
+    two = entitlement(positions=TWO)
+    assert isinstance(judged(rights=two), NeedsPin)
+    assert judged(PIN, two) == ChoosePosition(TWO)
+    assert judged(rights=two, grace=proved()) == ChoosePosition(TWO)
+
+
+def test_the_chosen_or_remembered_position_opens_at_once() -> None:
+    two = entitlement(positions=TWO)
+    assert judged(PIN, two, preferred="site-manager") == Open(TWO[1])
+    assert judged(rights=two, grace=proved(), preferred="nurse") == Open(TWO[0], proved())
+
+
+def test_a_remembered_position_that_is_no_longer_held_is_forgotten() -> None:
+    two = entitlement(positions=TWO)
+    assert judged(PIN, two, preferred="ward-clerk") == ChoosePosition(TWO)
+    assert judged(PIN, preferred="site-manager") == Open(position())
+
+
+def test_the_chosen_position_is_judged_for_its_own_grace() -> None:
+    ward = policy(grace_by_role=(RoleGrace(role="R0270", grace_s=0),))
+    two = entitlement(positions=TWO)
+    assert judged(rights=two, ward=ward, grace=proved()) == ChoosePosition(TWO)
+    chosen = judged(rights=two, ward=ward, grace=proved(), preferred="site-manager")
+    assert isinstance(chosen, NeedsPin)
+
+
+# ---- old knowledge ------------------------------------------------------------------------
+
+
+def aged(seconds: float, clock: ClockTrust = ClockTrust.SITE) -> Freshness:
+    return Freshness(clock, NOW_MS, int(seconds * 1000), 0)
+
+
+@pytest.mark.parametrize("clock", [ClockTrust.SITE, ClockTrust.RTC])
+def test_within_the_offline_limit_the_same_gesture_works(clock: ClockTrust) -> None:
+    assert isinstance(judged(grace=proved(), freshness=aged(4 * HOUR_S, clock)), Open)
+
+
+def test_beyond_the_offline_limit_nobody_is_signed_on() -> None:
+    stale = aged(4 * HOUR_S + 0.001)
+    assert judged(PIN, freshness=stale) == Refuse(Reason.DIRECTORY_STALE)
+    ward = policy(break_glass=BREAK_GLASS)
+    assert judged(PIN, ward=ward, freshness=stale) == OfferBreakGlass(Reason.DIRECTORY_STALE)
+    forbidden = policy(break_glass=BREAK_GLASS.model_copy(update={"allowed": False}))
+    assert judged(PIN, ward=forbidden, freshness=stale) == Refuse(Reason.DIRECTORY_STALE)
+
+
+def test_a_card_known_to_be_bad_stays_refused_when_knowledge_is_old() -> None:
+    ward, stale = policy(break_glass=BREAK_GLASS), aged(5 * HOUR_S)
+    revoked = entitlement(status=Status.REVOKED)
+    assert judged(PIN, revoked, ward, freshness=stale) == Refuse(Reason.REVOKED)
+    clone = replace(PIN, key=None)
+    assert judged(clone, ward=ward, freshness=stale) == Refuse(Reason.CARD_KEY_WRONG)
+
+
+def test_a_card_unknown_to_an_old_directory_may_be_newer_than_it() -> None:
+    ward = place(policy(break_glass=BREAK_GLASS))
+    stale = aged(5 * HOUR_S)
+    assert decide(PIN, None, ward, None, stale, NOW) == OfferBreakGlass(Reason.DIRECTORY_STALE)
+
+
+def test_a_directory_that_was_never_confirmed_is_old() -> None:
+    never = Freshness(ClockTrust.SITE, NOW_MS, None, 0)
+    assert judged(PIN, freshness=never) == Refuse(Reason.DIRECTORY_STALE)
+
+
+def test_with_an_unconfirmed_clock_every_tap_needs_a_pin() -> None:
+    in_slot = replace(TAP, interface=Interface.CONTACT)
+    asked = judged(in_slot, grace=proved(), freshness=UNCONFIRMED)
+    assert asked == NeedsPin(Reason.CLOCK_UNCONFIRMED, here=True)
+    assert judged(PIN, freshness=UNCONFIRMED) == Open(position())
+
+
+def test_with_an_unconfirmed_clock_powered_time_is_limited() -> None:
+    last = replace(UNCONFIRMED, powered_ms=4 * HOUR_MS)
+    over = replace(UNCONFIRMED, powered_ms=4 * HOUR_MS + 1)
+    assert isinstance(judged(PIN, freshness=last), Open)
+    assert judged(PIN, freshness=over) == Refuse(Reason.DIRECTORY_STALE)
+
+
+def test_a_ward_may_refuse_an_unconfirmed_clock() -> None:
+    ward = policy(offline_boot=OfflineBoot.REFUSE)
+    assert judged(PIN, ward=ward, freshness=UNCONFIRMED) == Refuse(Reason.CLOCK_UNCONFIRMED)
+    offering = policy(offline_boot=OfflineBoot.REFUSE, break_glass=BREAK_GLASS)
+    offered = judged(PIN, ward=offering, freshness=UNCONFIRMED)
+    assert offered == OfferBreakGlass(Reason.CLOCK_UNCONFIRMED)
+
+
+# ---- tapping out --------------------------------------------------------------------------
+
+
+def test_leaving_asks_for_no_right_but_for_the_holders_own_card() -> None:
+    suspended = entitlement(status=Status.SUSPENDED)
+    assert is_holders(TAP, suspended)
+    assert not is_holders(replace(TAP, key=None), suspended)
+    assert not is_holders(replace(TAP, guid=OTHER_GUID), suspended)
+    assert not is_holders(TAP, None)
+
+
+# ---- whatever comes together ------------------------------------------------------------------
+
+KEYS = [None, *(card_key(slot) for slot in Slot), KeyId("00" * 32)]
+PROOFS = st.builds(
+    Proof,
+    guid=st.sampled_from([GUID, OTHER_GUID]),
+    interface=st.sampled_from(Interface),
+    slot=st.sampled_from(Slot),
+    key=st.sampled_from(KEYS),
+    pin_verified=st.booleans(),
+    pin_refused_here=st.booleans(),
+)
+RIGHTS = st.none() | st.builds(
+    entitlement,
+    guid=st.just(Guid(GUID)),
+    status=st.sampled_from(Status),
+    credentials=st.sampled_from(
+        [
+            (credential(NINE_E),),
+            (credential(NINE_E), credential(NINE_A)),
+            entitlement().credentials,
+        ]
+    ),
+    positions=st.sampled_from([(), (position(),), TWO, (position(areas=["theatre"]),)]),
+    not_before_ms=st.sampled_from([0, NOW_MS + 1]),
+    not_after_ms=st.sampled_from([NOW_MS, NOW_MS + 10]),
+)
+POLICIES = st.builds(
+    policy,
+    grace_s=st.sampled_from([0, 600, 4 * HOUR_S]),
+    pin_contactless=st.booleans(),
+    roles=st.sampled_from([(), ("R8001",), ("R0260",)]),
+    offline_limit_s=st.sampled_from([0, 4 * HOUR_S]),
+    offline_boot=st.sampled_from(OfflineBoot),
+    offline_boot_s=st.sampled_from([0, 4 * HOUR_S]),
+    break_glass=st.sampled_from([None, BREAK_GLASS]),
+)
+PLACES = st.builds(
+    Place,
+    directory=st.sampled_from([None, Version(1, 5)]),
+    terminal=st.sampled_from([None, terminal(), terminal(TerminalState.RETIRED)]),
+    policy=POLICIES,
+)
+GRACES = st.none() | st.builds(
+    proved,
+    st.integers(0, 600),
+    guid=st.sampled_from([GUID, OTHER_GUID]),
+    key=st.sampled_from(KEYS[1:]),
+)
+FRESHNESSES = st.builds(
+    Freshness,
+    clock=st.sampled_from(ClockTrust),
+    now_ms=st.just(NOW_MS),
+    age_ms=st.none() | st.integers(0, 5 * HOUR_MS),
+    powered_ms=st.integers(0, 5 * HOUR_MS),
+)
+
+
+@given(PROOFS, RIGHTS, PLACES, GRACES, FRESHNESSES, st.sampled_from([None, PositionId("nurse")]))
+def test_whatever_comes_together_only_good_proof_of_good_rights_opens(
+    proof: Proof,
+    rights: Entitlement | None,
+    here: Place,
+    grace: ProvenPin | None,
+    freshness: Freshness,
+    preferred: PositionId | None,
+) -> None:
+    decision = decide(proof, rights, here, grace, freshness, NOW, preferred=preferred)
+    if isinstance(decision, Refuse | OfferBreakGlass):
+        assert decision.reason not in {Reason.GRANTED, Reason.PIN_NEEDED, Reason.POSITION_NEEDED}
+        offered = here.policy.break_glass is not None
+        assert isinstance(decision, Refuse) or (offered and here.directory is not None)
+        return
+    # Whatever does not refuse has a good card, of an entitlement in force, at a known terminal,
+    # by knowledge that is fresh enough.
+    assert rights is not None
+    assert proof.guid == rights.guid
+    assert proof.key == card_key(proof.slot)
+    assert rights.credential(proof.slot) is not None
+    assert rights.status is Status.ACTIVE
+    assert rights.not_before_ms <= NOW_MS < rights.not_after_ms
+    assert here.directory is not None
+    assert here.terminal is not None
+    assert here.terminal.state is TerminalState.ACTIVE
+    assert freshness.within(here.policy.offline_limit_s, here.policy.offline_boot_s)
+    if isinstance(decision, Open | ChoosePosition):
+        shown = (decision.position,) if isinstance(decision, Open) else decision.positions
+        assert set(shown) <= set(rights.positions)
+        assert all(not here.policy.roles or p.role in here.policy.roles for p in shown)
+        nine_a = rights.credential(NINE_A)
+        assert nine_a is not None
+        assert nine_a.pin_gated
+        by_pin = proof.slot is NINE_A and proof.pin_verified
+        by_grace = grace is not None and grace.guid == rights.guid
+        assert by_pin or (by_grace and freshness.clock is not ClockTrust.UNCONFIRMED)
