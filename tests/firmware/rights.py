@@ -1,5 +1,7 @@
 """A small site for the tests of trust and rights: keys, statements and entries, freshly made."""
 
+# ruff: noqa: ANN401 - what is spoilt or set is named by field
+
 from __future__ import annotations
 
 import functools
@@ -84,7 +86,7 @@ def position(id_: str = "nurse", role: str = "R8001", areas: Sequence[str] = ())
     )
 
 
-def entitlement(**changes: object) -> Entitlement:
+def entitlement(**changes: Any) -> Entitlement:
     """Alice's, a nurse with a gated 9A; `changes` by field."""
     fields: dict[str, Any] = {
         "guid": GUID,
@@ -113,11 +115,11 @@ def terminal(state: TerminalState = TerminalState.ACTIVE) -> Terminal:
     )
 
 
-def policy(**changes: object) -> Policy:
+def policy(**changes: Any) -> Policy:
     return Policy(**{"ward": WARD, "salt": "ab" * 16, **changes})
 
 
-def key_statement(epoch: int = 1, **changes: object) -> KeyStatement:
+def key_statement(epoch: int = 1, **changes: Any) -> KeyStatement:
     fields: dict[str, Any] = {
         "site": SITE,
         "epoch": epoch,
@@ -132,7 +134,7 @@ def key_statement(epoch: int = 1, **changes: object) -> KeyStatement:
     return KeyStatement(**{**fields, **changes})
 
 
-def key_envelope(epoch: int = 1, **changes: object) -> Envelope:
+def key_envelope(epoch: int = 1, **changes: Any) -> Envelope:
     return key_statement(epoch, **changes).seal(signer("root"))
 
 
@@ -154,7 +156,7 @@ class Gateway:
     def key(self) -> SoftwareSigner:
         return signer(f"statement-{self.epoch}")
 
-    def change(self, *entries: Entry, **changes: object) -> bytes:
+    def change(self, *entries: Entry, **changes: Any) -> bytes:
         """The next change, as its message; `changes` spoil the statement and are not kept."""
         n = self.version.n + 1 if self.version.epoch == self.epoch else 1
         version = Version(self.epoch, n)
@@ -179,14 +181,14 @@ class Gateway:
                     self.entries[kind, id_] = entry
         return join_lines(envelope, lines)
 
-    def snapshot(self, per_chunk: int = 2, **changes: object) -> tuple[bytes, bytes, list[bytes]]:
+    def snapshot(self, per_chunk: int = 2, **changes: Any) -> tuple[bytes, bytes, list[bytes]]:
         """Manifest envelope, chunk list, chunks."""
         lines = [self.entries[key].to_bytes() + b"\n" for key in sorted(self.entries)]
         groups = [lines[i : i + per_chunk] for i in range(0, len(lines), per_chunk)]
         return self.seal_snapshot([(b"".join(group), len(group)) for group in groups], **changes)
 
     def seal_snapshot(
-        self, chunks: list[tuple[bytes, int]], **changes: object
+        self, chunks: list[tuple[bytes, int]], **changes: Any
     ) -> tuple[bytes, bytes, list[bytes]]:
         """The same from chunks as given, each with the count listed for it."""
         listed = ChunkList(
@@ -205,10 +207,10 @@ class Gateway:
         manifest = DirectoryManifest(**{**fields, **changes}).seal(self.key)
         return manifest.to_bytes(), listed, [data for data, _ in chunks]
 
-    def beat(self, issued_ms: int, nonce: str | None = None, **changes: object) -> bytes:
+    def beat(self, issued_ms: int, nonce: str | None = None, **changes: Any) -> bytes:
         return self.heartbeat(issued_ms, nonce, **changes).seal(self.key).to_bytes()
 
-    def heartbeat(self, issued_ms: int, nonce: str | None = None, **changes: object) -> Heartbeat:
+    def heartbeat(self, issued_ms: int, nonce: str | None = None, **changes: Any) -> Heartbeat:
         fields: dict[str, Any] = {
             "site": SITE,
             "version": DirectoryVersion.of(self.version),

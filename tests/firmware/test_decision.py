@@ -46,9 +46,8 @@ NOW = Moment(BOOT, 100_000_000)
 HOUR_S = 3600
 HOUR_MS = HOUR_S * 1000
 
-TAP = Proof(
-    GUID, Interface.CONTACTLESS, Slot.CARD_AUTHENTICATION, card_key(Slot.CARD_AUTHENTICATION)
-)
+NINE_E, NINE_A = Slot.CARD_AUTHENTICATION, Slot.PIV_AUTHENTICATION
+TAP = Proof(GUID, Interface.CONTACTLESS, NINE_E, card_key(NINE_E))
 PIN = Proof(GUID, Interface.CONTACT, NINE_A, card_key(NINE_A), pin_verified=True)
 ONLINE = Freshness(ClockTrust.SITE, NOW_MS, 500, 0)
 UNCONFIRMED = Freshness(ClockTrust.UNCONFIRMED, NOW_MS, None, 60_000)
@@ -57,7 +56,7 @@ BREAK_GLASS = BreakGlass(
 )
 
 
-def proved(minutes_ago: float = 10, **changes: object) -> ProvenPin:
+def proved(minutes_ago: float = 10, **changes: Any) -> ProvenPin:
     at = Moment(BOOT, NOW.monotonic_ms - int(minutes_ago * 60_000))
     fact = ProvenPin(GUID, card_key(NINE_A), TERMINAL, at, 7)
     return replace(fact, **changes)
