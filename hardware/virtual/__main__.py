@@ -126,7 +126,10 @@ def _behaviour(arguments: argparse.Namespace) -> Behaviour:
 def _tap(arguments: argparse.Namespace) -> None:
     reader = VirtualReader(arguments.reader_port)
     card = Card.load(arguments.card)
-    _tell(reader.tap(card, arguments.hold, _behaviour(arguments)))
+    visit = reader.tap(card, arguments.hold, _behaviour(arguments))
+    # Another command may put the next card in at once: that must be seen as another card.
+    reader.await_noticed()
+    _tell(visit)
 
 
 def _insert(arguments: argparse.Namespace) -> None:
@@ -135,6 +138,7 @@ def _insert(arguments: argparse.Namespace) -> None:
         visit = reader.insert(card, _behaviour(arguments))
         print("The card is in the reader. Press Enter to take it out.", flush=True)
         sys.stdin.readline()
+    reader.await_noticed()
     _tell(visit)
 
 

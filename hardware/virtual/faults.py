@@ -78,6 +78,12 @@ _QUIRKS: Final[Mapping[str, Callable[[Quirks], Quirks]]] = {
     "any-pin-in-words": lambda quirks: replace(quirks, any_pin_in_words_only=True),
     "exact-le": lambda quirks: replace(quirks, exact_le=True),
 }
+_FAULTS: Final[Mapping[str, Callable[..., Fault]]] = {
+    "torn": Torn,
+    "hung": Hung,
+    "status": WrongStatus,
+    "cut": lambda bare=0, **given: CutAnswer(**given, bare=bool(bare)),
+}
 _HEXADECIMAL: Final = {"sw", "ins"}
 
 
@@ -95,21 +101,13 @@ def parse_faults(words: Iterable[str]) -> tuple[tuple[Fault, ...], Quirks]:
 
 
 def _fault(word: str, name: str, options: str) -> Fault:
+    maker = _FAULTS.get(name)
+    if maker is None:
+        raise FaultWordsError(f"{word!r} is no fault; there are: {'; '.join(WORDS)}")
     try:
-        given = dict(_number(option) for option in options.split(","))
-        match name:
-            case "torn":
-                return Torn(**given)
-            case "hung":
-                return Hung(**given)
-            case "status":
-                return WrongStatus(**given)
-            case "cut":
-                bare = bool(given.pop("bare", 0))
-                return CutAnswer(**given, bare=bare)
+        return maker(**dict(_number(option) for option in options.split(",")))
     except (ValueError, TypeError) as error:
         raise FaultWordsError(f"{word!r} does not read as a fault: {error}") from error
-    raise FaultWordsError(f"{word!r} is no fault; there are: {', '.join(WORDS)}")
 
 
 def _number(option: str) -> tuple[str, int]:

@@ -1,20 +1,15 @@
-"""A reader of a real pcscd: the card's side of vsmartcard's vpcd, over TCP on loopback.
+"""A reader of a real pcscd, and putting cards into it: the card's side of vsmartcard's vpcd.
 
-A message is two bytes of length and a body; a body of one byte is control (power off, power on,
-reset, ATR), anything longer a command. vpcd sends length and body in two writes, and pcscd polls:
-
-* TCP_QUICKACK before every receive. The kernel forgets it, and without it the second write waits
-  for a delayed acknowledgement: 44 ms an exchange instead of 0.1.
-* A card is seen at the next poll, up to 0.4 s after it was put in; a swap takes two.
+* pcscd polls: a card is seen up to 0.4 s after it was put in, and a swap takes two polls.
+* A card that leaves in the middle of a command makes pcscd report success with an *empty* answer;
+  the call after it says NOT_TRANSACTED, later ones REMOVED_CARD.
 * A card stays in its reader while pcscd restarts, and is there when it comes back.
 """
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 from contextlib import closing
-from enum import IntEnum
 from threading import Thread
 from types import TracebackType
 from typing import Final, Self
@@ -22,29 +17,19 @@ from typing import Final, Self
 from hardware.apdu import CardTorn, ReaderError
 from hardware.virtual.behaviour import Behaviour
 from hardware.virtual.card import Card
+from hardware.virtual.line import Control, Line
 from hardware.virtual.pace import Pace, RealPace
 from hardware.virtual.powered import PoweredCard
 
-LOOPBACK: Final = "127.0.0.1"
-"""vpcd itself listens on every address; a virtual card talks to its own machine alone."""
-
-_CONNECT_S: Final = 2.0
 _RETRY_NS: Final = 50_000_000
-_LENGTH_BYTES: Final = 2
 _JOIN_S: Final = 5.0  # a card that is taken away leaves its thread at once
-
-
-class _Control(IntEnum):
-    POWER_OFF = 0
-    POWER_ON = 1
-    RESET = 2
-    ATR = 4
 
 
 class VirtualReader:
     """One virtual reader, by the TCP port its vpcd listens on. Holds one card at a time.
 
-    The card answers in a thread of its own, so that nobody's event loop disturbs its timing.
+    The card answers in a thread of its own, so that nobody's event loop disturbs its timing. Cards
+    are put in and taken out by one thread at a time.
     """
 
     def __init__(self, port: int, pace: Pace | None = None) -> None:
@@ -53,7 +38,7 @@ class VirtualReader:
         self._pace = pace or RealPace()
         self._visit: PoweredCard | None = None
         self._thread: Thread | None = None
-        self._connection: socket.socket | None = None
+        self._line: Line | None = None
         self.emptied_ns = 0
 
     def __enter__(self) -> Self:
@@ -92,11 +77,14 @@ class VirtualReader:
         self.remove()
         visit = PoweredCard(card, behaviour or Behaviour(), self._pace)
         visit.begin()
-        try:
-            self._connection = self._connect()
-        except OSError as error:
-            visit.close()
-            raise ReaderError(f"no virtual reader on port {self.port}: {error.strerror}") from error
+        last = self._line
+        if last is None or not last.leaving:
+            try:
+                self._line = Line(self.port)
+            except OSError as error:
+                visit.close()
+                told = f"no virtual reader on port {self.port}: {error.strerror}"
+                raise ReaderError(told) from error
         self._visit = visit
         self._thread = Thread(
             target=self._stay, args=(visit,), name=f"card-{self.port}", daemon=True
@@ -110,11 +98,18 @@ class VirtualReader:
         if visit is None or thread is None:
             return
         visit.leave()
-        _hang_up(self._connection)
+        line = self._line
+        if line is not None and thread.is_alive():
+            line.interrupt()
         thread.join(_JOIN_S)
         if thread.is_alive():
             raise ReaderError(f"the card in reader {self.port} does not come out")
-        self._visit = self._thread = self._connection = None
+        self._visit = self._thread = None
+
+    def await_noticed(self) -> None:
+        """Wait until pcscd has seen that the last card left; at most until its next poll."""
+        if self._line is not None:
+            self._line.await_noticed()
 
     def swap(self, card: Card, behaviour: Behaviour | None = None) -> PoweredCard:
         """One card out, another in, faster than pcscd looks."""
@@ -128,84 +123,56 @@ class VirtualReader:
         self.remove()
         return visit
 
-    def _connect(self) -> socket.socket:
-        connection = socket.create_connection((LOOPBACK, self.port), _CONNECT_S)
-        connection.settimeout(None)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return connection
-
     def _stay(self, visit: PoweredCard) -> None:
         """Thread: answer until the card leaves; find the reader again when pcscd restarts."""
         with closing(visit):
+            if self._line is not None and self._line.leaving:
+                self._line.await_noticed()
+                self._line = None
+                visit.inserted_ns = self._pace.now_ns()  # the wait was the reader's, not a hand's
             while not visit.gone.is_set():
-                connection = self._connection
-                if connection is not None:
-                    _serve(connection, visit)
-                    visit.power_off()
-                # Set before `gone` is looked at again, so that `remove` reaches the newest one.
-                self._connection = self._again(visit)
+                # Kept before `gone` is looked at again, so that `remove` interrupts the newest.
+                self._line = line = self._line or self._again(visit)
+                if line is None:
+                    continue
+                _serve(line, visit)
+                line.leave()
+                visit.power_off()
+                if not visit.gone.is_set():
+                    self._line = None
         self.emptied_ns = self._pace.now_ns()
 
-    def _again(self, visit: PoweredCard) -> socket.socket | None:
-        if visit.gone.is_set():
-            return None
+    def _again(self, visit: PoweredCard) -> Line | None:
         try:
-            return self._connect()
+            return Line(self.port)
         except OSError:
             # pcscd is away. It will listen again, or the card will be taken out.
             self._pace.wait(self._pace.now_ns() + _RETRY_NS, visit.gone)
             return None
 
 
-def _hang_up(connection: socket.socket | None) -> None:
-    """End a receive that another thread is in."""
-    if connection is not None:
-        try:
-            connection.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return  # closed already: that was the aim
-
-
-def _serve(connection: socket.socket, visit: PoweredCard) -> None:
+def _serve(line: Line, visit: PoweredCard) -> None:
     """Answer one pcscd until it or the card goes away."""
-    with connection:
-        try:
-            while (body := _receive(connection)) is not None:
-                answer = _control(body[0], visit) if len(body) == 1 else visit.transmit(body)
-                if answer:
-                    connection.sendall(len(answer).to_bytes(_LENGTH_BYTES, "big") + answer)
-        except (CardTorn, OSError):
-            return  # to pcscd both are the same: the card is not there any more
+    try:
+        while not visit.gone.is_set() and (body := line.receive()) is not None:
+            answer = _control(body[0], visit) if len(body) == 1 else visit.transmit(body)
+            if answer:
+                line.send(answer)
+    except (CardTorn, OSError):
+        return  # to pcscd both are the same: the card is not there any more
 
 
 def _control(code: int, visit: PoweredCard) -> bytes:
     match code:
-        case _Control.POWER_ON:
+        case Control.POWER_ON:
             visit.power_on()
-        case _Control.POWER_OFF:
+        case Control.POWER_OFF:
             visit.power_off()
-        case _Control.RESET:
+        case Control.RESET:
             visit.reset()
-        case _Control.ATR:
+        case Control.ATR:
             return visit.behaviour.atr
     return b""
-
-
-def _receive(connection: socket.socket) -> bytes | None:
-    header = _exactly(connection, _LENGTH_BYTES)
-    return header and _exactly(connection, int.from_bytes(header, "big"))
-
-
-def _exactly(connection: socket.socket, count: int) -> bytes | None:
-    """``count`` bytes, None once the other side has closed."""
-    got = b""
-    while len(got) < count:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        part = connection.recv(count - len(got))
-        if not part:
-            return None
-        got += part
-    return got
 
 
 class Rotation:
