@@ -75,6 +75,14 @@ def write_certificate(path: Path, certificate: x509.Certificate) -> None:
     write_new(path, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
 
 
+def replace_certificate(path: Path, certificate: x509.Certificate) -> None:
+    """A certificate is no identity: a newer one takes its place, whole. Raises DiskFailed."""
+    try:
+        durable.write_file(path, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+    except durable.StorageError as error:
+        raise DiskFailed(str(error)) from error
+
+
 def read_p256(path: Path, passphrase: bytes | None = None) -> ec.EllipticCurvePrivateKey:
     """Raises NotThere or BadInput."""
     try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from contract.directory import Entitlement, Entry, entry_key, parse_entry
+from contract.directory import Entitlement, Entry, EntryKind, entry_key, parse_entry
 from contract.wire import WireError
 from provisioning.errors import BadInput, NotThere
 from provisioning.site import SiteFolder
@@ -23,6 +23,11 @@ def remember(folder: SiteFolder, entries: Sequence[Entry]) -> None:
         where = folder.authority / "published" / kind
         durable.make_folder(where)
         durable.write_file(where / f"{name}.json", entry.to_bytes())
+
+
+def knows(folder: SiteFolder, kind: EntryKind, name: str) -> bool:
+    """Whether this was ever published from here."""
+    return (folder.authority / "published" / kind / f"{name}.json").exists()
 
 
 def recall_entitlement(folder: SiteFolder, guid: str) -> Entitlement:

@@ -12,7 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 from contract.ids import OperatorId, SiteId
 from contract.signing import Envelope, PayloadType, SoftwareSigner, VerifyKey
 from contract.statements import KeyStatement
-from provisioning import keys, terminals
+from provisioning import keys, ledger, terminals
 from provisioning.errors import AlreadyThere, BadInput, NotThere
 from provisioning.site import SiteFolder, add_operator, init_site
 from runtime.clock import SystemClock
@@ -65,6 +65,8 @@ def test_a_terminals_identity_is_made_once(site: SiteFolder) -> None:
     entry = terminals.add_terminal(site, "bay-7", "resus", NOW_MS)
     signer = SoftwareSigner.from_pem((site.terminal(entry.terminal) / "batch.key.pem").read_bytes())
     assert entry.batch_key == signer.public.to_base64()
+    assert terminals.add_terminal(site, "bay-7", "resus", NOW_MS).batch_key == entry.batch_key
+    ledger.remember(site, [entry])
     with pytest.raises(AlreadyThere):
         terminals.add_terminal(site, "bay-7", "resus", NOW_MS)
 
