@@ -11,7 +11,7 @@ import os
 import socketserver
 from pathlib import Path
 from threading import Lock
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from pydantic import ValidationError
 
@@ -31,6 +31,8 @@ from hardware.virtual.control import (
 )
 from hardware.virtual.powered import PoweredCard
 from hardware.virtual.vpcd import VirtualReader
+
+_TOO_LONG: Final = {"ok": False, "error": f"request of more than {MAX_REQUEST} bytes, or cut"}
 
 
 class Box:
@@ -168,9 +170,12 @@ class _Driver(socketserver.StreamRequestHandler):
     server: BoxServer
 
     def handle(self) -> None:
-        while (line := self.rfile.readline(MAX_REQUEST)).endswith(b"\n"):
-            answer = self.server.box.answer(line)
+        while line := self.rfile.readline(MAX_REQUEST):
+            whole = line.endswith(b"\n")
+            answer = self.server.box.answer(line) if whole else _TOO_LONG
             try:
                 self.wfile.write(json.dumps(answer).encode() + b"\n")
             except ConnectionError:
                 return  # the driver has left; there is nobody to tell
+            if not whole:
+                return

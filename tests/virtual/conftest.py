@@ -1,3 +1,5 @@
+"""Cards and readers for the tests of the virtual card."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
