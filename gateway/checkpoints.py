@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from contract.checkpoint import Checkpoint, CheckpointMessage, origin
 from contract.ids import Digest
-from contract.tree import Hash, ProofRefused, consistency_proof, inclusion_proof
+from contract.tree import Hash, consistency_proof, inclusion_proof
 from contract.wire import encode_base64
 from gateway.authority import Authority
 from gateway.log import Log
@@ -20,7 +20,7 @@ from gateway.tiles import TileReader
 
 
 class NoSuchSize(Exception):
-    """A proof was asked about a log larger than ours, or a leaf beyond it. Nothing to prove."""
+    """A proof was asked about a log larger than ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +79,18 @@ class Checkpoints:
         """The newest checkpoint with its proof from `size`. Raises NoSuchSize. Blocks."""
         return self._message(size)
 
-    def inclusion(self, size: int, leaves: Sequence[int]) -> list[tuple[Hash, ...]]:
-        """A proof for each leaf in the log of `size` leaves. Raises NoSuchSize. Blocks."""
+    def inclusion(self, size: int, leaves: Sequence[int]) -> list[tuple[Hash, ...] | None]:
+        """A proof for each leaf in the log of `size` leaves; None for a leaf beyond it.
+
+        Raises NoSuchSize when the log is smaller. Blocks.
+        """
         with self._store.read() as tx:
             if size > tx.log.size():
                 raise NoSuchSize(f"the log has not {size} leaves")
             subtree = TileReader(tx.log.tile).subtree
-            try:
-                return [inclusion_proof(leaf, size, subtree) for leaf in leaves]
-            except ProofRefused as error:
-                raise NoSuchSize(str(error)) from error
+            return [
+                inclusion_proof(leaf, size, subtree) if leaf < size else None for leaf in leaves
+            ]
 
     def _message(self, since: int) -> CheckpointMessage:
         with self._store.read() as tx:

@@ -41,9 +41,9 @@ from gateway.register import Register
 from gateway.store import ChangeRow, Store
 
 NO_VERSION = Version(0, 0)
-# An answer to a terminal that catches up: what it holds in memory at once.
+# An answer to a terminal that catches up: it holds 2 MiB in memory, in base64.
 CATCH_UP_CHANGES = 50
-CATCH_UP_BYTES = 2 * 1024 * 1024
+CATCH_UP_BYTES = 3 * 512 * 1024
 
 
 class RequestRefused(Exception):
@@ -55,7 +55,7 @@ class RequestConflicts(RequestRefused):
 
 
 class VersionUnknown(Exception):
-    """No change of ours made that version: the terminal must take a snapshot."""
+    """Changes do not lead on from that version: the terminal must take a snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,10 @@ class Directory:
         return applied
 
     def changes_after(self, version: Version) -> list[bytes]:
-        """Messages of the next changes: at least one if there is any. Raises VersionUnknown."""
+        """Messages of the next changes, as many as fit an answer; none when there are none.
+
+        Raises VersionUnknown where only a snapshot helps: also when the next change fits no answer.
+        """
         with self._store.read() as tx:
             if version != NO_VERSION and tx.directory.change(version) is None:
                 raise VersionUnknown(f"no version {version}")
@@ -139,7 +142,9 @@ class Directory:
             total = 0
             for message in tx.directory.changes_after(version, CATCH_UP_CHANGES):
                 total += len(message)
-                if messages and total > CATCH_UP_BYTES:
+                if total > CATCH_UP_BYTES:
+                    if not messages:
+                        raise VersionUnknown(f"the change after {version} is too large")
                     break
                 messages.append(message)
             return messages

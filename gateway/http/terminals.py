@@ -84,9 +84,14 @@ def make_app(
         return Response(checkpoints.since(since).to_bytes(), media_type=JSON)
 
     @app.post("/v1/log/inclusion")
-    async def inclusion(request: Request) -> dict[str, list[list[str]]]:
+    async def inclusion(request: Request) -> dict[str, list[list[str] | None]]:
         query = InclusionQuery.from_bytes(await read_body(request, InclusionQuery.CAP))
         proofs = await run_in_threadpool(checkpoints.inclusion, query.size, query.leaves)
-        return {"proofs": [[encode_base64(each) for each in proof] for proof in proofs]}
+        return {
+            "proofs": [
+                None if proof is None else [encode_base64(each) for each in proof]
+                for proof in proofs
+            ]
+        }
 
     return app
