@@ -130,15 +130,14 @@ class Journal:
         _remove(unfinished)
         journal = JournalId(secrets.token_hex(16))
         try:
-            connection = connect(unfinished, create=True)
-            journal_store.create_schema(connection)
-            place = Place(journal, 0, chain_start(journal))
-            event = _event(terminal, place, JournalOpened(software=software), stamp())
-            journal_store.add_journal(connection, 0, journal, terminal)
-            after = chain_next(place.chain, sha256(event))
-            journal_store.add_events(connection, 0, [(0, event, after)])
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            connection.close()
+            with contextlib.closing(connect(unfinished, create=True)) as connection:
+                journal_store.create_schema(connection)
+                place = Place(journal, 0, chain_start(journal))
+                event = _event(terminal, place, JournalOpened(software=software), stamp())
+                journal_store.add_journal(connection, 0, journal, terminal)
+                after = chain_next(place.chain, sha256(event))
+                journal_store.add_events(connection, 0, [(0, event, after)])
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             unfinished.rename(path)
             flush_folder(path.parent)
         except (CommitFailed, sqlite3.Error, OSError, StorageError) as error:

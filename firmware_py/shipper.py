@@ -80,6 +80,7 @@ class Shipper:
         self._clock = clock
         self._on_fork = on_fork
         self._publish: Publish | None = None
+        self._bug: BaseException | None = None
         self._sending: set[asyncio.Task[None]] = set()
         self._receipts: deque[Receipt] = deque()
         self._wake = asyncio.Event()
@@ -160,6 +161,8 @@ class Shipper:
         try:
             while True:
                 self._wake.clear()
+                if self._bug is not None:
+                    raise self._bug
                 try:
                     await self._turn()
                 except (JournalFailed, CommitFailed) as error:
@@ -274,7 +277,13 @@ class Shipper:
         self.batches_sent += 1
         task = asyncio.ensure_future(_quietly(publish(payload)))
         self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+        task.add_done_callback(self._sent)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self._bug = error
+            self._wake.set()
 
     async def _pause(self) -> None:
         deadlines = [] if self._resend_at_ns is None else [self._resend_at_ns]
