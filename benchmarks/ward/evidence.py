@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from benchmarks.ward.processes import NotReady, WardError
 from benchmarks.ward.site import Ward
+from contract.ids import Version
 from contract.tap import card_digest
 
 _REPOSITORY: Final = Path(__file__).resolve().parents[2]
@@ -53,10 +54,42 @@ class Evidence:
 def wait_delivered(ward: Ward, timeout_s: float = 30.0) -> None:
     """Returns when every event on every terminal's disk has its receipt. Raises NotReady."""
     deadline = time.monotonic() + timeout_s
-    while left := {name: n for name in ward.terminals if (n := _unreceipted(ward, name))}:
+    while left := {name: n for name in _used(ward) if (n := _unreceipted(ward, name))}:
         if time.monotonic() > deadline:
             raise NotReady(f"events without a receipt after {timeout_s:g} s: {left}")
         time.sleep(_LOOK_S)
+
+
+def wait_covered(ward: Ward, timeout_s: float = 10.0) -> None:
+    """Returns when a checkpoint covers what the log holds now: so far an export goes.
+
+    Raises NotReady.
+    """
+    deadline = time.monotonic() + timeout_s
+    wanted = int(ward.ask("/healthz")["log_size"])
+    while (covered := int(ward.ask("/healthz")["checkpoint_size"])) < wanted:
+        if time.monotonic() > deadline:
+            raise NotReady(f"the checkpoint covers {covered} of {wanted} leaves")
+        time.sleep(_LOOK_S)
+
+
+def wait_held(ward: Ward, version: Version, timeout_s: float = 10.0) -> None:
+    """Returns when every running terminal has journalled that it judges by ``version``.
+
+    Raises NotReady.
+    """
+    deadline = time.monotonic() + timeout_s
+    running = [name for name, terminal in ward.terminals.items() if terminal.process.alive]
+    while behind := [name for name in running if _held(ward, name) < version]:
+        if time.monotonic() > deadline:
+            raise NotReady(f"version {version} is not held by {behind} after {timeout_s:g} s")
+        time.sleep(_LOOK_S / 5)
+
+
+def on_disk(ward: Ward, terminal: str) -> list[dict[str, Any]]:
+    """A terminal's own journals, parsed, in their order."""
+    rows = _query(_journal(ward, terminal), "SELECT data FROM event ORDER BY position")
+    return [json.loads(data) for (data,) in rows]
 
 
 def export(ward: Ward, folder: Path) -> None:
@@ -100,6 +133,16 @@ def events(folder: Path) -> list[dict[str, Any]]:
     """Every event of an export, parsed."""
     parsed = (json.loads(body) for body in _bodies(folder).values())
     return [event for event in parsed if event["type"] == "tapover/event/v1"]
+
+
+def referred(seen: Iterable[dict[str, Any]], reference: str | None) -> dict[str, Any]:
+    """The one event that a reference such as ``7F3A-21`` names. Raises LookupError."""
+    journal, _, sequence = (reference or "").lower().partition("-")
+    found = [e for e in seen if e["journal"][:4] == journal and str(e["sequence"]) == sequence]
+    if len(found) != 1:
+        raise LookupError(f"{len(found)} events are called {reference}")
+    event: dict[str, Any] = found[0]
+    return event
 
 
 def taps(folder: Path) -> list[dict[str, Any]]:
@@ -168,6 +211,11 @@ def _batches(folder: Path) -> Iterator[dict[str, Any]]:
             yield payload
 
 
+def _used(ward: Ward) -> list[str]:
+    """The terminals that were ever started."""
+    return [name for name in ward.terminals if _journal(ward, name).exists()]
+
+
 def _journal(ward: Ward, terminal: str) -> Path:
     return ward[terminal].state / "journal.sqlite"
 
@@ -178,9 +226,18 @@ def _query(path: Path, question: str) -> list[tuple[Any, ...]]:
 
 
 def _on_disk(ward: Ward) -> Iterator[bytes]:
-    for terminal in ward.terminals:
+    for terminal in _used(ward):
         for (data,) in _query(_journal(ward, terminal), "SELECT data FROM event"):
             yield data
+
+
+def _held(ward: Ward, terminal: str) -> Version:
+    newest = Version(0, 0)
+    for event in on_disk(ward, terminal):
+        detail = event["detail"]
+        if detail["kind"] in {"trust.changed", "terminal.started"}:
+            newest = Version(detail["directory"]["epoch"], detail["directory"]["n"])
+    return newest
 
 
 def _unreceipted(ward: Ward, terminal: str) -> int:

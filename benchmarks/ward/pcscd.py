@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -75,6 +75,8 @@ class Pcscd:
         self.folder = Path(tempfile.mkdtemp(prefix="tap-pcscd-", dir="/tmp"))
         self.folder.chmod(0o755)
         self.socket = self.folder / "socket"
+        self._entries: dict[str, str] = {}
+        self._without: Collection[str] = ()
         self.readers = self._configure(pairs, ports)
         options = ["--foreground", "--info", "--config", str(self.folder / "conf")]
         if _knows_polkit(daemon):
@@ -122,9 +124,14 @@ class Pcscd:
         """SIGKILL: cards are unplugged, clients' contexts die."""
         self.process.kill()
 
-    def restart(self) -> None:
-        """Kill it if it runs, and start it on the same socket and ports. Raises WardError."""
+    def restart(self, without: Collection[str] = ()) -> None:
+        """Kill it if it runs, and start it on the same socket and ports. Raises WardError.
+
+        ``without`` names pairs that are unplugged until the next restart: this driver's readers
+        cannot be taken from a running service.
+        """
         self.kill()
+        self._write_configuration(without)
         self.start()
 
     def close(self) -> None:
@@ -158,28 +165,36 @@ class Pcscd:
         return [str(name) for name in json.loads(done.stdout)]
 
     def _configure(self, pairs: Sequence[str], ports: PortBlock) -> tuple[VirtualReader, ...]:
-        conf = self.folder / "conf"
-        conf.mkdir()
-        entries, readers = [], []
+        readers = []
         for number, pair in enumerate(pairs):
             taken = ports.take(_READERS_A_PAIR)
             # A copy each: pcscd hangs when two entries name one file, or a link to it.
             driver = shutil.copyfile(_DRIVER, self.folder / f"vpcd-{number}.so")
-            entries += [
-                f'FRIENDLYNAME "{pair}"',
-                f"DEVICENAME /dev/null:{taken.start}",
-                f"LIBPATH {driver}",
-                f"CHANNELID {taken.start}",
-            ]
+            self._entries[pair] = (
+                f'FRIENDLYNAME "{pair}"\n'
+                f"DEVICENAME /dev/null:{taken.start}\n"
+                f"LIBPATH {driver}\n"
+                f"CHANNELID {taken.start}\n"
+            )
             readers += [
                 VirtualReader(f"{pair} 00 {slot:02d}", port) for slot, port in enumerate(taken)
             ]
-        (conf / "ward").write_text("\n".join(entries) + "\n")
+        self._write_configuration(())
         return tuple(readers)
+
+    def _write_configuration(self, without: Collection[str]) -> None:
+        conf = self.folder / "conf"
+        conf.mkdir(exist_ok=True)
+        self._without = without
+        plugged = [entry for pair, entry in self._entries.items() if pair not in without]
+        (conf / "ward").write_text("".join(plugged))
 
     def _check_readers(self) -> None:
         # pcscd runs on without a reader whose port was taken.
-        wanted, found = {reader.name for reader in self.readers}, set(self.list_readers())
+        unplugged = tuple(f"{pair} 00 " for pair in self._without)
+        names = {reader.name for reader in self.readers}
+        wanted = {name for name in names if not name.startswith(unplugged)}
+        found = set(self.list_readers())
         if found != wanted:
             self.process.kill()
             said = "\n".join(f"    {line}" for line in self.process.lines)

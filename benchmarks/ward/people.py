@@ -12,12 +12,17 @@ from typing import Final, Self
 
 from benchmarks.ward.pcscd import Pcscd
 from benchmarks.ward.ports import PortBlock
-from contract.directory import Entitlement, Name, Position
-from contract.ids import HolderId, PositionId
+from contract.certificates import spki
+from contract.directory import Credential, Entitlement, Name, Position, Slot
+from contract.ids import Guid, HolderId, PositionId
+from contract.signing import Algorithm
+from contract.wire import encode_base64
 from hardware.piv import Pin
 from hardware.virtual.card import Card
 from hardware.virtual.control import CardBox
-from provisioning.cards import issue_card
+from hardware.virtual.names import Slot as CardSlot
+from hardware.virtual.sample import SIGN_ON_SLOTS, personalised
+from provisioning.cards import IssuedCard, issue_card
 from provisioning.entries import Holder, entitle
 from provisioning.readers import with_card_in
 from provisioning.site import SiteFolder
@@ -34,13 +39,17 @@ class Person:
 
     holder: Holder
     pin: str
+    faults: tuple[str, ...] = ()
+    """What is wrong with the card already when it is made (`hardware.virtual.faults`)."""
 
 
-def person(id_: str, full: str, pin: str, *positions: Position) -> Person:
+def person(
+    id_: str, full: str, pin: str, *positions: Position, faults: tuple[str, ...] = ()
+) -> Person:
     """A member of staff; initials and short name follow from the full one."""
     first, *rest = full.split()
     name = Name(full=full, short=f"{first} {rest[-1][0]}.", initials=f"{first[0]}{rest[-1][0]}")
-    return Person(Holder(HolderId(id_), name, positions), pin)
+    return Person(Holder(HolderId(id_), name, positions), pin, faults)
 
 
 STAFF: Final = (
@@ -71,6 +80,25 @@ class Member:
         return self.entitlement.name.short
 
 
+def hired(folder: Path, somebody: Person, now_ms: int) -> Member:
+    """A member with a card that was not made at a desk: for a ward that needs many, or odd ones."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{somebody.holder.id}.json"
+    card = personalised(pin=somebody.pin.encode(), path=path)
+    credentials = tuple(
+        Credential(
+            slot=Slot(f"{slot:02X}"),
+            algorithm=Algorithm.P256,
+            key=encode_base64(spki(card.keys[slot].public)),
+            pin_gated=slot is CardSlot.AUTHENTICATION,
+        )
+        for slot in SIGN_ON_SLOTS
+    )
+    guid = Guid((card.guid or b"").hex())
+    entitlement = entitle(IssuedCard(guid, credentials), somebody.holder, now_ms)
+    return Member(somebody, path, entitlement)
+
+
 class Desk:
     """Where cards are made: one reader of its own, and blank cards. A context manager."""
 
@@ -98,7 +126,7 @@ class Desk:
         path = self._folder / f"{somebody.holder.id}.json"
         Card.create(path)
         reader = self._pcscd.readers[0]
-        self._box.insert(reader.port, path)
+        self._box.insert(reader.port, path, faults=somebody.faults)
         self._box.wait(path, 5.0, powered=True)
         try:
             issued = with_card_in(

@@ -6,22 +6,26 @@ state lies in one folder on a real disk, all ports in one block, so two wards ru
 
 from __future__ import annotations
 
+import http.client
+import json
 import secrets
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from benchmarks.ward.mosquitto import BrokerFiles, Mosquitto
-from benchmarks.ward.people import STAFF, Desk, Member, Person
+from benchmarks.ward.people import STAFF, Desk, Member, Person, hired
 from benchmarks.ward.ports import PortBlock
 from benchmarks.ward.processes import Command, Process, WardError
 from benchmarks.ward.terminals import Surroundings, WardTerminal
 from contract.directory import Entry, Status, Terminal
 from contract.ids import OperatorId, SiteId, Version, WardId
 from contract.policy import Policy
+from hardware.virtual.card import Card
 from hardware.virtual.control import CardBox
 from provisioning import ledger
 from provisioning.entries import restate
@@ -44,8 +48,17 @@ class Ward:
         terminals: Sequence[str] = ("bay-1", "bay-2"),
         staff: Sequence[Person] = STAFF,
         policy: dict[str, object] | None = None,
+        *,
+        asleep: Sequence[str] = (),
+        settings: Mapping[str, int | float | str] | None = None,
     ) -> None:
+        """`asleep` are terminals of the register that nobody has started yet.
+
+        `settings` go into every terminal's settings file.
+        """
         self.folder = folder
+        self._asleep = frozenset(asleep)
+        self._settings = settings or {}
         self._staff = staff
         self._policy = policy or {}
         self._clock = SystemClock()
@@ -56,7 +69,8 @@ class Ward:
         self._socket = folder / "box.socket"
         self.box = CardBox(self._socket)
         self.terminals = {
-            name: WardTerminal(name, folder / name, self.ports, self.box) for name in terminals
+            name: WardTerminal(name, folder / name, self.ports, self.box)
+            for name in (*terminals, *asleep)
         }
         self.members: dict[str, Member] = {}
         self.gateway = Process(
@@ -150,21 +164,24 @@ class Ward:
         self._running.enter_context(box)
         box.wait_for_line("card box ready")
         self._running.enter_context(self.broker)
-        self._running.enter_context(self.gateway)
-        self.gateway.wait_for_port(self.admin_port, timeout_s=20.0)
+        self._running.callback(self.gateway.stop)
+        self.start_gateway()
         with Desk(self.folder / "cards", self.site, self.box, self.ports) as desk:
             made = desk.issue(self._staff)
         self.members = {member.person.holder.id: member for member in made}
         registered = self._register_terminals()
-        policy = Policy.model_validate(
-            {"ward": WARD, "salt": secrets.token_hex(16), **self._policy}
-        )
-        self.publish(policy, *registered, *(member.entitlement for member in made))
-        around = Surroundings(self.site, self.broker.port, self.https_port)
+        self.publish(_policy(self._policy), *registered, *(member.entitlement for member in made))
+        around = Surroundings(self.site, self.broker.port, self.https_port, self._settings)
         for terminal in self.terminals.values():
             self._running.callback(terminal.close)
             terminal.configure(around)
-            terminal.start()
+            if terminal.name not in self._asleep:
+                terminal.start()
+
+    def start_gateway(self) -> None:
+        """Starts it, also after it was killed; returns when operators are answered."""
+        self.gateway.start()
+        self.gateway.wait_for_port(self.admin_port, timeout_s=20.0)
 
     def _register_terminals(self) -> list[Terminal]:
         now_ms = self._clock.wall_ms()
@@ -174,14 +191,35 @@ class Ward:
         """An operator's change; returns when the gateway has answered."""
         version = publish(
             Gateway(SITE, "127.0.0.1", self.admin_port),
-            Operator(
-                OPERATOR, self.site.operator(OPERATOR), self.site.gateway / "operator_ca.crt.pem"
-            ),
+            self._operator,
             entries,
             self._clock.wall_ms(),
         )
         ledger.remember(self.site, entries)
         return version
+
+    def ask(self, path: str) -> dict[str, Any]:
+        """What the gateway answers an operator who asks for ``path``. Raises WardError."""
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", self.admin_port, timeout=10.0, context=self._operator.tls()
+        )
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            body = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise WardError(f"the gateway does not answer {path}: {error}") from error
+        finally:
+            connection.close()
+        if answer.status != http.HTTPStatus.OK:
+            raise WardError(f"the gateway answers {path} with {answer.status}: {body!r}")
+        found: dict[str, Any] = json.loads(body)
+        return found
+
+    @property
+    def _operator(self) -> Operator:
+        authority = self.site.gateway / "operator_ca.crt.pem"
+        return Operator(OPERATOR, self.site.operator(OPERATOR), authority)
 
     def set_status(self, member: Member, status: Status) -> Version:
         """Suspends, revokes or restores a card."""
@@ -189,6 +227,28 @@ class Ward:
             restate(ledger.recall_entitlement(self.site, member.entitlement.guid), status)
         )
 
+    def set_policy(self, **settings: object) -> Version:
+        """Gives the ward another policy: what it began with, changed by ``settings``."""
+        return self.publish(_policy({**self._policy, **settings}))
+
+    def hire(self, somebody: Person, **changes: object) -> Member:
+        """Takes somebody on, with a card and an entitlement that is changed by ``changes``."""
+        made = hired(self.folder / "cards", somebody, self._clock.wall_ms())
+        entitlement = made.entitlement.model_copy(update=changes)
+        self.publish(entitlement)
+        self.members[somebody.holder.id] = member = replace(made, entitlement=entitlement)
+        return member
+
+    def clone(self, member: Member) -> Member:
+        """A forger's copy of a card: everything that can be read from it, and keys of its own."""
+        path = member.card.with_name(f"{member.card.stem}-clone-{secrets.token_hex(4)}.json")
+        Card.load(member.card).clone_with_other_keys().keep_in(path)
+        return replace(member, card=path)
+
     def remove_folder(self) -> None:
         """Forgets everything; only after the ward has ended."""
         shutil.rmtree(self.folder)
+
+
+def _policy(settings: dict[str, object]) -> Policy:
+    return Policy.model_validate({"ward": WARD, "salt": secrets.token_hex(16), **settings})

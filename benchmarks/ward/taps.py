@@ -16,6 +16,7 @@ from functools import partial
 from statistics import quantiles
 from typing import Any, Final
 
+from benchmarks.ward.pcscd import VirtualReader
 from benchmarks.ward.people import Member
 from benchmarks.ward.terminals import WardTerminal, is_open_for
 from hardware.virtual.control import BoxError, CardBox
@@ -41,6 +42,14 @@ class Tap:
     """By the card's own record: between a command's arrival and its answer's departure."""
     exchanges: int
     seen_ns: int
+    view: View
+    """All that the glass showed in answer."""
+
+    @property
+    def reference(self) -> str | None:
+        """By which a person asks for the reason."""
+        found: str | None = self.view["reference"]
+        return found
 
 
 def tap(
@@ -52,13 +61,14 @@ def tap(
     profile: str = "typical",
     access: Access = Access.CONTACTLESS_STRICT,
     faults: Sequence[str] = (),
+    reader: VirtualReader | None = None,
 ) -> Tap:
     """Holds a card to a reader until the glass answers, then takes it away.
 
     `wanted` tells the answer; left out, it is the holder's open session. Raises NotReady.
     """
     answer = wanted or (lambda view: is_open_for(view, member))
-    reader = terminal.next_contactless()
+    reader = reader or terminal.next_contactless()
     mark = terminal.glass.mark()
     visit = box.insert(reader.port, member.card, profile=profile, access=access, faults=faults)
     inserted_ns = int(visit["inserted_ns"])
@@ -82,6 +92,7 @@ def tap(
         card_ms=sum(e["ended_ns"] - e["started_ns"] for e in mine) / 1e6,
         exchanges=len(mine),
         seen_ns=seen_ns,
+        view=seen.view,
     )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from dataclasses import dataclass
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +31,8 @@ class Surroundings:
     site: SiteFolder
     broker_port: int
     https_port: int
+    settings: Mapping[str, int | float | str] = field(default_factory=dict)
+    """More of the terminal's settings, by key."""
 
 
 class WardTerminal:
@@ -47,14 +52,7 @@ class WardTerminal:
         self.state = folder / "state"
         self.glass = Glass(self.state / "kiosk.url")
         settings = folder / "terminal.toml"
-        self.process = Process(
-            Command(
-                name=name,
-                argv=[sys.executable, "-m", "firmware_py", "--settings", str(settings)],
-                log=folder / "terminal.log",
-                environment=self.pcscd.environment,
-            )
-        )
+        self.process = self._daemon("-m", "firmware_py", "--settings", str(settings))
 
     def configure(self, around: Surroundings) -> None:
         """Writes the settings file."""
@@ -70,6 +68,7 @@ class WardTerminal:
         }
         text = [f'{key} = "{value}"' for key, value in lines.items()]
         text += [f"broker_port = {around.broker_port}", f"kiosk_port = {self.kiosk_port}"]
+        text += [f"{key} = {json.dumps(value)}" for key, value in around.settings.items()]
         text += ["[interfaces]", '"*Contactless*" = "contactless"', '"*Contact*" = "contact"']
         (self.folder / "terminal.toml").write_text("\n".join(text) + "\n")
 
@@ -85,6 +84,30 @@ class WardTerminal:
         self.process.start()
         ready = self.glass.wait(lambda view: view["screen"] != "starting", mark, timeout_s=20.0)
         self.ready_s = (ready.at_ns - began_ns) / 1e9
+
+    def kill(self) -> None:
+        """SIGKILL for the daemon: nothing is said, nothing is flushed."""
+        self.process.kill()
+
+    def reboot(self) -> None:
+        """The daemon killed and started again as after a power cut: under another boot id."""
+        self.kill()
+        boot_id = self.folder / "boot-id"
+        boot_id.write_text(f"{uuid.uuid4()}\n")
+        settings = str(self.folder / "terminal.toml")
+        self.process = self._daemon(
+            *("-m", "benchmarks.ward.rebooted", str(boot_id), "--settings", settings)
+        )
+        self.boot()
+
+    def _daemon(self, *arguments: str) -> Process:
+        command = Command(
+            name=self.name,
+            argv=[sys.executable, *arguments],
+            log=self.folder / "terminal.log",
+            environment=self.pcscd.environment,
+        )
+        return Process(command)
 
     @property
     def url(self) -> str:
