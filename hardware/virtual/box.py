@@ -80,7 +80,7 @@ class Box:
                 return {"reached": self._wait(request)}
             case Log():
                 record = self._card(request.card).record
-                told = record.to_json()
+                told = record.to_json(request.visit)
                 if request.clear:
                     record.clear()
                 return told

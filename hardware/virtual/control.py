@@ -82,10 +82,11 @@ class Wait(_Request):
 
 
 class Log(_Request):
-    """What a card has recorded; ``clear`` begins it anew."""
+    """What a card has recorded, of one visit or all; ``clear`` begins it anew."""
 
     do: Literal["log"]
     card: str
+    visit: int | None = None
     clear: bool = False
 
 
@@ -173,9 +174,9 @@ class CardBox:
         )
         return bool(answer["reached"])
 
-    def log(self, card: Path, *, clear: bool = False) -> dict[str, Any]:
-        """The record of ``card``: exchanges, signatures, card_ns."""
-        return self._ask(do="log", card=str(card), clear=clear)
+    def log(self, card: Path, *, visit: int | None = None, clear: bool = False) -> dict[str, Any]:
+        """The record of ``card``, of one ``visit`` or all: exchanges, signatures, card_ns."""
+        return self._ask(do="log", card=str(card), visit=visit, clear=clear)
 
     def readers(self) -> dict[str, Any]:
         """The card in each reader that was used, by port; None in an empty one."""

@@ -76,11 +76,6 @@ class Line:
         self._leaving = Thread(target=self._hang_up, name="card-leaving", daemon=True)
         self._leaving.start()
 
-    @property
-    def leaving(self) -> bool:
-        """Whether the card has left and pcscd has not seen it yet."""
-        return self._leaving is not None and self._leaving.is_alive()
-
     def await_noticed(self) -> None:
         """Wait until pcscd has seen that the card left, up to its next poll."""
         if self._leaving is not None:

@@ -113,13 +113,15 @@ class CardRecord:
             self._exchanges.clear()
             self._signatures.clear()
 
-    def to_json(self) -> dict[str, Any]:
-        """Exchanges, signatures (bytes as hexadecimal) and the sum of card time."""
+    def to_json(self, visit: int | None = None) -> dict[str, Any]:
+        """Exchanges, signatures (bytes in hexadecimal), card time; of one ``visit`` or all."""
+        exchanges = [one for one in self.exchanges if visit in (None, one.visit)]
         return {
-            "exchanges": [asdict(one) for one in self.exchanges],
+            "exchanges": [asdict(one) for one in exchanges],
             "signatures": [
                 asdict(one) | {"prepared": one.prepared.hex(), "signature": one.signature.hex()}
                 for one in self.signatures
+                if visit in (None, one.visit)
             ],
-            "card_ns": self.card_ns,
+            "card_ns": sum(one.ended_ns - one.started_ns for one in exchanges),
         }

@@ -69,22 +69,21 @@ class VirtualReader:
     def insert(self, card: Card, behaviour: Behaviour | None = None) -> PoweredCard:
         """Put ``card`` in; it stays until :meth:`remove`, or until a fault tears it out.
 
-        Raises ReaderError when nothing listens or a card is in it, CardFileError when the card is
-        in another reader.
+        Returns once the card is in the field; that is after pcscd has seen the last one leave, up
+        to 0.9 s when there was one just now. Raises ReaderError when nothing listens or a card is
+        in it, CardFileError when the card is in another reader.
         """
         if self.occupied:
             raise ReaderError(f"a card is in reader {self.port} already")
         self.remove()
+        self.await_noticed()
         visit = PoweredCard(card, behaviour or Behaviour(), self._pace)
         visit.begin()
-        last = self._line
-        if last is None or not last.leaving:
-            try:
-                self._line = Line(self.port)
-            except OSError as error:
-                visit.close()
-                told = f"no virtual reader on port {self.port}: {error.strerror}"
-                raise ReaderError(told) from error
+        try:
+            self._line = Line(self.port)
+        except OSError as error:
+            visit.close()
+            raise ReaderError(f"no virtual reader on port {self.port}: {error.strerror}") from error
         self._visit = visit
         self._thread = Thread(
             target=self._stay, args=(visit,), name=f"card-{self.port}", daemon=True
@@ -112,7 +111,7 @@ class VirtualReader:
             self._line.await_noticed()
 
     def swap(self, card: Card, behaviour: Behaviour | None = None) -> PoweredCard:
-        """One card out, another in, faster than pcscd looks."""
+        """One card out, another in, as fast as pcscd can see that they are two."""
         self.remove()
         return self.insert(card, behaviour)
 
@@ -126,10 +125,6 @@ class VirtualReader:
     def _stay(self, visit: PoweredCard) -> None:
         """Thread: answer until the card leaves; find the reader again when pcscd restarts."""
         with closing(visit):
-            if self._line is not None and self._line.leaving:
-                self._line.await_noticed()
-                self._line = None
-                visit.inserted_ns = self._pace.now_ns()  # the wait was the reader's, not a hand's
             while not visit.gone.is_set():
                 # Kept before `gone` is looked at again, so that `remove` interrupts the newest.
                 self._line = line = self._line or self._again(visit)

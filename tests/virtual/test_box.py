@@ -59,6 +59,8 @@ def test_a_driver_inserts_counts_and_removes(
     assert box.wait(ada, 5, exchanges=3, signatures=1, powered=True)
     box.remove(reader.port)
     assert box.readers()[str(reader.port)] is None
+    assert box.log(ada, visit=2) == {"exchanges": [], "signatures": [], "card_ns": 0}
+    assert len(box.log(ada, visit=1)["exchanges"]) == 3
     log = box.log(ada, clear=True)
     assert [one["ins"] for one in log["exchanges"]] == [0xA4, 0x87, 0x20]
     assert log["signatures"][0]["prepared"] == DIGEST.hex()
