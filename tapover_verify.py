@@ -33,7 +33,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -568,8 +568,8 @@ class Export:
 class Bodies:
     """The file `bodies`: where each body lies, by its hash, and which of them statements named."""
 
-    def __init__(self, path: Path) -> None:
-        self.file = path.open("rb")
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
         self.places: dict[bytes, tuple[int, int]] = {}
         self.named: set[bytes] = set()
         offset = 0
@@ -581,12 +581,6 @@ class Bodies:
                 raise Refused("a body that is cut off, or too long to be one", ALTERED, where)
             if self.places.setdefault(sha256(body), place) != place:
                 raise Refused("a body that stands twice", ALTERED, where)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
 
     def get(self, digest: bytes) -> bytes | None:
         if digest not in self.places:
@@ -1339,7 +1333,8 @@ def verify_export(folder: Path, fingerprint: str, own: Path | None, *, witnesses
             raise Refused("a root that the leaves do not hash to", ALTERED)
     if own is not None:
         held = check_own(own, note, keys, tree)
-    with Bodies(folder / "bodies") as bodies:
+    with (folder / "bodies").open("rb") as file:
+        bodies = Bodies(file)
         log = Log(keys, tree, bodies)
         for index, leaf in export.leaves(note.size, tree.levels[0]):
             with at(f"leaf {index}"):

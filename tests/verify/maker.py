@@ -302,10 +302,10 @@ class Journal:
         return self.event("card.record", record=record | lies)
 
     def outcome(
-        self, card: Card, record: int, result: str = "opened", key: Signer | None = None,
+        self, card: Card, record: int, result: str = "opened", /, signer: Signer | None = None,
         *, pin: bool = False, **lies: object,
     ) -> int:  # fmt: skip
-        signer = key or (card.nine_a if pin else card.nine_e)
+        signer = signer or (card.nine_a if pin else card.nine_e)
         signature = signer.sign(b"tapover:card:v1\n" + self.events[record])
         detail: Fields = {
             "record": record,

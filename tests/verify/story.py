@@ -74,7 +74,7 @@ def honest_ward() -> Ward:
     )
     cloned = terminal.record(ward.ngata)
     terminal.outcome(
-        ward.ngata, cloned, "refused", key=P256(), reason="card-key-wrong", session=None
+        ward.ngata, cloned, "refused", signer=P256(), reason="card-key-wrong", session=None
     )
     unreadable = dict.fromkeys(("key", "algorithm", "signature", "holder", "record", "guid"))
     unreadable |= dict.fromkeys(("position", "session", "pin_record", "attempts"))
@@ -91,20 +91,36 @@ class Verdict:
     said: str
 
 
-def verify(
-    capsys: pytest.CaptureFixture[str], site: Site, folder: Path, *options: str, root: str = ""
-) -> Verdict:
-    """Run the auditor's program on a folder that holds the site's export."""
-    status = tapover_verify.main([str(folder), "--root", root or site.fingerprint, *options])
-    return Verdict(status, capsys.readouterr().out)
+class Auditor:
+    """Somebody with an export, a root fingerprint and the program; nothing else of ours."""
 
+    def __init__(self, capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+        self._capsys, self.folder = capsys, folder
 
-def judge(capsys: pytest.CaptureFixture[str], site: Site, tmp_path: Path, *options: str) -> Verdict:
-    """Export and verify at once."""
-    return verify(capsys, site, site.write(tmp_path / "export"), *options)
+    def run(self, *argv: str) -> Verdict:
+        status = tapover_verify.main(list(argv))
+        return Verdict(status, self._capsys.readouterr().out)
 
+    def judge(self, site: Site, *options: str) -> Verdict:
+        """Export the site's log and verify it."""
+        export = site.write(self.folder / f"export-{len(list(self.folder.iterdir()))}")
+        return self.run(str(export), "--root", site.fingerprint, *options)
 
-def own_checkpoint(tmp_path: Path, note: bytes) -> tuple[str, str]:
-    path = tmp_path / "own.note"
-    path.write_bytes(note)
-    return "--checkpoint", str(path)
+    def accepts(self, site: Site, *options: str) -> str:
+        verdict = self.judge(site, *options)
+        assert verdict.exit == 0, verdict.said
+        return verdict.said
+
+    def refuses(self, site: Site, words: str, *options: str) -> None:
+        """Refuse for this reason, not for some other slip of the maker's."""
+        verdict = self.judge(site, *options)
+        assert verdict.exit == 1, verdict.said
+        assert verdict.said.startswith("REFUSED: ")
+        assert words in verdict.said
+        assert verdict.said.count("\n") == 1
+
+    def note(self, note: bytes) -> tuple[str, str]:
+        """A checkpoint that the auditor has obtained, as options."""
+        path = self.folder / "own.note"
+        path.write_bytes(note)
+        return "--checkpoint", str(path)
