@@ -183,19 +183,21 @@ def shipped_before(
 ) -> list[Shipped]:
     """The oldest batches receipted before `before_ms` whose leaf lies under the checkpoint `log`.
 
-    None at or after `keep`'s place, so that a journal always has its last events.
+    None at or after `keep`'s place, nor a journal's newest: cutting goes on from there.
     """
     rows = connection.execute(
         "SELECT journal, first, next, digest, envelope, epoch, leaf FROM batch "
         "WHERE verdict IN ('accepted', 'duplicate') AND receipted_ms < ? AND epoch = ? "
-        "AND leaf < ? AND (journal, next) < (?, ?) ORDER BY journal, first LIMIT ?",
+        "AND leaf < ? AND (journal, next) <= (?, ?) "
+        "AND first < (SELECT max(first) FROM batch AS newer WHERE newer.journal = batch.journal) "
+        "ORDER BY journal, first LIMIT ?",
         (before_ms, log.epoch, log.size, keep.ordinal, keep.first, most),
     ).fetchall()
     return [Shipped(Batch(*row[:4]), *row[4:]) for row in rows]
 
 
 def forget(connection: sqlite3.Connection, proven: Sequence[Batch]) -> None:
-    """Deletes events and envelopes; the newest batch's row stays, since `next_uncut` reads it."""
+    """Deletes events and envelopes of what `shipped_before` gave and the log was shown to hold."""
     for batch in proven:
         connection.execute(
             "DELETE FROM event WHERE position >= ? AND position < ?",
