@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -56,7 +57,7 @@ BREAK_GLASS = BreakGlass(
 )
 
 
-def proved(minutes_ago: float = 10, **changes: Any) -> ProvenPin:
+def proved(minutes_ago: float = 10, **changes: Any) -> ProvenPin:  # noqa: ANN401 - by field
     at = Moment(BOOT, NOW.monotonic_ms - int(minutes_ago * 60_000))
     fact = ProvenPin(GUID, card_key(NINE_A), TERMINAL, at, 7)
     return replace(fact, **changes)
