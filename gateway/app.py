@@ -54,7 +54,6 @@ class Gateway:
         self._manager = manager
         evidence = founding.take_up(store, known, settings.root, Moment.of(clock))
         register = Register(known.statement)
-        register.load(store)
         self._log = evidence.log
         self._directory = Directory(store, evidence, known, register)
         self._checkpoints = Checkpoints(store, evidence.log, known)

@@ -38,7 +38,7 @@ from gateway.evidence import Evidence
 from gateway.journal import Moment
 from gateway.log import Appending
 from gateway.register import Register
-from gateway.store import ChangeRow, Store
+from gateway.store import ChangeRow, Store, StoreFailed
 
 NO_VERSION = Version(0, 0)
 # An answer to a terminal that catches up: it holds 2 MiB in memory, in base64.
@@ -94,18 +94,20 @@ class _Asked:
 
 
 class Directory:
-    """Methods block: call them in a worker thread."""
+    """Keeps the register in step. Methods block: call them in a worker thread."""
 
     def __init__(
         self, store: Store, evidence: Evidence, authority: Authority, register: Register
     ) -> None:
+        """Reads what is committed. Raises StoreFailed."""
         self._store = store
         self._evidence = evidence
         self._authority = authority
         self._register = register
         self._turn = threading.Lock()
-        with store.read() as tx:
-            self._head = _head(tx.directory.newest_change())
+        self._head = Head(NO_VERSION, None)
+        self._is_stale = True
+        self._read_again()
 
     @property
     def head(self) -> Head:
@@ -119,15 +121,22 @@ class Directory:
         except (WireError, SignatureRefused) as error:
             raise RequestRefused(str(error)) from error
         with self._turn:
+            if self._is_stale:
+                self._read_again()
             with self._store.read() as tx:
                 known = tx.directory.change_by_nonce(asked.request.nonce)
             if known is not None:
                 if known.request != asked.envelope.digest:
                     raise RequestConflicts("another request was made under this nonce")
                 return Applied(known.version, known.message, is_new=False)
-            applied, head = self._commit(asked, now)
+            try:
+                applied, self._head = self._commit(asked, now)
+            except StoreFailed:
+                # Whether it is on the disk is unknown until it is read again.
+                self._is_stale = True
+                self._read_again()
+                raise
             self._register.apply(asked.entries)
-            self._head = head
         return applied
 
     def changes_after(self, version: Version) -> list[bytes]:
@@ -148,6 +157,12 @@ class Directory:
                     break
                 messages.append(message)
             return messages
+
+    def _read_again(self) -> None:
+        with self._store.read() as tx:
+            head = _head(tx.directory.newest_change())
+        self._register.load(self._store)
+        self._head, self._is_stale = head, False
 
     def _open(self, message: bytes, operator: Operator) -> _Asked:
         envelope, lines = split_lines(message, MAX_CHANGE_BYTES)

@@ -35,22 +35,15 @@ class Register:
 
     def load(self, store: Store) -> None:
         """Reads the committed directory. Raises StoreFailed."""
+        terminals: dict[TerminalId, Registered] = {}
         with store.read() as tx:
-            self.apply(parse_entry(line) for line in tx.directory.all_entries(EntryKind.TERMINAL))
+            lines = tx.directory.all_entries(EntryKind.TERMINAL)
+            _follow(terminals, (parse_entry(line) for line in lines))
+        self._terminals = terminals
 
     def apply(self, entries: Iterable[Entry]) -> None:
         """Follows a committed change."""
-        for entry in entries:
-            match entry:
-                case Terminal():
-                    key = VerifyKey.from_base64(entry.batch_key)
-                    self._terminals[entry.terminal] = Registered(
-                        entry.terminal, entry.ward, entry.state, key
-                    )
-                case Removed(kind=EntryKind.TERMINAL):
-                    self._terminals.pop(TerminalId(entry.id), None)
-                case _:
-                    pass
+        _follow(self._terminals, entries)
 
     def active(self, terminal: TerminalId) -> Registered:
         """Raises NotRegistered unless the terminal is in use."""
@@ -67,3 +60,15 @@ class Register:
     def all(self) -> list[Registered]:
         """Terminals by name, without the gateway itself."""
         return [self._terminals[name] for name in sorted(self._terminals)]
+
+
+def _follow(terminals: dict[TerminalId, Registered], entries: Iterable[Entry]) -> None:
+    for entry in entries:
+        match entry:
+            case Terminal(terminal=name):
+                key = VerifyKey.from_base64(entry.batch_key)
+                terminals[name] = Registered(name, entry.ward, entry.state, key)
+            case Removed(kind=EntryKind.TERMINAL):
+                terminals.pop(TerminalId(entry.id), None)
+            case _:
+                pass
