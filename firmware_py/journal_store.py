@@ -170,3 +170,12 @@ def _chain_before(
         return start
     row = connection.execute("SELECT chain FROM event WHERE position = ?", (place - 1,)).fetchone()
     return Digest(row[0]) if row else None
+
+
+def read_events(connection: sqlite3.Connection, ordinal: int, first: int) -> list[bytes]:
+    """The bytes of a journal's events from a sequence on, in their order."""
+    rows = connection.execute(
+        "SELECT data FROM event WHERE position >= ? AND position < ? ORDER BY position",
+        (position(ordinal, first), position(ordinal + 1, 0)),
+    )
+    return [data for (data,) in rows]

@@ -6,6 +6,7 @@ GET ``/`` is the page; GET ``/state`` streams views (Server-Sent Events, the new
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import socket
@@ -28,6 +29,7 @@ from firmware_py.kiosk.commands import (
     read_command,
 )
 from firmware_py.kiosk.guard import Guard, Rules
+from runtime.settings import PortError
 
 LOG: Final = logging.getLogger("tapover.kiosk")
 
@@ -48,16 +50,12 @@ _PAGE: Final = {
 }
 
 
-class PortTaken(Exception):
-    """The kiosk's port cannot be had."""
-
-
 def bind(port: int) -> socket.socket:
-    """A listening socket on loopback; 0 takes any free port. Raises PortTaken."""
+    """A listening socket on loopback; 0 takes any free port. Raises PortError."""
     try:
         return socket.create_server((LOOPBACK, port), backlog=MAX_CONNECTIONS)
     except OSError as error:
-        raise PortTaken(f"kiosk port {port}: {error.strerror}") from error
+        raise PortError("kiosk_port", LOOPBACK, port, error) from error
 
 
 class Kiosk:
@@ -93,14 +91,19 @@ class Kiosk:
         """Where the page is, with the secret of this boot: for the browser alone."""
         return f"http://{self._rules.host}/?boot={self._rules.secret}"
 
-    async def serve(self) -> None:
-        """Serve until :meth:`close`."""
-        await self._server.serve(sockets=[self._listener])
+    async def listening(self) -> None:
+        """Return once requests are answered."""
+        await self._server.begun.wait()
 
-    def close(self) -> None:
-        """End every stream and the server."""
-        self._board.close()
-        self._server.should_exit = True
+    async def serve(self) -> None:
+        """Serve until cancelled; then every stream and connection is ended."""
+        serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+        try:
+            await asyncio.shield(serving)
+        finally:
+            self._board.close()
+            self._server.should_exit = True
+            await serving
 
     def _application(self) -> Starlette:
         pages = [Route(path, _page(name, kind)) for path, (name, kind) in _PAGE.items()]
@@ -160,7 +163,15 @@ def _page(name: str, media_type: str) -> Callable[[Request], Response]:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn in a loop that is not its own: signals stay the daemon's."""
+    """uvicorn in a loop that is not its own: signals stay the daemon's, and its start is told."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.begun = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.begun.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

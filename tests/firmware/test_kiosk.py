@@ -28,8 +28,9 @@ from firmware_py.kiosk.commands import (
     Received,
     read_command,
 )
-from firmware_py.kiosk.server import MAX_HEADER_BYTES, Kiosk, PortTaken, bind
+from firmware_py.kiosk.server import MAX_HEADER_BYTES, Kiosk, bind
 from firmware_py.kiosk.view import NAMELESS, Person, Screen, View
+from runtime.settings import PortError
 
 LOCKED = View(Screen.LOCKED, "Tap your card.")
 ADA = Person("A. Lovelace", "Nurse", "AL")
@@ -58,9 +59,9 @@ async def served() -> AsyncIterator[Served]:
     running = asyncio.create_task(served.kiosk.serve())
     yield served
     await served.client.aclose()
-    served.kiosk.close()
+    running.cancel()
     async with asyncio.timeout(5):
-        await running
+        await asyncio.wait([running])
 
 
 async def states(served: Served) -> AsyncIterator[dict[str, object]]:
@@ -231,7 +232,7 @@ async def test_a_page_that_falls_behind_still_ends_at_the_truth() -> None:
 
 
 async def test_only_loopback_listens(served: Served) -> None:
-    with pytest.raises(PortTaken):
+    with pytest.raises(PortError):
         bind(served.kiosk.port)
     assert served.kiosk.url.startswith("http://127.0.0.1:")
 

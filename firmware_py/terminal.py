@@ -1,0 +1,396 @@
+"""The terminal: one queue, one consumer (DESIGN §3).
+
+Whatever happens outside (a card, a step of a visit, a command of the kiosk, a statement, a timer,
+the disk's word) is an item on the queue, and only the consumer changes state. Nothing is waited
+for: a flush, a card and a fetch each come back as an item of their own.
+
+Feedback first: a card that arrives covers the glass before anything is known of it. Audit first,
+then act: see `stage`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from contract.directory import Status
+from contract.events import Reason
+from contract.policy import Policy
+from contract.tap import PinProof
+from firmware_py import items, words
+from firmware_py.custody import Custody
+from firmware_py.grace import ProvenPins
+from firmware_py.items import Item
+from firmware_py.journal import Journal, JournalFailed
+from firmware_py.kiosk import commands
+from firmware_py.kiosk.board import Board
+from firmware_py.kiosk.view import Screen
+from firmware_py.link import Asked, DirectoryHeard, HeartbeatHeard, LinkChanged
+from firmware_py.presence import Presence
+from firmware_py.presenting import Notice, compose
+from firmware_py.scenery import Scenery
+from firmware_py.sessions import (
+    Activity,
+    Faulted,
+    Happening,
+    LockPressed,
+    Lost,
+    Passed,
+    ShuttingDown,
+    due_ms,
+)
+from firmware_py.signon import SignOn, Sound
+from firmware_py.stage import Stage
+from firmware_py.stopwatch import Lap, Stopwatch
+from firmware_py.timers import Timers
+from firmware_py.visits import Purpose, Visits
+from firmware_py.workspace import Workspace
+from hardware import readers
+from hardware.readers import Readers
+from runtime.clock import Clock
+
+LOG: Final = logging.getLogger("tapover.terminal")
+
+_MS: Final = 1_000_000
+_S: Final = 1_000_000_000
+NOTICE_S: Final = 4.0
+"""How long a passing word stands, unless somebody touches the screen."""
+RECEIPT_S: Final = 1.0
+"""How long a tap's timing waits for the page."""
+LOOK_S: Final = 1.0
+"""How often the link's silence and the age of the rights are looked at."""
+_CHECKING: Final = {Purpose.TAP: words.CHECKING, Purpose.PIN: words.PIN_CHECKING}
+# A loopback page, two readers and a gateway make a few items a tap; a thousand is a flood of ours.
+MAX_QUEUED: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a terminal is made of."""
+
+    clock: Clock
+    readers: Readers
+    journal: Journal
+    custody: Custody
+    workspace: Workspace
+    board: Board
+    sound: Sound
+    publish_pin: Callable[[PinProof], None]
+    pins: ProvenPins
+    card_deadline_s: float
+
+
+class Mailbox:
+    """The queue. Belongs to the loop's thread."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[Item] = asyncio.Queue(MAX_QUEUED)
+
+    def post(self, item: Item) -> None:
+        """Put an item on the queue."""
+        try:
+            self._queue.put_nowait(item)
+        except asyncio.QueueFull:
+            LOG.error("an item was dropped", extra={"kind": type(item).__name__})  # noqa: TRY400
+
+    async def next(self) -> Item:
+        """The oldest item."""
+        return await self._queue.get()
+
+
+class Terminal:
+    """Made in the event loop's thread; `run` is its task."""
+
+    def __init__(self, parts: Parts, mailbox: Mailbox) -> None:
+        """`mailbox` is the queue to which the parts report."""
+        self._mailbox = mailbox
+        self._parts = made = parts
+        self._clock = made.clock
+        self._custody = made.custody
+        self._stage = Stage(made.journal, made.workspace, made.clock, self._policy, mailbox.post)
+        self._visits = Visits(made.readers, made.clock, made.card_deadline_s, mailbox.post)
+        self._signon = SignOn(
+            made.journal, made.custody, self._stage, made.pins, made.sound, made.publish_pin
+        )
+        self._timers: Timers[Item] = Timers(made.clock, mailbox.post)
+        self._stopwatch = Stopwatch()
+        self._presence = Presence()
+        self._scenery = Scenery(made.custody, self._stage, self._presence, made.clock)
+        self._started = False
+        self._journal_down = False
+        self._led_by_ns: int | None = None
+        self._due_ms: int | None = None
+        self._noticed: Notice | None = None
+        self._turned_ns = made.clock.monotonic_ns()
+        self.on_news: Callable[[], None] = lambda: None
+        """Called when counts or directory have changed."""
+        self.begin_journal_anew: Callable[[], object] | None = None
+        """Answers a fork."""
+
+    @property
+    def signon(self) -> SignOn:
+        """For its counts."""
+        return self._signon
+
+    async def run(self) -> None:
+        """Watch the readers and consume, until cancelled; then every session ends."""
+        self._parts.readers.start(self._mailbox.post)
+        self._timers.set("look", LOOK_S, items.SurroundingsChanged())
+        try:
+            while True:
+                self.handle(await self._mailbox.next())
+        finally:
+            self._stop()
+
+    def turns(self, within_s: float) -> bool:
+        """Whether the consumer has taken an item lately: it has one a second at least."""
+        return self._clock.monotonic_ns() - self._turned_ns <= within_s * _S
+
+    def handle(self, item: Item) -> None:
+        """Take one item, and show what it came to."""
+        self._turned_ns = self._clock.monotonic_ns()
+        try:
+            self._dispatch(item)
+        except JournalFailed as error:
+            self._journal_lost(str(error))
+        self._show()
+
+    # --- what happened ----------------------------------------------------------------------
+
+    def _dispatch(self, item: Item) -> None:
+        match item:
+            case readers.CardArrived():
+                self._card_arrived(item)
+            case items.CardAsks():
+                if (visit := self._visits.find(item.visit)) is None:
+                    item.question.answer(None)
+                else:
+                    self._signon.asks(item, visit)
+            case items.VisitEnded():
+                self._visit_ended(item)
+            case items.Durable():
+                self._stage.durable()
+            case commands.Received(seq):
+                self._timings(self._stopwatch.received(seq, self._clock.monotonic_ns()))
+            case HeartbeatHeard():
+                self._scenery.heard_ns = item.heard_ns
+                self._custody.hear_heartbeat(item)
+            case DirectoryHeard():
+                self._custody.hear_change(item)
+            case _:
+                self._dispatch_rest(item)
+
+    def _dispatch_rest(self, item: Item) -> None:
+        match item:
+            case commands.PinEntered():
+                self._pin_entered(item)
+            case commands.PositionChosen(position):
+                self._signon.chosen(position)
+            case commands.Activity():
+                self._signon.notice = None
+                self._happen(Activity())
+            case commands.LockPressed():
+                self._leave(LockPressed())
+            case commands.Cancelled():
+                self._signon.abandoned()
+            case items.TimePassed():
+                self._leave(Passed())
+            case items.NoticeOver():
+                self._signon.notice = None
+            case items.DirectoryChanged():
+                self._directory_changed(item)
+            case items.TimingDue(record):
+                self._timings(self._stopwatch.overdue(record, self._clock.monotonic_ns()))
+            case items.CardRests():
+                if self._presence.rests(item):
+                    self._signon.refuse_unread(Reason.CARD_LEFT)
+            case _:
+                self._dispatch_surroundings(item)
+
+    def _dispatch_surroundings(self, item: Item) -> None:
+        match item:
+            case readers.CardMute():
+                self._presence.mute(item)
+                if not self._journal_down:
+                    self._signon.refuse_unread(Reason.CARD_ERROR)
+            case readers.CardRemoved(reader):
+                self._presence.removed(reader)
+                self._timers.cancel(f"rests {reader}")
+            case readers.ReaderAttached() | readers.ReaderDetached():
+                self._presence.reader(item)
+                self._started = True
+            case readers.ServiceLost() | readers.ServiceRestored():
+                self._presence.service(item)
+                self._started = self._started or isinstance(item, readers.ServiceLost)
+                self._timers.set("start", LOOK_S, items.SurroundingsChanged())
+            case LinkChanged():
+                self._scenery.link_up = item.up
+            case Asked():
+                self._custody.asked(item)
+            case items.JournalDown(why):
+                self._journal_lost(why)
+            case items.JournalBack():
+                self._journal_down = False
+                self._stage.pay()
+                self._signon.notice = None
+            case items.JournalForked():
+                self._journal_forked()
+            case items.SurroundingsChanged():
+                self._started = self._started or self._presence.service_up
+                self._timers.set("look", LOOK_S, items.SurroundingsChanged())
+
+    def _card_arrived(self, item: readers.CardArrived) -> None:
+        self._presence.arrived(item)
+        if item.at_start:
+            return
+        limit_s = self._policy().left_card_s
+        rests = items.CardRests(item.reader, item.seen_ns)
+        self._timers.set(f"rests {item.reader}", limit_s, rests)
+        if self._journal_down:
+            self._signon.notice = Notice(Screen.REFUSED, words.NOT_NOW)
+            return
+        self._signon.notice = None
+        self._led_by_ns = item.seen_ns
+        # Covered before anything is asked of the card: the worker starts when this item is done.
+        self._visits.tap(item)
+
+    def _visit_ended(self, item: items.VisitEnded) -> None:
+        visit = self._visits.ended(item.visit)
+        if visit is None:
+            return
+        if self._journal_down:
+            self._signon.notice = Notice(Screen.REFUSED, words.NOT_NOW)
+        elif visit.purpose is Purpose.PIN:
+            self._signon.proved(visit, item.end)
+        else:
+            self._signon.tapped(visit, item.end)
+
+    def _pin_entered(self, item: commands.PinEntered) -> None:
+        pad = self._signon.pad
+        newest = self._visits.newest
+        if pad is None or not pad.takes_pin or newest is not None or self._journal_down:
+            return
+        contactless = self._policy().pin_contactless
+        card = self._presence.for_pin(pad.tapped.reader, contactless=contactless)
+        if card is None:
+            pad.why = words.CARD_BACK
+            return
+        self._happen(Activity())
+        self._visits.prove_pin(card, item.pin, pad.tapped.guid)
+
+    def _directory_changed(self, item: items.DirectoryChanged) -> None:
+        self._scenery.forget_people()
+        self.on_news()
+        if item.change is not None:
+            for guid in item.change.lost:
+                self._happen(Lost(guid))
+            return
+        shown = self._stage.newest.shown
+        if shown is not None:
+            entitlement = self._custody.entitlement(shown.guid)
+            if entitlement is None or entitlement.status is Status.LOST:
+                self._happen(Lost(shown.guid))
+
+    def _leave(self, happening: LockPressed | Passed) -> None:
+        """What may end a pad or lock; the pad's end is journalled as such."""
+        asked = self._stage.newest.asked
+        now_ms = self._clock.monotonic_ns() // _MS
+        over = isinstance(happening, LockPressed) or (asked and asked.until_ms <= now_ms)
+        if self._signon.pad is not None and over:
+            self._signon.abandoned()
+        else:
+            self._happen(happening)
+
+    def _happen(self, happening: Happening) -> None:
+        """A step of the sessions, where the table has it."""
+        if not self._stage.takes(type(happening)):
+            return
+        before = self._stage.newest
+        transition = self._stage.consider(happening)
+        if transition.state != before or transition.effects:
+            if not isinstance(happening, Activity):
+                self._led_by_ns = None
+            self._stage.commit(transition)
+        if self._stage.newest.asked is None:
+            self._signon.pad = None
+
+    def _timings(self, laps: tuple[object, ...]) -> None:
+        for timing in laps:
+            self._parts.journal.append(timing)  # type: ignore[arg-type]
+
+    # --- the journal fails ------------------------------------------------------------------
+
+    def _journal_lost(self, why: str) -> None:
+        """Nobody is signed on until it is back; what is open is locked at once."""
+        if not self._journal_down:
+            LOG.error("the journal cannot be written", extra={"why": why})
+        self._journal_down = True
+        self._signon.forget()
+        self._stage.drop(Faulted())
+
+    def _journal_forked(self) -> None:
+        """Begin another journal between two taps."""
+        idle = self._visits.newest is None and self._stage.settled and self._signon.pad is None
+        if self.begin_journal_anew is None or self._journal_down:
+            return
+        if not idle:
+            self._timers.set("fork", LOOK_S, items.JournalForked())
+            return
+        self.begin_journal_anew()
+        self._signon.forget_pins()
+
+    def _stop(self) -> None:
+        self._parts.readers.stop()
+        self._timers.close()
+        self._visits.close()
+        if self._stage.takes(ShuttingDown) and not self._journal_down:
+            try:
+                self._stage.commit(self._stage.consider(ShuttingDown()))
+            except JournalFailed:
+                LOG.exception("sessions could not be closed in the journal")
+
+    # --- the glass --------------------------------------------------------------------------
+
+    def _policy(self) -> Policy:
+        return self._custody.place().policy
+
+    def _show(self) -> None:
+        visit = self._visits.newest
+        scene = self._scenery.scene(
+            started=self._started,
+            checking=None if visit is None else _CHECKING[visit.purpose],
+            pad=self._signon.pad,
+            notice=self._signon.notice,
+            greeting=self._signon.greeting,
+            seen_ns=self._led_by_ns,
+        )
+        self._time_laps(self._parts.board.publish(compose(scene)))
+        self._set_timers()
+
+    def _time_laps(self, view: int) -> None:
+        for timed in self._signon.timed:
+            tap = timed.tapped
+            lap = Lap(timed.record, tap.seen_ns, tap.card_ns, tap.exchanges, timed.flush_ns, view)
+            self._stopwatch.start(lap)
+            self._timers.set(f"lap {timed.record}", RECEIPT_S, items.TimingDue(timed.record))
+        if self._signon.timed:
+            self.on_news()
+        self._signon.timed.clear()
+
+    def _set_timers(self) -> None:
+        due_at_ms = due_ms(self._stage.newest, self._policy())
+        if due_at_ms != self._due_ms:
+            self._due_ms = due_at_ms
+            self._timers.cancel("due")
+            if due_at_ms is not None:
+                after_ms = max(0, due_at_ms - self._clock.monotonic_ns() // _MS)
+                self._timers.set("due", after_ms / 1000, items.TimePassed())
+        notice = None if self._journal_down else self._signon.notice
+        if notice is not self._noticed:
+            self._noticed = notice
+            self._timers.cancel("notice")
+            if notice is not None:
+                self._timers.set("notice", NOTICE_S, items.NoticeOver())

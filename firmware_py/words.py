@@ -1,0 +1,58 @@
+"""The sentences on the glass: plain, neutral, and few.
+
+A refusal says the same whatever is behind it (unknown, revoked, expired, copied …): who stands
+beside learns nothing, and the reference finds the reason in the log. Only what the holder can mend
+there and then is said as it is: hold the card still, put it in the slot, try the PIN again.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from contract.events import Reason
+from contract.ids import JournalId
+
+STARTING: Final = "This screen is starting."
+TAP: Final = "Tap your card."
+CHECKING: Final = "Checking your card."
+OPEN: Final = "Signed on."
+STILL_YOU: Final = "Still you."
+DIMMED: Final = "Touch the screen or tap your card to go on."
+WARNING: Final = "This screen locks soon. Touch it to go on."
+PARKED: Final = "Your work is kept. Tap to return."
+PIN: Final = "Enter your PIN."
+PIN_AGAIN: Final = "That PIN was not right. Try again."
+PIN_CHECKING: Final = "Checking your PIN."
+CARD_BACK: Final = "Put your card back, then enter your PIN."
+SLOT_ONCE: Final = "Put your card in the slot once, then tap for the rest of the shift."
+CHOOSE: Final = "Which role now?"
+TAKE_CARD: Final = "Take your card with you."
+EARLIER_CARD: Final = "Take the card out and tap again."
+
+_REFUSED: Final = "This card cannot be used here."
+_HOLD: Final = "Hold your card still for a moment, then tap again."
+NOT_NOW: Final = "Nobody can sign on at this screen just now."
+
+_WORDS: Final = {
+    Reason.CARD_TORN: _HOLD,
+    Reason.CARD_HUNG: _HOLD,
+    Reason.CARD_LEFT: TAKE_CARD,
+    Reason.PIN_ABANDONED: TAP,
+    Reason.PIN_NOT_HERE: SLOT_ONCE,
+    Reason.NO_DIRECTORY: NOT_NOW,
+    Reason.DIRECTORY_STALE: NOT_NOW,
+    Reason.CLOCK_UNCONFIRMED: NOT_NOW,
+    Reason.TERMINAL_UNKNOWN: NOT_NOW,
+    Reason.TERMINAL_RETIRED: NOT_NOW,
+    Reason.JOURNAL_FAILED: NOT_NOW,
+}
+
+
+def refused(reason: Reason) -> str:
+    """What the glass says when a card opens nothing."""
+    return _WORDS.get(reason, _REFUSED)
+
+
+def reference(journal: JournalId, sequence: int) -> str:
+    """By which a person names an event to somebody who can read the log: ``7F3A-21``."""
+    return f"{journal[:4].upper()}-{sequence}"
