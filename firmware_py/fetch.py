@@ -183,6 +183,7 @@ class Gateway:
             if self._clock.monotonic_ns() > end_ns:
                 raise FetchFailed("an answer that does not end")
             pieces.append(piece)
+        response.close()  # read1 leaves a whole answer open, and the connection with it
         return _Answer(response.status, b"".join(pieces))
 
 
