@@ -91,7 +91,11 @@ class Directory:
         """Use `open` or `open_or_replace`."""
         self._path = path
         self._connection = _connect(path)
-        self._held = _read_held(self._connection)
+        try:
+            self._held = _read_held(self._connection)
+        except BaseException:
+            self._connection.close()
+            raise
         self._places: dict[TerminalId, Place] = {}
         self._writing = threading.Lock()
 

@@ -45,6 +45,7 @@ from contract.signing import Algorithm, Envelope, SoftwareSigner, sha256
 from contract.statements import Heartbeat, KeyStatement, LogKey
 from contract.tap import DirectoryVersion
 from contract.wire import encode_base64
+from firmware_py.trust import Fault, Keys, Refused, Replace, judge_keys
 
 SITE = SiteId("hospital")
 WARD = WardId("resus")
@@ -139,6 +140,21 @@ def key_envelope(epoch: int = 1, **changes: Any) -> Envelope:
 
 
 ROOT_FINGERPRINT = signer("root").public.key_id
+
+
+def keys(epoch: int = 1) -> Keys:
+    """What a terminal holds of that epoch."""
+    replace = judge_keys(key_envelope(epoch).to_bytes(), ROOT_FINGERPRINT, SITE, None)
+    assert isinstance(replace, Replace)
+    return replace.keys
+
+
+KEYS = keys()
+
+
+def fault(verdict: object) -> Fault | None:
+    """Why a statement was refused; null when it was not."""
+    return verdict.fault if isinstance(verdict, Refused) else None
 
 
 class Gateway:
