@@ -164,7 +164,9 @@ class Gateway:
         headers = {"Content-Type": "application/json"} if body else {}
         try:
             connection.request(method, path, body, headers)
-            return self._read(connection.getresponse(), cap)
+            # Closing: read1 leaves a whole answer open, and the connection with it.
+            with connection.getresponse() as response:
+                return self._read(response, cap)
         except BaseException:
             self._connection = None
             _hang_up(connection)
@@ -183,7 +185,6 @@ class Gateway:
             if self._clock.monotonic_ns() > end_ns:
                 raise FetchFailed("an answer that does not end")
             pieces.append(piece)
-        response.close()  # read1 leaves a whole answer open, and the connection with it
         return _Answer(response.status, b"".join(pieces))
 
 
