@@ -985,8 +985,9 @@ class JournalCheck:
         self.heartbeats: dict[bytes, int] = {}
         self.records: dict[int, CardRecord] = {}
         self.served: set[int] = set()
+        self.missed: set[bytes] = set()
         self.sign_ons: Counter[tuple[str | None, ...]] = Counter()
-        self.gone = False
+        self.gone = 0  # deleted bodies so far that nothing was laid at yet
         self.readers: dict[str, Callable[[int, Record], None]] = {
             "journal.opened": self._opened,
             "heartbeat.held": self._heartbeat,
@@ -1004,7 +1005,7 @@ class JournalCheck:
                 means = "The gateway says that it deleted this body, and it did not."
                 raise Refused("a body that was declared deleted is in the export", means)
             self.tally.deleted[rule] += 1
-            self.gone = True
+            self.gone += 1
             return
         if body is None:
             means = "It was left out or altered, and no deletion event accounts for it."
@@ -1062,7 +1063,7 @@ class JournalCheck:
         record.hex("nonce")
         heartbeat = record.hex_or_none("heartbeat")
         if heartbeat is not None and heartbeat not in self.heartbeats:
-            if not self.gone:
+            if not self._may_be_gone(heartbeat):
                 means = "Its lower bound in time has nothing behind it."
                 raise Refused("a card record whose heartbeat was not held before", means)
             self.tally.doubts["bound"] += 1
@@ -1156,11 +1157,20 @@ class JournalCheck:
             return
         if self.sign_ons[sign_on]:
             self.sign_ons[sign_on] -= 1
-        elif self.gone:
+        elif self._may_be_gone(None):
             self.tally.doubts["session"] += 1
         else:
             means = "Somebody's session was shown without that person's card."
             raise Refused(f"a session {change} without a card outcome of its own", means)
+
+    def _may_be_gone(self, named: bytes | None) -> bool:
+        """Whether a deleted body may be the one that is missed; each excuses one thing."""
+        if named is not None and named in self.missed:
+            return True
+        self.gone -= 1
+        if named is not None:
+            self.missed.add(named)
+        return self.gone >= 0
 
     def _deleted(self, _sequence: int, _detail: Record) -> None:
         if self.journal.terminal != GATEWAY:

@@ -321,6 +321,16 @@ def test_what_a_deletion_leaves_unproven_is_said(auditor: Auditor, ward: Ward) -
     assert "2 claims whose heartbeat was deleted" in said
 
 
+def test_one_deleted_body_excuses_one_session_and_no_more(auditor: Auditor, ward: Ward) -> None:
+    three_batches(ward)
+    ward.gateway.delete(ward.terminal, 6, 1)
+    ward.gateway.batch()
+    auditor.accepts(ward.site)
+    ward.terminal.session(ward.vogel)
+    ward.terminal.batch()
+    auditor.refuses(ward.site, "a session opened without a card outcome")
+
+
 def test_a_new_journal_names_the_head_of_the_one_before(auditor: Auditor, ward: Ward) -> None:
     three_batches(ward)
     ward.terminal.chain[-1] = digest(b"another head")
