@@ -34,6 +34,9 @@ SCHEMA_VERSION: Final = 1
 BUSY_S: Final = 10.0
 """A writer waits this long for the other one: a swap drops the table of the version before."""
 
+WAL_BYTES: Final = 16 * 1024 * 1024
+"""What a log that grew while a snapshot was loaded is cut back to."""
+
 # In the order in which a snapshot's entries are sorted, so that loading one only ever appends.
 _KIND: Final = {EntryKind.ENTITLEMENT: 1, EntryKind.POLICY: 2, EntryKind.TERMINAL: 3}
 _CHECK_BYTES: Final = 8
@@ -275,6 +278,10 @@ def _connect(path: Path) -> sqlite3.Connection:
     )
     try:
         connection.execute("PRAGMA synchronous = FULL")
+        # Else dropping the version before writes all of it once more, as zeroes; its pages are
+        # filled again by the snapshot after, on a disk that holds the same people's names anyway.
+        connection.execute("PRAGMA secure_delete = OFF")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
         _require_ours(connection)
     except BaseException:
         connection.close()
