@@ -22,6 +22,7 @@ from contract.journal import chain_over, chain_start
 from contract.signing import sha256
 from firmware_py.journal_store import verify_events
 from tests.firmware.journals import close_all, new_journal, open_journal, read_events
+from tests.parts import program
 
 STOPPED = TerminalStopped()
 ROOT = Path(__file__).parents[2]
@@ -83,6 +84,43 @@ def test_after_a_write_torn_at_any_byte_the_chain_holds_and_nothing_durable_is_g
         assert journal.chain == chain_over(chain_start(journal.id), map(sha256, events))
 
 
+_COUNTED = """
+import asyncio, sys
+from pathlib import Path
+from contract.events import TerminalStopped
+from tests.firmware.journals import new_journal
+
+async def main() -> None:
+    journal = new_journal(Path(sys.argv[1]))
+    for _ in range(int(sys.argv[2])):
+        await journal.append(TerminalStopped(), TerminalStopped()).durable
+    await journal.close()
+
+asyncio.run(main())
+"""
+
+
+def flushes_of(path: Path, commits: int) -> int:
+    """As the kernel counts them, of a process that makes and closes a journal in between."""
+    trace = path.with_suffix(".trace")
+    calls = "trace=fsync,fdatasync,sync_file_range,sync,syncfs"
+    subprocess.run(
+        [
+            *(program("strace"), "-f", "-qq", "-e", calls, "-o", str(trace)),
+            *(sys.executable, "-c", _COUNTED, str(path), str(commits)),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+    )
+    return trace.read_text().count("sync(")
+
+
+def test_a_commit_is_one_flush_no_more_and_no_less(tmp_path: Path) -> None:
+    few, many = flushes_of(tmp_path / "few", 5), flushes_of(tmp_path / "many", 45)
+    assert many - few == 40
+
+
 _WRITER = """
 import asyncio, sys
 from pathlib import Path
@@ -136,6 +174,7 @@ def test_a_killed_writer_has_kept_its_word(tmp_path: Path) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.timeout(600)
 def test_a_writer_killed_again_and_again_has_kept_its_word(tmp_path: Path) -> None:
     path, chance = tmp_path / "j.sqlite", random.Random(20260102)
     said: dict[int, bytes] = {}

@@ -137,5 +137,6 @@ class TestAnyWeather(AnyWeather.TestCase):  # type: ignore[valid-type,misc]  # m
 
 
 @pytest.mark.full
+@pytest.mark.timeout(900)
 class TestAnyWeatherForLong(AnyWeather.TestCase):  # type: ignore[valid-type,misc]  # likewise
     settings = settings(max_examples=1000, stateful_step_count=60)
