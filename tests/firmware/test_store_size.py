@@ -1,4 +1,4 @@
-"""A national directory on one terminal: looked up in a tenth of a millisecond, not held in memory."""
+"""A national directory on one terminal: a look-up in a tenth of a millisecond, not from memory."""
 
 from __future__ import annotations
 
