@@ -218,18 +218,20 @@ class Directory:
 
 
 class SnapshotWriter:
-    """A snapshot on its way in; nothing of it is seen before `swap`. For one thread, any."""
+    """A snapshot on its way in; nothing of it is seen before `swap`. One call at a time."""
 
     def __init__(self, directory: Directory, path: Path) -> None:
         """Use `Directory.begin_snapshot`."""
         self._directory = directory
+        # A load that is cancelled is abandoned while its last `add` still runs in another thread.
+        self._one = threading.Lock()
         self.connection = _connect(path)
         _drop_leftovers(self.connection)
         self.connection.execute(_ENTRIES.format(name="entry_next"))
 
     def add(self, rows: Iterable[Row]) -> None:
         """A chunk's rows. Raises DirectoryFailed, DirectoryDamaged."""
-        with _translated(), _transaction(self.connection):
+        with self._one, _translated(), _transaction(self.connection):
             self.connection.executemany(
                 _ADD, (_bound(row, row.line) for row in rows if row.line is not None)
             )
@@ -239,14 +241,16 @@ class SnapshotWriter:
 
         Raises OutOfOrder when something as late came to be held meanwhile; DirectoryFailed.
         """
-        self._directory.swapped(self, held)
-        self.connection.close()
+        with self._one:
+            self._directory.swapped(self, held)
+            self.connection.close()
 
     def abandon(self) -> None:
         """Drops what was added. Raises DirectoryFailed, DirectoryDamaged."""
-        with _translated():
-            _drop_leftovers(self.connection)
-        self.connection.close()
+        with self._one:
+            with _translated():
+                _drop_leftovers(self.connection)
+            self.connection.close()
 
 
 def set_aside(path: Path) -> None:
