@@ -30,10 +30,11 @@ from firmware_py.kiosk.secret import secret_of_boot, write_url
 from firmware_py.kiosk.server import Kiosk, bind
 from firmware_py.kiosk.view import Screen, View
 from firmware_py.outside import Outside
+from firmware_py.parts import Mailbox, Parts
 from firmware_py.recall import Recalled, recall
 from firmware_py.settings import Settings
 from firmware_py.sitetime import Moment, SiteTime
-from firmware_py.terminal import Mailbox, Parts, Terminal
+from firmware_py.terminal import Terminal
 from firmware_py.words import STARTING
 from firmware_py.workspace import ScreenWorkspace
 from hardware.readers import ReaderRules, Readers

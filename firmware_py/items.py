@@ -11,7 +11,7 @@ from contract.ids import Guid
 from firmware_py.kiosk.commands import Command
 from firmware_py.link import SiteMessage
 from firmware_py.tap import CardAnswer, Question
-from firmware_py.trust import Change
+from firmware_py.trust import Change, Held
 from hardware.apdu import HardwareError
 from hardware.readers import ReaderEvent, ReaderName
 
@@ -59,6 +59,7 @@ class JournalForked:
 class DirectoryChanged:
     """Another version is held; ``change`` is null after a snapshot."""
 
+    held: Held
     change: Change | None
 
 

@@ -28,7 +28,8 @@ from runtime.logs import Trouble
 
 if TYPE_CHECKING:
     from firmware_py.app import App
-    from firmware_py.terminal import Mailbox, Terminal
+    from firmware_py.parts import Mailbox
+    from firmware_py.terminal import Terminal
 
 LOG: Final = logging.getLogger("tapover.outside")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
+from contract.events import ReaderChanged
 from firmware_py.items import CardRests
 from hardware.readers import (
     CardArrived,
@@ -22,7 +24,8 @@ class Presence:
     """A card that was there at the start, or rests too long, opens nothing until it comes anew."""
 
     service_up: bool = False
-    _readers: set[ReaderName] = field(default_factory=set)
+    _readers: dict[ReaderName, Interface] = field(default_factory=dict)
+    _places: dict[ReaderName, int] = field(default_factory=dict)
     _cards: dict[ReaderName, CardArrived | CardMute] = field(default_factory=dict)
     _left: set[ReaderName] = field(default_factory=set)
 
@@ -35,12 +38,18 @@ class Presence:
         """The card service came or went."""
         self.service_up = isinstance(event, ServiceRestored)
 
-    def reader(self, event: ReaderAttached | ReaderDetached) -> None:
-        """A reader came or went."""
+    def reader(self, event: ReaderAttached | ReaderDetached) -> ReaderChanged:
+        """A reader came or went; what to journal of it, by its place and never its name."""
+        place = self._places.setdefault(event.reader, len(self._places))
         if isinstance(event, ReaderAttached):
-            self._readers.add(event.reader)
+            self._readers[event.reader] = event.interface
+            interface = event.interface
         else:
-            self._readers.discard(event.reader)
+            interface = self._readers.pop(event.reader, Interface.CONTACT)
+        state: Literal["attached", "detached"] = (
+            "attached" if isinstance(event, ReaderAttached) else "detached"
+        )
+        return ReaderChanged(reader=place, interface=interface.value, state=state)
 
     def arrived(self, event: CardArrived) -> None:
         """A card came."""

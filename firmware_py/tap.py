@@ -18,7 +18,7 @@ from typing import Final
 from contract.events import Reason
 from contract.ids import Guid
 from contract.signing import Algorithm as KeyAlgorithm
-from hardware.apdu import CardGone, CardHung, HardwareError
+from hardware.apdu import CardError, CardGone, CardHung, HardwareError, Sw
 from hardware.piv import NotPivCard, Pin, PinBlocked, PinNotTaken, PivClient, WrongPin
 from hardware.pivdata import Algorithm, KeySlot, UnusableCard
 from hardware.readers import CardConnection
@@ -117,7 +117,12 @@ class AnotherCard(HardwareError):
 
 def _identify(piv: PivClient) -> Guid:
     piv.select()
-    return Guid(piv.read_guid().hex())
+    try:
+        return Guid(piv.read_guid().hex())
+    except CardError as error:
+        if error.sw == Sw.NOT_FOUND:
+            raise UnusableCard("a blank card") from error
+        raise
 
 
 def _sign(piv: PivClient, slot: KeySlot, challenge: Challenge | None) -> bytes | None:

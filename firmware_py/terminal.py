@@ -10,25 +10,21 @@ then act: see `stage`.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from contract.directory import Status
-from contract.events import Reason
+from contract.events import Detail, Reason, TapTiming, TrustChanged
 from contract.policy import Policy
-from contract.tap import PinProof
+from contract.tap import DirectoryVersion
 from firmware_py import items, words
-from firmware_py.custody import Custody
-from firmware_py.grace import ProvenPins
 from firmware_py.items import Item
-from firmware_py.journal import Journal, JournalFailed
+from firmware_py.journal import JournalFailed
 from firmware_py.kiosk import commands
-from firmware_py.kiosk.board import Board
 from firmware_py.kiosk.view import Screen
 from firmware_py.link import Asked, DirectoryHeard, HeartbeatHeard, LinkChanged
+from firmware_py.parts import Mailbox, Parts
 from firmware_py.presence import Presence
 from firmware_py.presenting import Notice, compose
 from firmware_py.scenery import Scenery
@@ -42,15 +38,12 @@ from firmware_py.sessions import (
     ShuttingDown,
     due_ms,
 )
-from firmware_py.signon import SignOn, Sound
+from firmware_py.signon import SignOn
 from firmware_py.stage import Stage
 from firmware_py.stopwatch import Lap, Stopwatch
 from firmware_py.timers import Timers
 from firmware_py.visits import Purpose, Visits
-from firmware_py.workspace import Workspace
 from hardware import readers
-from hardware.readers import Readers
-from runtime.clock import Clock
 
 LOG: Final = logging.getLogger("tapover.terminal")
 
@@ -63,42 +56,6 @@ RECEIPT_S: Final = 1.0
 LOOK_S: Final = 1.0
 """How often the link's silence and the age of the rights are looked at."""
 _CHECKING: Final = {Purpose.TAP: words.CHECKING, Purpose.PIN: words.PIN_CHECKING}
-# A loopback page, two readers and a gateway make a few items a tap; a thousand is a flood of ours.
-MAX_QUEUED: Final = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a terminal is made of."""
-
-    clock: Clock
-    readers: Readers
-    journal: Journal
-    custody: Custody
-    workspace: Workspace
-    board: Board
-    sound: Sound
-    publish_pin: Callable[[PinProof], None]
-    pins: ProvenPins
-    card_deadline_s: float
-
-
-class Mailbox:
-    """The queue. Belongs to the loop's thread."""
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[Item] = asyncio.Queue(MAX_QUEUED)
-
-    def post(self, item: Item) -> None:
-        """Put an item on the queue."""
-        try:
-            self._queue.put_nowait(item)
-        except asyncio.QueueFull:
-            LOG.error("an item was dropped", extra={"kind": type(item).__name__})  # noqa: TRY400
-
-    async def next(self) -> Item:
-        """The oldest item."""
-        return await self._queue.get()
 
 
 class Terminal:
@@ -122,6 +79,8 @@ class Terminal:
         self._started = False
         self._journal_down = False
         self._led_by_ns: int | None = None
+        self._deciding: Purpose | None = None
+        self._answered = 0
         self._due_ms: int | None = None
         self._noticed: Notice | None = None
         self._turned_ns = made.clock.monotonic_ns()
@@ -220,7 +179,7 @@ class Terminal:
                 self._presence.removed(reader)
                 self._timers.cancel(f"rests {reader}")
             case readers.ReaderAttached() | readers.ReaderDetached():
-                self._presence.reader(item)
+                self._note(self._presence.reader(item))
                 self._started = True
             case readers.ServiceLost() | readers.ServiceRestored():
                 self._presence.service(item)
@@ -261,6 +220,7 @@ class Terminal:
         visit = self._visits.ended(item.visit)
         if visit is None:
             return
+        self._deciding, self._answered = visit.purpose, max(self._answered, visit.number)
         if self._journal_down:
             self._signon.notice = Notice(Screen.REFUSED, words.NOT_NOW)
         elif visit.purpose is Purpose.PIN:
@@ -284,6 +244,7 @@ class Terminal:
     def _directory_changed(self, item: items.DirectoryChanged) -> None:
         self._scenery.forget_people()
         self.on_news()
+        self._note(_trust_changed(item))
         if item.change is not None:
             for guid in item.change.lost:
                 self._happen(Lost(guid))
@@ -317,9 +278,9 @@ class Terminal:
         if self._stage.newest.asked is None:
             self._signon.pad = None
 
-    def _timings(self, laps: tuple[object, ...]) -> None:
+    def _timings(self, laps: tuple[TapTiming, ...]) -> None:
         for timing in laps:
-            self._parts.journal.append(timing)  # type: ignore[arg-type]
+            self._note(timing)
 
     # --- the journal fails ------------------------------------------------------------------
 
@@ -330,6 +291,11 @@ class Terminal:
         self._journal_down = True
         self._signon.forget()
         self._stage.drop(Faulted())
+
+    def _note(self, detail: Detail) -> None:
+        """Journal what nobody waits for; while the journal is down it is in the log alone."""
+        if not self._journal_down:
+            self._parts.journal.append(detail)
 
     def _journal_forked(self) -> None:
         """Begin another journal between two taps."""
@@ -358,10 +324,9 @@ class Terminal:
         return self._custody.place().policy
 
     def _show(self) -> None:
-        visit = self._visits.newest
         scene = self._scenery.scene(
             started=self._started,
-            checking=None if visit is None else _CHECKING[visit.purpose],
+            checking=self._checking(),
             pad=self._signon.pad,
             notice=self._signon.notice,
             greeting=self._signon.greeting,
@@ -369,6 +334,18 @@ class Terminal:
         )
         self._time_laps(self._parts.board.publish(compose(scene)))
         self._set_timers()
+
+    def _checking(self) -> str | None:
+        """What to say while a card is looked at, and until what came of it is durable.
+
+        A card that still has not answered when a later one was has no claim to the glass any more.
+        """
+        if self._stage.settled:
+            self._deciding = None
+        visit = self._visits.newest
+        if visit is not None and visit.number > self._answered:
+            return _CHECKING[visit.purpose]
+        return None if self._deciding is None else _CHECKING[self._deciding]
 
     def _time_laps(self, view: int) -> None:
         for timed in self._signon.timed:
@@ -394,3 +371,12 @@ class Terminal:
             self._timers.cancel("notice")
             if notice is not None:
                 self._timers.set("notice", NOTICE_S, items.NoticeOver())
+
+
+def _trust_changed(item: items.DirectoryChanged) -> TrustChanged:
+    assert item.held.head is not None  # noqa: S101 - what came to be held was made by a change
+    return TrustChanged(
+        directory=DirectoryVersion.of(item.held.version),
+        head=item.held.head,
+        source="change" if item.change else "snapshot",
+    )

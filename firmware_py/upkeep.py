@@ -227,6 +227,7 @@ class Upkeep:
 
     async def _applied(self, change: trust.Change | None) -> None:
         """Tell at once: a revocation must not wait for the memory of it to be durable."""
-        self._post(DirectoryChanged(change))
         kept = self._custody.kept
-        await asyncio.to_thread(kept.store.keep_highest, kept.directory.held)
+        held = kept.directory.held
+        self._post(DirectoryChanged(held, change))
+        await asyncio.to_thread(kept.store.keep_highest, held)

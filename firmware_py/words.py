@@ -30,12 +30,12 @@ TAKE_CARD: Final = "Take your card with you."
 EARLIER_CARD: Final = "Take the card out and tap again."
 
 _REFUSED: Final = "This card cannot be used here."
-_HOLD: Final = "Hold your card still for a moment, then tap again."
+_KEEP_STILL: Final = "Keep your card still for a moment, then tap again."
 NOT_NOW: Final = "Nobody can sign on at this screen just now."
 
 _WORDS: Final = {
-    Reason.CARD_TORN: _HOLD,
-    Reason.CARD_HUNG: _HOLD,
+    Reason.CARD_TORN: _KEEP_STILL,
+    Reason.CARD_HUNG: _KEEP_STILL,
     Reason.CARD_LEFT: TAKE_CARD,
     Reason.PIN_ABANDONED: TAP,
     Reason.PIN_NOT_HERE: SLOT_ONCE,
