@@ -163,7 +163,9 @@ def build(
     if remembered.keys is None:
         folder.trust.keep_keys(identity.keys.envelope.to_bytes())
     now = Moment(boot_of(clock), clock.monotonic_ns() // 1_000_000)
-    time = SiteTime.at_start(remembered.time, BUILD_MS, now, rtc())
+    time = SiteTime.at_start(remembered.time, BUILD_MS, now, rtc()).new_epoch(
+        identity.keys.epoch, identity.keys.statement.issued_ms, now.monotonic_ms
+    )
     kept = Kept(
         settings.terminal_id,
         KeyId(settings.root_fingerprint),
