@@ -78,8 +78,6 @@ class Gateway:
     async def run(self) -> None:
         """Everything, until a signal. Raises what is a bug of ours."""
         await self._publisher.checkpoint()
-        self._manager.ready("serving")
-        _log.info("serving", extra={"log_size": self._log.edge().size})
         # Stopped in reverse: the last checkpoint covers what the last commit wrote.
         parts = {
             "checkpoints": self._publisher.run_checkpoints(),
@@ -91,11 +89,19 @@ class Gateway:
             "operators": self._operators.run(),
             "broker": self._broker.run(),
             "watchdog": self._manager.keep_alive(self._clock, lambda: True),
+            "ready": self._say_ready(),
         }
         try:
             await run_all(parts)
         finally:
             self._manager.stopping()
+
+    async def _say_ready(self) -> None:
+        """Ready means that both listeners serve; the broker may be away."""
+        await self._terminals.up()
+        await self._operators.up()
+        self._manager.ready("serving")
+        _log.info("serving", extra={"log_size": self._log.edge().size})
 
     def _health(self) -> Health:
         newest, counts = self._checkpoints.newest, self._ingest.counts

@@ -13,7 +13,9 @@ from typing import Final
 from contract.checkpoint import Checkpoint
 from contract.events import GatewayStarted, JournalOpened
 from contract.ids import Digest, JournalId
+from contract.signing import SignatureRefused
 from contract.statements import KeyStatement
+from contract.wire import WireError
 from gateway.authority import Authority, open_key_statement
 from gateway.checkpoints import sign_checkpoint
 from gateway.evidence import Evidence
@@ -63,7 +65,13 @@ def take_up(store: Store, authority: Authority, root: Digest, now: Moment) -> Ev
             f"the log is of site {facts[_SITE]!r}, log epoch {facts[_EPOCH]}; "
             "the key statement names another: check `identity_dir` and `database`"
         )
-    logged, _ = open_key_statement(newest, root)
+    try:
+        logged, _ = open_key_statement(newest, root)
+    except (WireError, SignatureRefused) as error:
+        raise CertificateError(
+            f"the log's own key statement does not hold ({error}): check `root_fingerprint`, "
+            "`identity_dir` and `database`"
+        ) from error
     evidence = _evidence(store, authority, JournalId(facts[_JOURNAL]))
     is_new = newest != authority.keys_envelope.to_bytes()
     if is_new and authority.keys.epoch <= logged.epoch:

@@ -67,8 +67,10 @@ class Publisher:
         self.dropped = 0
 
     def attach(self, link: Outbound) -> None:
-        """The broker is there."""
+        """The broker is there: whoever hears us learns at once how the site stands."""
         self._link = link
+        self.beat()
+        self._repeat_checkpoint()
         self._news.set()
 
     def detach(self) -> None:
@@ -134,13 +136,17 @@ class Publisher:
 
     async def checkpoint(self) -> None:
         try:
-            published = await asyncio.to_thread(self._checkpoints.advance, self._clock.wall_ms())
+            await asyncio.to_thread(self._checkpoints.advance, self._clock.wall_ms())
         except StoreFailed as error:
             self._storing.failed(str(error))
             return
         self._storing.over()
         if self._link is not None:
-            self._send(site_topic(Site.CHECKPOINT), published.message.to_bytes())
+            self._repeat_checkpoint()
+
+    def _repeat_checkpoint(self) -> None:
+        if newest := self._checkpoints.newest:
+            self._send(site_topic(Site.CHECKPOINT), newest.message.to_bytes())
 
     def _heartbeat(self, nonce: str | None) -> bytes:
         head, newest = self._directory.head, self._checkpoints.newest

@@ -52,6 +52,14 @@ class _WithPeer(H11Protocol):
 class _Server(uvicorn.Server):
     """Signals are the daemon's, not a listener's: there are two listeners in one loop."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.accepts = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.accepts.set()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
@@ -96,6 +104,10 @@ class Listener:
             ssl_context_factory=lambda _config, _default: tls,
         )
         self._server = _Server(config)
+
+    async def up(self) -> None:
+        """Returns when it serves."""
+        await self._server.accepts.wait()
 
     async def run(self) -> None:
         """Lets requests under way end, within a few seconds, when it is cancelled."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,12 +20,14 @@ from benchmarks.ward.processes import Command, Process
 from contract.certificates import Profile, build_crl
 from contract.topics import Site as SiteTopic
 from contract.topics import ToTerminal, site_topic, terminal_topic
-from gateway import authority, founding
+from gateway import app, authority, founding
 from gateway.evidence import Evidence
 from gateway.journal import Moment
+from gateway.settings import GatewaySettings
 from gateway.store import Store
-from runtime.clock import ManualClock
+from runtime.clock import ManualClock, SystemClock
 from runtime.mqtt import Broker, MqttLink, client_context
+from runtime.settings import load
 from tests.gateway.identities import SITE, Person, SiteIdentity, pem, pem_key
 
 
@@ -167,14 +169,20 @@ class Box:
         )
 
 
-@pytest.fixture
-def box(short_tmp: Path) -> Iterator[Box]:
+@contextmanager
+def made_box(folder: Path) -> Iterator[Box]:
     """Not started; the log is begun."""
     with ExitStack() as running:
         ports = running.enter_context(PortBlock())
-        box = Box(short_tmp, ports)
+        box = Box(folder, ports)
         running.callback(box.broker.close)
         running.callback(box.gateway.stop)
-        status, lines = box.done("init")
-        assert status == 0, lines
+        app.init(load(GatewaySettings, box.settings), SystemClock())
+        yield box
+
+
+@pytest.fixture
+def box(short_tmp: Path) -> Iterator[Box]:
+    """Not started; the log is begun."""
+    with made_box(short_tmp) as box:
         yield box
