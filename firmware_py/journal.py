@@ -118,11 +118,17 @@ class Journal:
 
     @classmethod
     def create(
-        cls, path: Path, terminal: TerminalId, software: str, stamp: Callable[[], Stamp]
+        cls,
+        path: Path,
+        terminal: TerminalId,
+        software: str,
+        stamp: Callable[[], Stamp],
+        after: Head | None = None,
     ) -> Self:
         """Makes database, id and event 0 (`journal.opened`), durable on return.
 
-        Raises JournalExists, JournalFailed. Killed half-way it leaves nothing at `path`.
+        `after` is the head of the journal before it, where there is one (`last_known`). Raises
+        JournalExists, JournalFailed. Killed half-way it leaves nothing at `path`.
         """
         if path.exists():
             raise JournalExists(str(path))
@@ -133,10 +139,10 @@ class Journal:
             with contextlib.closing(connect(unfinished, create=True)) as connection:
                 journal_store.create_schema(connection)
                 place = Place(journal, 0, chain_start(journal))
-                event = _event(terminal, place, JournalOpened(software=software), stamp())
+                event = _event(terminal, place, _opened(software, after), stamp())
                 journal_store.add_journal(connection, 0, journal, terminal)
-                after = chain_next(place.chain, sha256(event))
-                journal_store.add_events(connection, 0, [(0, event, after)])
+                chain = chain_next(place.chain, sha256(event))
+                journal_store.add_events(connection, 0, [(0, event, chain)])
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             unfinished.rename(path)
             flush_folder(path.parent)
@@ -212,15 +218,9 @@ class Journal:
         Its event 0 names the old head.
         """
         old = self._head
-        opened = JournalOpened(
-            software=software,
-            previous_journal=old.journal,
-            previous_next=old.next,
-            previous_head=old.chain,
-        )
         journal, ordinal = JournalId(secrets.token_hex(16)), old.ordinal + 1
         place = Place(journal, 0, chain_start(journal))
-        data = _event(self.terminal, place, opened, self._stamp())
+        data = _event(self.terminal, place, _opened(software, old), self._stamp())
         after = chain_next(place.chain, sha256(data))
 
         def job(connection: Connection) -> None:
@@ -247,7 +247,6 @@ class Journal:
 
         Raises JournalFailed, JournalDamaged.
         """
-        self._flushes_before += self._committer.flushes
         await asyncio.to_thread(self._committer.close)
         connection = await asyncio.to_thread(_connect, self.path)
         try:
@@ -257,6 +256,7 @@ class Journal:
             connection.close()
             raise JournalFailed(str(error)) from error
         self._head = await asyncio.to_thread(_read_open, connection, self.terminal)
+        self._flushes_before += self._committer.flushes
         self._committer = self._commit_by(connection)
         self.on_grown(self._head.next, False)  # noqa: FBT003 - its one flag
 
@@ -311,6 +311,26 @@ def set_aside(path: Path) -> Path:
             part.rename(aside.with_name(aside.name + suffix))
     flush_folder(path.parent)
     return aside
+
+
+def last_known(path: Path) -> Head | None:
+    """How far a damaged journal's chain still holds: what the next one names. None if nowhere."""
+    try:
+        with contextlib.closing(connect(path)) as connection:
+            return journal_store.read_sound(connection)
+    except (CommitFailed, sqlite3.Error):
+        return None
+
+
+def _opened(software: str, after: Head | None) -> JournalOpened:
+    if after is None:
+        return JournalOpened(software=software)
+    return JournalOpened(
+        software=software,
+        previous_journal=after.journal,
+        previous_next=after.next,
+        previous_head=after.chain,
+    )
 
 
 def _event(terminal: TerminalId, place: Place, detail: Detail, stamp: Stamp) -> bytes:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from contract.ids import TerminalId
 from firmware_py.journal import Journal
+from firmware_py.journal_store import Head
 from runtime.clock import ManualClock
 from tests.firmware.fake_site import TERMINAL, stamps
 
@@ -18,9 +19,9 @@ def close_all() -> None:
         asyncio.run(OPEN.pop().close())
 
 
-def new_journal(path: Path) -> Journal:
+def new_journal(path: Path, after: Head | None = None) -> Journal:
     clock = ManualClock()
-    OPEN.append(Journal.create(path, TERMINAL, "0.1.0", lambda: stamps(clock)))
+    OPEN.append(Journal.create(path, TERMINAL, "0.1.0", lambda: stamps(clock), after))
     return OPEN[-1]
 
 

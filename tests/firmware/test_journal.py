@@ -21,6 +21,7 @@ from firmware_py.journal import (
     JournalFailed,
     JournalMissing,
     Place,
+    last_known,
     set_aside,
 )
 from tests.firmware.journals import close_all, names_in, new_journal, open_journal, read_events
@@ -203,24 +204,25 @@ async def test_a_bug_in_somebodys_job_does_not_take_the_journal_with_it(tmp_path
 
 
 @pytest.mark.parametrize(
-    "damage",
+    ("damage", "sound"),
     [
-        "UPDATE event SET data = X'7B7D' WHERE position = 2",
-        "UPDATE event SET chain = (SELECT chain FROM event WHERE position = 1) WHERE position = 2",
-        "DELETE FROM event WHERE position = 2",
-        "DELETE FROM event",
-        "DELETE FROM journal",
-        "PRAGMA application_id = 1",
-        "PRAGMA user_version = 99",
+        ("UPDATE event SET data = X'7B7D' WHERE position = 2", 2),
+        ("UPDATE event SET chain = (SELECT chain FROM event LIMIT 1) WHERE position = 2", 2),
+        ("DELETE FROM event WHERE position = 2", 2),
+        ("DELETE FROM event", 0),
+        ("DELETE FROM journal", 0),
+        ("PRAGMA application_id = 1", 4),
+        ("PRAGMA user_version = 99", 4),
     ],
 )
-async def test_a_damaged_journal_is_not_continued_but_set_aside(
-    tmp_path: Path, damage: str
+async def test_a_damaged_journal_is_set_aside_and_the_next_names_what_still_holds(
+    tmp_path: Path, damage: str, sound: int
 ) -> None:
     path = tmp_path / "j.sqlite"
     journal = new_journal(path)
     for _ in range(3):
         await journal.append(STOPPED).durable
+    before = read_events(path)
     await journal.close()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(damage)
@@ -228,8 +230,17 @@ async def test_a_damaged_journal_is_not_continued_but_set_aside(
     with pytest.raises(JournalDamaged):
         open_journal(path)
     aside = set_aside(path)
-    assert aside.exists()
-    assert new_journal(path).id != journal.id
+    known = last_known(aside)
+    assert new_journal(path, known).id != journal.id
+    detail = Event.from_bytes(read_events(path)[0]).detail
+    assert detail.kind == "journal.opened"
+    if known is None:
+        assert detail.previous_journal is None
+    else:  # what it names must be true: an auditor compares it with what the site holds
+        true = chain_over(chain_start(journal.id), map(sha256, before[: known.next]))
+        assert (detail.previous_journal, detail.previous_next) == (journal.id, known.next)
+        assert detail.previous_head == true
+    assert (known.next if known else 0) == sound
 
 
 async def test_a_file_that_is_no_database_is_damage_too(tmp_path: Path) -> None:
