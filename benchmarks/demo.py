@@ -154,18 +154,18 @@ class Minute:
 
     def revoke(self) -> None:
         (dafydd,) = self.people("h-dafydd")
-        answered: list[tuple[int, int]] = []
         for status in islice(cycle((Status.SUSPENDED, Status.ACTIVE)), 2 * REVOCATIONS):
-            version = self.ward.set_status(dafydd, status)
-            answered.append((version.n, self.clock.wall_ms()))
-        version = self.ward.set_status(dafydd, Status.REVOKED)
-        answered.append((version.n, self.clock.wall_ms()))
-        self._answered = dict(answered)
+            self._set(dafydd, status)
+        self._set(dafydd, Status.REVOKED)
         refused = tap(
             self.ward["bay-2"], self.ward.box, dafydd, lambda view: view["screen"] == "refused"
         )
         self.board.say(f"Dafydd R.'s card: “{refused.words}” (reference {refused.screen})")
-        self.ward.set_status(dafydd, Status.ACTIVE)
+        self._set(dafydd, Status.ACTIVE)
+
+    def _set(self, member: Member, status: Status) -> None:
+        version = self.ward.set_status(member, status)
+        self._answered[version.n] = self.clock.wall_ms()
 
     def tap_offline(self) -> None:
         self.ward.broker.kill()
