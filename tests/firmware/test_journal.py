@@ -135,7 +135,7 @@ async def test_what_waits_for_the_disk_together_is_flushed_together(tmp_path: Pa
     written = [journal.append(STOPPED) for _ in range(200)]
     disk_is_back.set()
     await asyncio.gather(busy, *(each.durable for each in written))
-    assert journal.flushes == 1
+    assert journal.flushes <= 2  # what came before the disk was busy, and all that came then
     assert [Event.from_bytes(data).sequence for data in read_events(journal.path)] == [*range(201)]
 
 
