@@ -20,6 +20,7 @@ from firmware_py.journal import (
     JournalFailed,
     JournalMissing,
     Stamp,
+    last_known,
     set_aside,
 )
 from firmware_py.store import Directory, DirectoryFailed
@@ -82,8 +83,11 @@ def open_directory(folder: Folder) -> Directory:
 def open_journal(
     folder: Folder, terminal: TerminalId, software: str, stamp: Callable[[], Stamp]
 ) -> Journal:
-    """Made at the first start; a damaged one is set aside and another begun. Raises StartError."""
-    path = folder.path / JOURNAL
+    """Made at the first start; a damaged one is set aside, and named by the one begun then.
+
+    Raises StartError.
+    """
+    path, known = folder.path / JOURNAL, None
     try:
         try:
             return Journal.open(path, terminal, stamp)
@@ -91,7 +95,9 @@ def open_journal(
             pass
         except JournalDamaged as error:
             aside = set_aside(path)
-            LOG.error("the journal was damaged", extra={"why": str(error), "kept": aside.name})  # noqa: TRY400
-        return Journal.create(path, terminal, software, stamp)
+            known = last_known(aside)
+            LOG.error("the journal was damaged", extra={"why": str(error), "kept": aside.name})  #
+            noqa: TRY400
+        return Journal.create(path, terminal, software, stamp, known)
     except (JournalFailed, sqlite3.Error, OSError) as error:
         raise StartError(f"{path}: {error}") from error
