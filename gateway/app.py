@@ -77,7 +77,7 @@ class Gateway:
 
     async def run(self) -> None:
         """Everything, until a signal. Raises what is a bug of ours."""
-        await self._publisher.checkpoint()
+        await asyncio.to_thread(self._publisher.checkpoint)
         # Stopped in reverse: the last checkpoint covers what the last commit wrote.
         parts = {
             "checkpoints": self._publisher.run_checkpoints(),

@@ -126,23 +126,28 @@ class Publisher:
     async def run_checkpoints(self) -> None:
         """Once a second, for ever: signed when the log has grown, sent in any case.
 
-        A terminal that just joined hears one soon.
+        A terminal that just joined hears one soon. At the end one more is signed, so that what
+        was receipted can be exported.
         """
         due = self._clock.monotonic_ns()
-        while True:
-            await self.checkpoint()
-            due = max(due + CHECKPOINT_MS * _MS, self._clock.monotonic_ns())
-            await self._clock.sleep_until(due)
-
-    async def checkpoint(self) -> None:
         try:
-            await asyncio.to_thread(self._checkpoints.advance, self._clock.wall_ms())
+            while True:
+                await asyncio.to_thread(self.checkpoint)
+                if self._link is not None:
+                    self._repeat_checkpoint()
+                due = max(due + CHECKPOINT_MS * _MS, self._clock.monotonic_ns())
+                await self._clock.sleep_until(due)
+        finally:
+            self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Signs if the log has grown. Blocks."""
+        try:
+            self._checkpoints.advance(self._clock.wall_ms())
         except StoreFailed as error:
             self._storing.failed(str(error))
-            return
-        self._storing.over()
-        if self._link is not None:
-            self._repeat_checkpoint()
+        else:
+            self._storing.over()
 
     def _repeat_checkpoint(self) -> None:
         if newest := self._checkpoints.newest:
