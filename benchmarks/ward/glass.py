@@ -9,9 +9,11 @@ from __future__ import annotations
 import http.client
 import json
 import queue
+import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -55,20 +57,27 @@ class Glass:
         self._seen: list[Seen] = []
         self._news = threading.Condition()
         self._stop = threading.Event()
+        self._stream: socket.socket | None = None
         self._posts: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-        self._threads = [
+        self._watching, self._confirming = (
             threading.Thread(target=work, name=f"glass-{work.__name__}", daemon=True)
             for work in (self._watch, self._confirm)
-        ]
+        )
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
+        self._watching.start()
+        self._confirming.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._posts.put(None)
+        if self._stream is not None:
+            with suppress(OSError):  # the daemon may have ended it first
+                self._stream.shutdown(socket.SHUT_RDWR)
+        for thread in (self._watching, self._confirming):
+            if thread.is_alive():
+                thread.join(_STREAM_TIMEOUT_S)
 
     def mark(self) -> int:
         """A place in the row of views, for `wait` and `since`."""
@@ -139,22 +148,24 @@ class Glass:
     def _read_stream(self) -> None:
         host, secret = self._address()
         connection = http.client.HTTPConnection(host, timeout=_STREAM_TIMEOUT_S)
-        try:
+        with closing(connection):
             connection.request("GET", f"/state?boot={secret}", headers={"Host": host})
-            response = connection.getresponse()
-            if response.status != http.HTTPStatus.OK:
-                raise WardError(f"the kiosk refused its stream: {response.status}")
-            event = ""
-            while (line := response.readline()) and not self._stop.is_set():
-                at_ns = self._clock.monotonic_ns()
-                if line.startswith(b"event: "):
-                    event = line[7:].strip().decode()
-                elif line.startswith(b"data: ") and event != "ping":
-                    self._note(json.loads(line[6:]), at_ns)
-                elif line == b"\n":
-                    event = ""
-        finally:
-            connection.close()
+            self._stream = connection.sock
+            with connection.getresponse() as response:
+                self._follow(response)
+
+    def _follow(self, response: http.client.HTTPResponse) -> None:
+        if response.status != http.HTTPStatus.OK:
+            raise WardError(f"the kiosk refused its stream: {response.status}")
+        event = ""
+        while (line := response.readline()) and not self._stop.is_set():
+            at_ns = self._clock.monotonic_ns()
+            if line.startswith(b"event: "):
+                event = line[7:].strip().decode()
+            elif line.startswith(b"data: ") and event != "ping":
+                self._note(json.loads(line[6:]), at_ns)
+            elif line == b"\n":
+                event = ""
 
     def _note(self, view: dict[str, Any], at_ns: int) -> None:
         with self._news:
@@ -172,9 +183,12 @@ class Glass:
                     connection, known = http.client.HTTPConnection(host, timeout=5.0), host
                 _post(connection, host, secret, "received", {"seq": seq})
             except (OSError, http.client.HTTPException, WardError, KeyError):
-                connection = (
-                    None  # a daemon that was killed misses a word of receipt, as from a page
-                )
+                # A daemon that was killed misses a word of receipt, as it would a page's.
+                if connection is not None:
+                    connection.close()
+                connection = None
+        if connection is not None:
+            connection.close()
 
 
 def _post(
