@@ -96,8 +96,7 @@ def open_journal(
         except JournalDamaged as error:
             aside = set_aside(path)
             known = last_known(aside)
-            LOG.error("the journal was damaged", extra={"why": str(error), "kept": aside.name})  #
-            noqa: TRY400
+            LOG.warning("the journal was damaged", extra={"why": str(error), "kept": aside.name})
         return Journal.create(path, terminal, software, stamp, known)
     except (JournalFailed, sqlite3.Error, OSError) as error:
         raise StartError(f"{path}: {error}") from error
