@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.directory import EntryKind, Removed
+from contract.directory import Chunk, ChunkList, EntryKind, Removed
 from contract.ids import Digest, Guid, SiteId, Version
 from contract.signing import sha256
 from contract.tap import DirectoryVersion
@@ -164,6 +164,14 @@ def test_a_signed_snapshot_that_is_not_in_order_is_refused(chunks: list[tuple[by
     gateway = grown()
     manifest, listed, bodies = gateway.seal_snapshot(chunks)
     assert fault(read(manifest, [listed, *bodies])) is Fault.BODY
+
+
+def test_a_chunk_of_another_size_than_listed_is_refused() -> None:
+    gateway = grown()
+    chunk = Chunk(digest=sha256(LINE), size=len(LINE) + 1, entries=1)
+    listed = ChunkList(chunks=(chunk,)).to_bytes()
+    manifest, _, _ = gateway.seal_snapshot([(LINE, 1)], chunks=sha256(listed))
+    assert fault(read(manifest, [listed, LINE])) is Fault.BODY
 
 
 def test_a_list_that_counts_otherwise_than_the_manifest_is_refused() -> None:
