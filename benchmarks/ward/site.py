@@ -11,6 +11,7 @@ import json
 import secrets
 import shutil
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -20,7 +21,7 @@ from typing import Any, Final, Self
 from benchmarks.ward.mosquitto import BrokerFiles, Mosquitto
 from benchmarks.ward.people import STAFF, Desk, Member, Person, hired
 from benchmarks.ward.ports import PortBlock
-from benchmarks.ward.processes import Command, Process, WardError
+from benchmarks.ward.processes import Command, NotReady, Process, WardError
 from benchmarks.ward.terminals import Surroundings, WardTerminal
 from contract.directory import Entry, Status, Terminal
 from contract.ids import OperatorId, SiteId, Version, WardId
@@ -37,6 +38,7 @@ from runtime.clock import SystemClock
 SITE: Final = SiteId("st-elsewhere")
 WARD: Final = WardId("ed")
 OPERATOR: Final = OperatorId("ines")
+_LOOK_S: Final = 0.02  # between two looks at what the gateway says of itself
 
 
 class Ward:
@@ -197,6 +199,14 @@ class Ward:
         )
         ledger.remember(self.site, entries)
         return version
+
+    def wait_linked(self, timeout_s: float = 10.0) -> None:
+        """Returns when the gateway is connected to the broker. Raises NotReady."""
+        deadline = time.monotonic() + timeout_s
+        while (state := self.ask("/healthz")["broker"]) != "up":
+            if time.monotonic() > deadline:
+                raise NotReady(f"the gateway's link to the broker is {state}")
+            time.sleep(_LOOK_S)
 
     def ask(self, path: str) -> dict[str, Any]:
         """What the gateway answers an operator who asks for ``path``. Raises WardError."""

@@ -89,14 +89,18 @@ class WardTerminal:
         """SIGKILL for the daemon: nothing is said, nothing is flushed."""
         self.process.kill()
 
-    def reboot(self) -> None:
-        """The daemon killed and started again as after a power cut: under another boot id."""
+    def reboot(self, *, rtc: bool = False) -> None:
+        """The daemon killed and started again as after a power cut: under another boot id.
+
+        ``rtc``: the machine has a clock chip, and it is right.
+        """
         self.kill()
         boot_id = self.folder / "boot-id"
         boot_id.write_text(f"{uuid.uuid4()}\n")
         settings = str(self.folder / "terminal.toml")
         self.process = self._daemon(
-            *("-m", "benchmarks.ward.rebooted", str(boot_id), "--settings", settings)
+            *("-m", "benchmarks.ward.rebooted", str(boot_id), "--settings", settings),
+            *(("--rtc",) if rtc else ()),
         )
         self.boot()
 

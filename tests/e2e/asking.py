@@ -1,0 +1,132 @@
+"""How these tests ask: a card is held to a reader, the glass answers, the exported log says why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.ward.evidence import (
+    events,
+    export,
+    on_disk,
+    referred,
+    verify,
+    wait_covered,
+    wait_delivered,
+)
+from benchmarks.ward.people import NURSE, Member, Person, person
+from benchmarks.ward.site import Ward
+from benchmarks.ward.taps import Tap, View, tap
+from benchmarks.ward.terminals import WardTerminal, is_open_for
+
+NOT_HERE: Final = "This card cannot be used here."
+"""The one sentence for every card that may not open: who stands beside learns nothing."""
+
+LONG_DAY: Final[dict[str, object]] = {"idle_dim_s": 900, "idle_lock_s": 1800}
+"""No screen dims or locks by itself while a test looks elsewhere."""
+
+# Whatever says why a card was turned away; none of it may stand on the glass.
+_TELLING: Final = (
+    *("revoke", "expire", "suspend", "lost", "stolen", "unknown", "foreign", "copie", "clone"),
+    *("blocked", "valid", "stale", "old", "rights", "fault", "key", "hung", "torn", "error"),
+)
+_OUTCOMES: Final = {"refused", "offered"}
+
+
+def newcomer(id_: str, full: str, pin: str = "274913") -> Person:
+    """Another made-up nurse."""
+    return person(id_, full, pin, NURSE)
+
+
+def with_card(member: Member, card: Path) -> Member:
+    """The same person with another card in her hand."""
+    return replace(member, card=card)
+
+
+def at_work(ward: Ward, bay: WardTerminal, member: Member) -> None:
+    """Makes sure that this person's session is the one on the glass."""
+    latest = bay.glass.latest
+    if latest is not None and is_open_for(latest.view, member):
+        return
+    known = {"open", "pin", "notice"}
+    answer = tap(bay, ward.box, member, lambda view: view["screen"] in known)
+    if answer.screen != "open":
+        bay.glass.post("cancel")
+        bay.sign_on_with_pin(member)
+
+
+def turned_away(ward: Ward, bay: WardTerminal, member: Member, **how: Any) -> Tap:  # noqa: ANN401
+    """A tap that opens nothing; what the glass said of it."""
+    away = {"refused", "offer"}
+    return tap(bay, ward.box, member, lambda view: view["screen"] in away, **how)
+
+
+def assert_neutral(view: View) -> None:
+    """Nothing on the glass says why; a reference leads to the reason in the log."""
+    words = view["words"].lower()
+    assert not [word for word in _TELLING if word in words], view["words"]
+    assert view["reason"] is None
+    assert re.fullmatch(r"[0-9A-F]{4}-\d+", view["reference"] or ""), view["reference"]
+
+
+@dataclass
+class Log:
+    """What the site's log holds, as its gateway exports it."""
+
+    ward: Ward
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self._numbers = count(1)
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def export(self) -> Path:
+        """A fresh export of everything that the terminals have written."""
+        wait_delivered(self.ward)
+        wait_covered(self.ward)
+        folder = self.folder / f"export-{next(self._numbers)}"
+        export(self.ward, folder)
+        return folder
+
+    def events(self) -> list[dict[str, Any]]:
+        """Every event in it, each journal's in its order."""
+        return sorted(events(self.export()), key=lambda e: (e["journal"], e["sequence"]))
+
+    def outcome(self, tapped: Tap) -> dict[str, Any]:
+        """The outcome that a tap's reference names."""
+        event = referred(self.events(), tapped.reference)
+        assert event["terminal"] == tapped.terminal
+        assert event["detail"]["kind"] == "card.outcome"
+        detail: dict[str, Any] = event["detail"]
+        return detail
+
+    def verified(self) -> None:
+        """The auditor's program proves a fresh export."""
+        status, words = verify(self.ward, self.export())
+        assert status == 0, words
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in a terminal's journal, to read on from."""
+
+    ward: Ward
+    terminal: str
+    at: int
+
+    @classmethod
+    def now(cls, ward: Ward, bay: WardTerminal) -> Mark:
+        return cls(ward, bay.name, len(on_disk(ward, bay.name)))
+
+    def since(self, kind: str, keep: Callable[[Any], bool] = bool) -> list[dict[str, Any]]:
+        """Details of that kind since then, as the terminal's disk has them."""
+        details = (event["detail"] for event in on_disk(self.ward, self.terminal)[self.at :])
+        return [detail for detail in details if detail["kind"] == kind and keep(detail)]
+
+    def outcomes(self) -> list[tuple[str, str]]:
+        """(result, reason) of every outcome since then."""
+        return [(one["result"], one["reason"]) for one in self.since("card.outcome")]
