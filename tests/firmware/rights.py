@@ -204,12 +204,12 @@ class Gateway:
         return self.seal_snapshot([(b"".join(group), len(group)) for group in groups], **changes)
 
     def seal_snapshot(
-        self, chunks: list[tuple[bytes, int]], **changes: Any
+        self, bodies: list[tuple[bytes, int]], **changes: Any
     ) -> tuple[bytes, bytes, list[bytes]]:
         """The same from chunks as given, each with the count listed for it."""
         listed = ChunkList(
             chunks=tuple(
-                Chunk(digest=sha256(data), size=len(data), entries=count) for data, count in chunks
+                Chunk(digest=sha256(data), size=len(data), entries=count) for data, count in bodies
             )
         ).to_bytes()
         fields: dict[str, Any] = {
@@ -217,11 +217,11 @@ class Gateway:
             "version": DirectoryVersion.of(self.version),
             "head": self.head,
             "issued_ms": self.issued_ms,
-            "entries": sum(count for _, count in chunks),
+            "entries": sum(count for _, count in bodies),
             "chunks": sha256(listed),
         }
         manifest = DirectoryManifest(**{**fields, **changes}).seal(self.key)
-        return manifest.to_bytes(), listed, [data for data, _ in chunks]
+        return manifest.to_bytes(), listed, [data for data, _ in bodies]
 
     def beat(self, issued_ms: int, nonce: str | None = None, **changes: Any) -> bytes:
         return self.heartbeat(issued_ms, nonce, **changes).seal(self.key).to_bytes()
