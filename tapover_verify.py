@@ -1,16 +1,16 @@
 """tapover-verify: checks a site's evidence for somebody who trusts nobody.
 
 Written from docs/evidence.md alone; every § below is a section of that page. Standard library and
-`cryptography` only, nothing of the product is imported, nothing is asked of a network or a clock.
-Where the page leaves a choice, the stricter reading was taken. The rules, in the order of checking:
+`cryptography` only, nothing of the product is imported, no network and no clock is asked. Where
+the page leaves a choice, the stricter reading was taken. The rules, in the order of checking:
 
 - the folder holds exactly the files that the checkpoint's size calls for (§3);
 - every tile is recomputed from the leaves and compared byte for byte; so is the root (§2, §3);
-- the keys come from the root fingerprint that the auditor brought, the checkpoint from the keys (§4);
+- the keys come from the root fingerprint that the auditor brought, the checkpoint from them (§4);
 - directory changes are one chain of versions (§5), each journal is one chain of batches, each
   signed by its terminal, and what terminals held before was this very log (§6);
-- every body named by a statement is there or was deleted under a rule that is itself an event (§7);
-- every claim that a card was there is signed by a key of that very card (§7).
+- every body named by a statement is there or was deleted under a rule that is an event itself, and
+  every claim that a card was there is signed by a key of that very card (§7).
 
 Exits (§10): 0 all proven, 1 refused, 2 the input or the arguments cannot be read.
 """
@@ -19,11 +19,9 @@ from __future__ import annotations
 
 import argparse
 import base64
-import binascii
 import functools
 import hashlib
 import json
-import os
 import re
 import stat
 import sys
@@ -37,59 +35,47 @@ from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import (
-    decode_dss_signature,
-    encode_dss_signature,
-)
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
+Version = tuple[int, int]  # of the directory: (key epoch, n)
+Public = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
 
-HASH_BYTES: Final = 32
 TILE: Final = 256  # hashes in a full tile, leaves in a full bundle (C2SP tlog-tiles)
 MAX_ENVELOPE: Final = 65_535  # §1; also what a 16-bit length can say
 MAX_EVENT: Final = 4_096  # §7
-MAX_BUNDLE: Final = TILE * (2 + MAX_ENVELOPE)
 MAX_NOTE: Final = 65_536  # three lines and some hundred witnesses
-MAX_BODY: Final = 1 << 20  # a directory entry has no cap on the page; a policy fits a thousandfold
-MAX_PROOF: Final = 1 << 20  # two envelopes, an event, 64 hashes, a note
+MAX_BODY: Final = 1 << 20  # the page caps no directory entry; the longest fits many times over
+MAX_PROOF: Final = 1 << 20  # two envelopes, an event, some 60 hashes and a note
 MAX_INTEGER: Final = (1 << 53) - 1  # I-JSON
-RSA_BITS: Final = 2048
 RSA_EXPONENT: Final = 65_537  # the least that PIV cards use; with a tiny one anybody could sign
-KEY_HASH_BYTES: Final = 4
-NOTE_LINES: Final = 3
 LAST_MS: Final = 253_402_300_799_999  # the end of the year 9999
-PROGRESS: Final = 25_000
+PROGRESS: Final = 25_000  # leaves or events between two words on stderr
 
 P256: Final = "ecdsa-p256-sha256"
 RSA2048: Final = "rsa2048-pkcs1-sha256"
 ED25519: Final = "ed25519"
 GATEWAY: Final = "gateway"
-CARD_DOMAIN: Final = b"tapover:card:v1\n"
-JOURNAL_DOMAIN: Final = b"tapover:journal:v1\n"
 LEAF_KINDS: Final = frozenset(
     ("keys", "change-request", "directory-change", "directory-manifest", "enrolment", "batch")
 )
-STATEMENTS: Final = LEAF_KINDS | {"heartbeat", "receipt"}
-CLOCKS: Final = frozenset(("site", "rtc", "unconfirmed"))
-PURPOSES: Final = {
-    "tap": "taps",
-    "pin": "PIN proofs",
-    "countersign": "countersigns",
-    "move": "moves",
-}
-SESSION_RESULTS: Final = frozenset(("opened", "resumed"))
-CLAIMS: Final = SESSION_RESULTS | {"closed-by-tap", "parked-by-tap", "still-you", "woken", "proved"}
+PURPOSES: Final = {"tap": "tap", "pin": "PIN proof", "countersign": "countersign", "move": "move"}
+SIGN_ONS: Final = frozenset(("opened", "resumed"))
+CLAIMS: Final = SIGN_ONS | {"closed-by-tap", "parked-by-tap", "still-you", "woken", "proved"}
+STATUSES: Final = frozenset(("active", "suspended", "revoked", "lost"))
 
 ENVELOPE: Final = re.compile(
-    rb'\{"payloadType":"application/vnd\.tapover\.([a-z-]+)\.v1\+json","payload":"([A-Za-z0-9+/=]+)",'
+    rb'\{"payloadType":"application/vnd\.tapover\.([a-z-]+)\.v1\+json",'
+    rb'"payload":"([A-Za-z0-9+/=]+)",'
     rb'"signatures":\[\{"keyid":"([0-9a-f]{64})","sig":"([A-Za-z0-9+/=]+)"\}\]\}'
 )
+KEYS_PREFIX: Final = b'{"payloadType":"application/vnd.tapover.keys.v1+json"'
 HEX: Final = re.compile(r"(?:[0-9a-f]{2})+")
 SITE: Final = re.compile(r"[^\s+/\x00-\x1f\x7f]{1,128}")
+SIZE: Final = re.compile(r"0|[1-9][0-9]{0,14}", re.ASCII)
 SIGNATURE_LINE: Final = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/=]+)")
 
 ALTERED: Final = "The export was altered or damaged after the site made it, or never was whole."
@@ -113,6 +99,12 @@ class Unreadable(Exception):
     """The input or an argument cannot be read at all; nothing was judged."""
 
 
+def need(holds: object, what: str, means: str = "", where: str = "") -> None:
+    """Refuse, saying what is wrong, unless the rule holds."""
+    if not holds:
+        raise Refused(what, means, where)
+
+
 @contextmanager
 def at(where: str, means: str = MALFORMED) -> Iterator[None]:
     """Give a refusal from within its place and, where it has none of its own, its meaning."""
@@ -134,18 +126,19 @@ def plural(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
-def utc(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
 def progress(done: int, total: int, what: str) -> None:
     if done % PROGRESS == 0 and done:
         print(f"tapover-verify: {what}: {done:,} of {total:,}", file=sys.stderr, flush=True)
 
 
-# --- Bytes, JSON, base64 (the page's introduction) ------------------------------------------
+def read_file(path: Path, cap: int) -> bytes:
+    with path.open("rb") as file:
+        data = file.read(cap + 1)
+    need(len(data) <= cap, f"a file of more than {cap:,} bytes, more than it can need", ALTERED)
+    return data
 
 
+# --- Bytes, JSON, base64: the page's introduction --------------------------------------------
 def sha256(*parts: bytes) -> bytes:
     return hashlib.sha256(b"".join(parts)).digest()
 
@@ -155,30 +148,26 @@ def one_base64(text: str | bytes) -> bytes:
     encoded = text.encode("utf-8", "replace") if isinstance(text, str) else text
     try:
         data = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError) as fault:
+    except ValueError as fault:
         raise Refused("base64 that cannot be decoded") from fault
-    if base64.b64encode(data) != encoded:
-        raise Refused("base64 that is not in its one spelling")
+    need(base64.b64encode(data) == encoded, "base64 that is not in its one spelling")
     return data
 
 
-def one_hex(text: str, size: int) -> bytes:
-    if len(text) != 2 * size or not HEX.fullmatch(text):
-        raise Refused(f"{shown(text)!r} is not {size} bytes in lower-case hex")
+def one_hex(text: str, size: int = 32) -> bytes:
+    right = len(text) == 2 * size and HEX.fullmatch(text)
+    need(right, f"{shown(text)!r}, which is not {size} bytes in lower-case hex")
     return bytes.fromhex(text)
 
 
 def _pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
     fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise Refused("JSON with a name twice in one object")
+    need(len(fields) == len(pairs), "JSON with a name twice in one object")
     return fields
 
 
 def _integer(digits: str) -> int:
-    value = int(digits)
-    if abs(value) > MAX_INTEGER:
-        raise Refused("JSON with an integer beyond 2^53 - 1")
+    need(abs(value := int(digits)) <= MAX_INTEGER, "JSON with an integer beyond 2^53 - 1")
     return value
 
 
@@ -191,8 +180,14 @@ _JSON: Final = json.JSONDecoder(
 )
 
 
+def typed(value: object, kind: type[T], what: str) -> T:
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise Refused(f"{what} is no {kind.__name__}")
+    return value
+
+
 class Record:
-    """One JSON object; each reader below refuses a field that is missing or of another type."""
+    """One JSON object; each reader refuses a field that is missing or of another type."""
 
     __slots__ = ("fields",)
 
@@ -207,40 +202,33 @@ class Record:
             value: object = _JSON.decode(text)
             if "\\u" in text:
                 json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a surrogate pair?
-        except (UnicodeError, ValueError, RecursionError) as fault:
+        except (ValueError, RecursionError) as fault:
             raise Refused("bytes that are no I-JSON") from fault
-        return cls(_is(value, dict, "the JSON"))
+        return cls(typed(value, dict, "the JSON"))
 
     def take(self, name: str, kind: type[T]) -> T:
-        if name not in self.fields:
-            raise Refused(f"the field {name!r} is missing")
-        return _is(self.fields[name], kind, f"the field {name!r}")
+        need(name in self.fields, f"the field {name!r} is missing")
+        return typed(self.fields[name], kind, f"the field {name!r}")
 
-    def has(self, name: str) -> bool:
-        """Whether a field, which must be there, is other than null."""
-        return self.take(name, object) is not None
+    def maybe(self, name: str, read: Callable[[str], T]) -> T | None:
+        """A field that may be null but must be there."""
+        return None if self.take(name, object) is None else read(name)
+
+    def many(self, name: str, kind: type[T]) -> list[T]:
+        return [typed(one, kind, f"an item of {name!r}") for one in self.take(name, list)]
 
     def text(self, name: str) -> str:
         return self.take(name, str)
 
-    def text_or_none(self, name: str) -> str | None:
-        return self.text(name) if self.has(name) else None
-
     def number(self, name: str) -> int:
-        if (value := self.take(name, int)) < 0:
-            raise Refused(f"the field {name!r} is below zero")
+        need((value := self.take(name, int)) >= 0, f"the field {name!r} is below zero")
         return value
 
-    def ms(self, name: str) -> int:
-        if (value := self.number(name)) > LAST_MS:
-            raise Refused(f"the field {name!r} is no time")
-        return value
+    def hex(self, name: str) -> bytes:
+        return one_hex(self.text(name))
 
-    def hex(self, name: str, size: int = HASH_BYTES) -> bytes:
-        return one_hex(self.text(name), size)
-
-    def hex_or_none(self, name: str, size: int = HASH_BYTES) -> bytes | None:
-        return self.hex(name, size) if self.has(name) else None
+    def hex16(self, name: str) -> bytes:
+        return one_hex(self.text(name), 16)
 
     def base64(self, name: str) -> bytes:
         return one_base64(self.text(name))
@@ -248,45 +236,28 @@ class Record:
     def record(self, name: str) -> Record:
         return Record(self.take(name, dict))
 
-    def records(self, name: str) -> list[Record]:
-        return [Record(_is(one, dict, f"an item of {name!r}")) for one in self.take(name, list)]
-
-    def texts(self, name: str) -> list[str]:
-        return [_is(one, str, f"an item of {name!r}") for one in self.take(name, list)]
-
     def version(self, name: str) -> Version:
         version = self.record(name)
         return version.number("epoch"), version.number("n")
 
-    def salt(self) -> None:
-        if not HEX.fullmatch(salt := self.text("salt")) or len(salt) not in {32, 64}:
-            raise Refused("a salt that is not 16 or 32 bytes in lower-case hex")
+
+def name_of(version: Version) -> str:
+    return f"version {version[0]}.{version[1]}"
 
 
-def _is(value: object, kind: type[T], what: str) -> T:
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise Refused(f"{what} is no {kind.__name__}")
-    return value
-
-
-Version = tuple[int, int]
-
-
-# --- Keys and envelopes (§1) ----------------------------------------------------------------
-
-
+# --- Keys and envelopes: §1 ------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A public key. `id` is hex H(SPKI); `kind` the only algorithm that it is used with."""
+    """A public key. `id` is hex H(SPKI)."""
 
     id: str
-    kind: str
-    public: ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
+    public: Public
 
     def signed(self, signature: bytes, message: bytes) -> bool:
         try:
             if isinstance(self.public, ec.EllipticCurvePublicKey):
-                if encode_dss_signature(*decode_dss_signature(signature)) != signature:
+                r, s = utils.decode_dss_signature(signature)
+                if utils.encode_dss_signature(r, s) != signature:
                     return False  # DER in another encoding
                 self.public.verify(signature, message, ec.ECDSA(hashes.SHA256()))
             elif isinstance(self.public, rsa.RSAPublicKey):
@@ -298,6 +269,15 @@ class Key:
         return True
 
 
+def _is_of(public: object, kind: str) -> bool:
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        return kind == P256 and isinstance(public.curve, ec.SECP256R1)
+    if isinstance(public, rsa.RSAPublicKey):
+        strong = public.public_numbers().e >= RSA_EXPONENT
+        return kind == RSA2048 and public.key_size == 2048 and strong  # noqa: PLR2004 - its name
+    return kind == ED25519 and isinstance(public, ed25519.Ed25519PublicKey)
+
+
 @functools.lru_cache(maxsize=8192)
 def read_key(spki: bytes, kind: str) -> Key:
     """A key of exactly this kind from SubjectPublicKeyInfo in its one DER encoding."""
@@ -305,20 +285,12 @@ def read_key(spki: bytes, kind: str) -> Key:
         public = serialization.load_der_public_key(spki)
     except (ValueError, UnsupportedAlgorithm) as fault:
         raise Refused("a public key that cannot be read") from fault
-    if isinstance(public, ec.EllipticCurvePublicKey) and isinstance(public.curve, ec.SECP256R1):
-        found = P256
-    elif isinstance(public, rsa.RSAPublicKey) and public.key_size == RSA_BITS:
-        found = RSA2048 if public.public_numbers().e >= RSA_EXPONENT else "RSA, small exponent"
-    else:
-        found = ED25519 if isinstance(public, ed25519.Ed25519PublicKey) else "another kind"
-    if found != kind or not isinstance(
-        public, ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
-    ):
-        raise Refused(f"a public key that is no {shown(kind)} ({found})")
+    if not isinstance(public, Public) or not _is_of(public, kind):
+        raise Refused(f"a public key that is no {kind}")
     form = serialization.PublicFormat.SubjectPublicKeyInfo
-    if public.public_bytes(serialization.Encoding.DER, form) != spki:
-        raise Refused("a public key that is not in its one DER encoding")
-    return Key(sha256(spki).hex(), kind, public)
+    again = public.public_bytes(serialization.Encoding.DER, form)
+    need(again == spki, "a public key that is not in its one DER encoding")
+    return Key(sha256(spki).hex(), public)
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,11 +306,11 @@ class Envelope:
 
     def check(self, key: Key, whose: str) -> None:
         name = f"application/vnd.tapover.{self.kind}.v1+json"
-        head = f"DSSEv1 {len(name)} {name} {len(self.payload)} ".encode()
-        if self.keyid != key.id:
-            raise Refused(f"a {self.kind} statement that names another key than {whose}", FORGED)
-        if not key.signed(self.signature, head + self.payload):
-            raise Refused(f"a {self.kind} statement whose signature by {whose} fails", FORGED)
+        message = f"DSSEv1 {len(name)} {name} {len(self.payload)} ".encode() + self.payload
+        what = f"a {self.kind} statement"
+        need(self.keyid == key.id, f"{what} that names another key than {whose}", FORGED)
+        holds = key.signed(self.signature, message)
+        need(holds, f"{what} whose signature by {whose} fails", FORGED)
 
 
 def read_envelope(line: bytes, kinds: frozenset[str]) -> Envelope:
@@ -347,26 +319,15 @@ def read_envelope(line: bytes, kinds: frozenset[str]) -> Envelope:
     if found is None or len(line) > MAX_ENVELOPE:
         raise Refused("bytes that are no envelope in its one spelling")
     kind = found[1].decode()
-    if kind not in kinds:
-        raise Refused(f"a statement of kind {shown(kind)!r}, which does not belong here")
+    need(kind in kinds, f"a statement of kind {shown(kind)!r}, which does not belong here")
     payload, signature = one_base64(found[2]), one_base64(found[4])
     record = Record.parse(payload)
-    if record.text("type") != f"tapover/{kind}/v1":
-        raise Refused(f"a {kind} envelope whose payload says another type")
+    right = record.text("type") == f"tapover/{kind}/v1"
+    need(right, f"a {kind} envelope whose payload says another type")
     return Envelope(kind, payload, found[3].decode(), signature, sha256(line), record)
 
 
 # --- The tree (RFC 9162 §2.1) and the checkpoint (C2SP signed note): §2 ----------------------
-
-
-def leaf_hash(leaf: bytes) -> bytes:
-    return sha256(b"\x00", leaf)
-
-
-def node_hash(left: bytes, right: bytes) -> bytes:
-    return sha256(b"\x01", left, right)
-
-
 class Tree:
     """`levels[k]` holds the hashes of the complete subtrees of 2^k leaves, from the left."""
 
@@ -374,12 +335,12 @@ class Tree:
         self.levels: list[list[bytes]] = [[]]
 
     def append(self, leaf: bytes) -> None:
-        self.levels[0].append(leaf_hash(leaf))
+        self.levels[0].append(sha256(b"\x00", leaf))
         level = 0
         while len(self.levels[level]) % 2 == 0:
             if level + 1 == len(self.levels):
                 self.levels.append([])
-            self.levels[level + 1].append(node_hash(*self.levels[level][-2:]))
+            self.levels[level + 1].append(sha256(b"\x01", *self.levels[level][-2:]))
             level += 1
 
     def root(self, size: int) -> bytes:
@@ -388,79 +349,62 @@ class Tree:
         for level in range(size.bit_length()):
             if size >> level & 1:
                 left = self.levels[level][(size >> level) - 1]
-                root = node_hash(left, root) if root else left
+                root = sha256(b"\x01", left, root) if root else left
         return root or sha256()
 
 
-def included(leaf: bytes, index: int, size: int, path: list[bytes], root: bytes) -> bool:
-    """RFC 9162 §2.1.3.2."""
-    node, last, value = index, size - 1, leaf
-    if index >= size:
-        return False
-    for other in path:
-        if last == 0:
-            return False
-        if node & 1 or node == last:
-            value = node_hash(other, value)
-            while node and not node & 1:
-                node, last = node >> 1, last >> 1
-        else:
-            value = node_hash(value, other)
-        node, last = node >> 1, last >> 1
-    return last == 0 and value == root
+def climb(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:
+    """The root that an inclusion path leads to from a leaf's hash (RFC 9162 §2.1.3), or none."""
+    if size == 1 or not path:
+        return leaf if size == 1 and not path else b""
+    half = 1 << (size - 1).bit_length() - 1
+    if index < half:
+        return sha256(b"\x01", climb(leaf, index, half, path[:-1]), path[-1])
+    return sha256(b"\x01", path[-1], climb(leaf, index - half, size - half, path[:-1]))
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A checkpoint, its form checked; `signatures` are (name, key hash, signature)."""
+    """A checkpoint, its form checked; `signatures` are (name, key hash ‖ signature)."""
 
     signed: bytes
     origin: str
     size: int
     root: bytes
-    signatures: list[tuple[str, bytes, bytes]]
+    signatures: list[tuple[str, bytes]]
 
     def check(self, keys: Keys, *, alone: bool) -> None:
         """Its signature by the log's key; `alone`: every byte must be covered by it."""
-        if self.origin != keys.origin:
-            raise Refused(f"a checkpoint of {shown(self.origin)}, not of {keys.origin}", FORGED)
-        ours = [one for one in self.signatures if one[:2] == (keys.origin, keys.note_hash)]
-        if len(ours) != 1 or not keys.log.signed(ours[0][2], self.signed):
-            raise Refused("a checkpoint whose signature by the log's key fails", FORGED)
-        if alone and len(self.signatures) > 1:
-            raise Refused(
-                "signature lines that are not the log's own",
-                "They may be witnesses', which this program cannot check and nothing covers; "
-                "--allow-witnesses passes over them.",
-            )
+        what = f"a checkpoint of {shown(self.origin)}, not of {keys.origin}"
+        need(self.origin == keys.origin, what, FORGED)
+        hint = keys.note_hash
+        ours = [one for name, one in self.signatures if name == keys.origin and one[:4] == hint]
+        holds = len(ours) == 1 and keys.log.signed(ours[0][4:], self.signed)
+        need(holds, "a checkpoint whose signature by the log's key fails", FORGED)
+        means = "Nothing covers them. If they are witnesses', --allow-witnesses passes over them."
+        what = "signature lines that are not the log's own"
+        need(not alone or len(self.signatures) == 1, what, means)
 
 
 def read_note(data: bytes) -> Note:
-    head, blank, tail = data.partition(b"\n\n")
     try:
-        lines, signed = head.decode("utf-8").split("\n"), tail.decode("utf-8")
+        text, blank, tail = data.decode("utf-8").partition("\n\n")
     except UnicodeError as fault:
         raise Refused("a checkpoint that is no UTF-8") from fault
-    if not blank or len(lines) != NOTE_LINES or not signed.endswith("\n"):
-        raise Refused("a checkpoint that is not three lines, a blank one and signatures")
-    if not re.fullmatch(r"0|[1-9][0-9]{0,15}", lines[1], re.ASCII):
-        raise Refused("a checkpoint whose size is no plain number")
-    root = one_base64(lines[2])
-    if len(root) != HASH_BYTES:
-        raise Refused("a checkpoint whose root is no SHA-256")
+    origin, size, root, *more = [*text.split("\n"), "", ""]
+    whole = blank and len(more) == 2 and tail.endswith("\n")  # noqa: PLR2004 - the two above
+    need(whole, "a checkpoint that is not three lines, a blank one and signatures")
+    need(SIZE.fullmatch(size), "a checkpoint whose size is no plain number")
+    need(len(value := one_base64(root)) == 32, "a checkpoint whose root is no SHA-256")  # noqa: PLR2004
     signatures = []
-    for line in signed[:-1].split("\n"):
-        found = SIGNATURE_LINE.fullmatch(line)
-        value = one_base64(found[2]) if found else b""
-        if found is None or len(value) <= KEY_HASH_BYTES:
+    for line in tail[:-1].split("\n"):
+        if (found := SIGNATURE_LINE.fullmatch(line)) is None:
             raise Refused("a checkpoint with a line that is no signature")
-        signatures.append((found[1], value[:KEY_HASH_BYTES], value[KEY_HASH_BYTES:]))
-    return Note(head + b"\n", lines[0], int(lines[1]), root, signatures)
+        signatures.append((found[1], one_base64(found[2])))
+    return Note(f"{text}\n".encode(), origin, int(size), value, signatures)
 
 
 # --- The folder (C2SP tlog-tiles): §3 --------------------------------------------------------
-
-
 def tile_path(folder: str, number: int, width: int) -> str:
     groups = [f"{number % 1000:03}"]
     while number := number // 1000:
@@ -469,100 +413,65 @@ def tile_path(folder: str, number: int, width: int) -> str:
     return f"tile/{folder}/{'/'.join(reversed(groups))}{partial}"
 
 
-def tiles(count: int) -> Iterator[tuple[int, int]]:
-    """(number, width) of the tiles that hold `count` hashes or leaves."""
-    for number in range(count // TILE):
-        yield number, TILE
-    if count % TILE:
-        yield count // TILE, count % TILE
-
-
-def layout(size: int) -> Iterator[str]:
-    yield from ("checkpoint", "bodies")
-    for number, width in tiles(size):
-        yield tile_path("entries", number, width)
-    level = 0
-    while count := size // TILE**level:
-        for number, width in tiles(count):
-            yield tile_path(str(level), number, width)
+def tiles(size: int) -> Iterator[tuple[str, int, int, int]]:
+    """(path, level, first, width) of every tile; level -1 are the bundles of leaves."""
+    level = -1
+    while count := size // TILE ** max(level, 0):
+        for first in range(0, count, TILE):
+            width = min(TILE, count - first)
+            folder = "entries" if level < 0 else str(level)
+            yield tile_path(folder, first // TILE, width), level, first, width
         level += 1
 
 
-class Export:
-    """The folder: which files it holds, and their bytes up to a cap."""
+def walk(folder: Path) -> set[str]:
+    """The names of files, and of folders with a slash behind."""
+    found = set()
+    for path in folder.rglob("*"):
+        name, mode = path.relative_to(folder).as_posix(), path.lstat().st_mode
+        plain = stat.S_ISDIR(mode) or stat.S_ISREG(mode)
+        need(plain, "something that is neither file nor folder", ALTERED, shown(name))
+        found.add(name + "/" if stat.S_ISDIR(mode) else name)
+    if not found & {"checkpoint", "bodies"}:
+        raise Unreadable(f"{folder} is no export: neither `checkpoint` nor `bodies` is in it")
+    for name in ("checkpoint", "bodies"):
+        need(name in found, "a file is missing", ALTERED, name)
+    return found
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.found = self._walk()
-        if not self.found & {"checkpoint", "bodies"}:
-            raise Unreadable(f"{folder} is no export: neither `checkpoint` nor `bodies` is in it")
 
-    def _walk(self) -> set[str]:
-        """Paths of files, and of folders with a slash behind."""
-        found, waiting = set(), [""]
-        while waiting:
-            parent = waiting.pop()
-            with os.scandir(self.folder / parent) as listed:
-                entries = list(listed)
-            for entry in entries:
-                name = parent + entry.name
-                mode = entry.stat(follow_symlinks=False).st_mode
-                if stat.S_ISDIR(mode):
-                    waiting.append(name + "/")
-                elif not stat.S_ISREG(mode):
-                    raise Refused("something that is neither file nor folder", ALTERED, shown(name))
-                found.add(name + "/" if stat.S_ISDIR(mode) else name)
-        return found
-
-    def check_layout(self, size: int) -> None:
-        """Exactly the files that a log of this size has. Stops at the first that is missing."""
-        expected = set()
-        for path in layout(size):
-            if path not in self.found:
-                raise Refused(f"a file is missing: a log of {size:,} leaves has it", ALTERED, path)
+def check_layout(found: set[str], size: int) -> None:
+    """Exactly the files that a log of this size has. Stops at the first that is missing."""
+    expected = {"checkpoint", "bodies"}
+    for path, *_ in tiles(size):
+        need(path in found, f"a tile of {size:,} leaves is missing", ALTERED, path)
+        expected.add(path)
+        while path := path[: path[:-1].rfind("/") + 1]:
             expected.add(path)
-            while path := path[: path[:-1].rfind("/") + 1]:
-                expected.add(path)
-        if unexpected := sorted(self.found - expected):
-            means = "What no statement covers can say anything; an export holds nothing else."
-            raise Refused(
-                "something that does not belong to an export", means, shown(unexpected[0])
-            )
+    extra = min(found - expected, default="")
+    means = "What no statement covers can say anything; an export holds nothing else."
+    need(not extra, "something that does not belong to an export", means, shown(extra))
 
-    def read(self, path: str, cap: int) -> bytes:
-        with at(path, ALTERED), (self.folder / path).open("rb") as file:
-            if len(data := file.read(cap + 1)) > cap:
-                raise Refused(f"a file of more than {cap:,} bytes, which is more than it can hold")
-        return data
 
-    def leaves(self, size: int, known: list[bytes] | None = None) -> Iterator[tuple[int, bytes]]:
-        """Every leaf with its index; `known`: the hashes seen before, still the same."""
-        for number, width in tiles(size):
-            path = tile_path("entries", number, width)
-            data, position = self.read(path, MAX_BUNDLE), 0
-            for index in range(number * TILE, number * TILE + width):
-                end = position + 2 + int.from_bytes(data[position : position + 2])
-                leaf = data[position + 2 : end]
-                if end > len(data) or not leaf:
-                    raise Refused(f"leaf {index} is cut off or empty", ALTERED, path)
-                if known is not None and leaf_hash(leaf) != known[index]:
-                    raise Refused(f"leaf {index} changed while being read", ALTERED, path)
+def leaves(folder: Path, size: int) -> Iterator[tuple[int, bytes]]:
+    """Every leaf with its index."""
+    for path, _, first, width in (tile for tile in tiles(size) if tile[1] < 0):
+        with at(path, ALTERED):
+            data, start = read_file(folder / path, width * (2 + MAX_ENVELOPE)), 0
+            for index in range(first, first + width):
+                end = start + 2 + int.from_bytes(data[start : start + 2])
+                leaf, start = data[start + 2 : end], end
+                need(leaf and end <= len(data), f"leaf {index} is cut off or empty")
                 yield index, leaf
-                position = end
-            if position != len(data):
-                raise Refused("bytes after the last leaf", ALTERED, path)
+            need(start == len(data), "bytes after the last leaf")
 
-    def check_tiles(self, size: int, tree: Tree) -> None:
-        """Every tile, byte for byte as recomputed from the leaves."""
-        level = 0
-        while count := size // TILE**level:
-            nodes = tree.levels[8 * level]
-            for number, width in tiles(count):
-                path = tile_path(str(level), number, width)
-                first = number * TILE
-                if self.read(path, TILE * HASH_BYTES) != b"".join(nodes[first : first + width]):
-                    raise Refused("a tile that is not what the leaves hash to", ALTERED, path)
-            level += 1
+
+def check_tiles(folder: Path, size: int, tree: Tree) -> None:
+    """Every tile, byte for byte as recomputed from the leaves."""
+    for path, level, first, width in (tile for tile in tiles(size) if tile[1] >= 0):
+        with at(path, ALTERED):
+            right = b"".join(tree.levels[8 * level][first : first + width])
+            found = read_file(folder / path, len(right))
+            need(found == right, "a tile that is not what the leaves hash to")
 
 
 class Bodies:
@@ -573,34 +482,28 @@ class Bodies:
         self.places: dict[bytes, tuple[int, int]] = {}
         self.named: set[bytes] = set()
         offset = 0
-        while line := self.file.readline(MAX_BODY + 2):
-            body, place = line[:-1], (offset, len(line) - 1)
+        while line := file.readline(MAX_BODY + 2):
+            with at(f"bodies, line {len(self.places) + 1}", ALTERED):
+                need(line.endswith(b"\n"), "a body that is cut off, or too long to be one")
+                need((name := sha256(line[:-1])) not in self.places, "a body that stands twice")
+            self.places[name] = (offset, len(line) - 1)
             offset += len(line)
-            where = f"bodies, line {len(self.places) + 1}"
-            if not line.endswith(b"\n"):
-                raise Refused("a body that is cut off, or too long to be one", ALTERED, where)
-            if self.places.setdefault(sha256(body), place) != place:
-                raise Refused("a body that stands twice", ALTERED, where)
 
     def get(self, digest: bytes) -> bytes | None:
         if digest not in self.places:
             return None
         offset, length = self.places[digest]
         self.file.seek(offset)
-        if sha256(body := self.file.read(length)) != digest:
-            raise Refused("a body that changed while being read", ALTERED, "bodies")
-        return body
+        return self.file.read(length)
 
     def check_all_named(self) -> None:
+        means = "It was altered, or slipped in: nobody signed for it."
         for line, digest in enumerate(self.places, 1):
-            if digest not in self.named:
-                means = "It was altered, or slipped in: nobody signed for it."
-                raise Refused("a body that no statement names", means, f"bodies, line {line}")
+            where = f"bodies, line {line}"
+            need(digest in self.named, "a body that no statement names", means, where)
 
 
 # --- The key statement: §4 -------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Keys:
     """The keys in force from the leaf after `leaf` on."""
@@ -611,190 +514,118 @@ class Keys:
     log_epoch: int
     statement: Key
     log: Key
+    origin: str
     note_hash: bytes
-
-    @property
-    def origin(self) -> str:
-        return f"tapover.{self.site}/log/{self.log_epoch}"
 
 
 def read_keys(line: bytes, leaf: int, fingerprint: str) -> Keys:
     envelope = read_envelope(line, frozenset(("keys",)))
     record, log = envelope.record, envelope.record.record("log")
-    if sha256(root := record.base64("root")).hex() != fingerprint:
-        means = "This is another site's evidence, or somebody made up a site of the same name."
-        raise Refused("a key statement whose root is not the one that you named", means)
+    root = record.base64("root")
+    means = "This is another site's evidence, or somebody made up a site of the same name."
+    what = "a key statement whose root is not the one that you named"
+    need(sha256(root).hex() == fingerprint, what, means)
     envelope.check(read_key(root, P256), "the site's root")
-    if not SITE.fullmatch(site := record.text("site")):
-        raise Refused("a site name that cannot stand in a checkpoint")
-    for name in ("terminal_ca", "operator_ca", "card_ca"):
+    site, log_epoch = record.text("site"), log.number("epoch")
+    need(SITE.fullmatch(site), "a site name that cannot stand in a checkpoint")
+    for name in ("issued_ms", "terminal_ca", "operator_ca", "card_ca"):
         record.take(name, object)
-    record.ms("issued_ms")
     log_key = read_key(log.base64("key"), ED25519)
     raw = log_key.public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-    log.take("first", object)
-    origin = f"tapover.{site}/log/{log.number('epoch')}"
-    return Keys(
-        leaf,
-        record.number("epoch"),
-        site,
-        log.number("epoch"),
-        read_key(record.base64("statement_key"), P256),
-        log_key,
-        sha256(origin.encode(), b"\n\x01", raw)[:KEY_HASH_BYTES],
-    )
+    origin = f"tapover.{site}/log/{log_epoch}"
+    note_hash = sha256(origin.encode(), b"\n\x01", raw)[:4]
+    statement = read_key(record.base64("statement_key"), P256)
+    epoch = record.number("epoch")
+    return Keys(leaf, epoch, site, log_epoch, statement, log_key, origin, note_hash)
 
 
-class KeyHistory:
+class KeyHistory(list[Keys]):
     """The key statements of the log, each replacing the one before for the leaves after it."""
-
-    def __init__(self) -> None:
-        self.all: list[Keys] = []
-
-    def add(self, new: Keys) -> None:
-        if not self.all:
-            self.all.append(new)
-            return
-        if new.epoch <= self.all[-1].epoch:
-            raise Refused("a key statement whose epoch is not higher than the one before")
-        if (new.site, new.log_epoch) != (self.all[-1].site, self.all[-1].log_epoch):
-            raise Refused("a key statement for another site or log epoch than the one before")
-        self.all.append(new)
 
     def before(self, leaf: int) -> Keys:
         """The keys in force at `leaf` (for a checkpoint: its size)."""
-        return next((keys for keys in reversed(self.all) if keys.leaf < leaf), self.all[0])
-
-    def statement_key(self, keyid: str, leaf: int) -> Key:
-        """The statement key in force at `leaf` or earlier that has this id."""
-        for keys in self.all:
-            if keys.leaf < leaf and keys.statement.id == keyid:
-                return keys.statement
-        raise Refused("a heartbeat by a key that is not the site's", FORGED)
+        return next((keys for keys in reversed(self) if keys.leaf < leaf), self[0])
 
 
 # --- The directory: §5 -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    slot: str
-    algorithm: str
-    spki: bytes
-    pin_gated: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Entitlement:
-    holder: str
-    status: str
-    credentials: tuple[Credential, ...]
-
-    def credential(self, keyid: str, slots: frozenset[str]) -> Credential | None:
-        """The credential with this key in one of these slots."""
-        for one in self.credentials:
-            if one.slot in slots and sha256(one.spki).hex() == keyid:
-                return one
-        return None
-
-
-def read_entitlement(entry: Record) -> Entitlement:
-    credentials = []
-    for one in entry.records("credentials"):
-        slot, algorithm = one.text("slot"), one.text("algorithm")
-        if slot not in {"9A", "9E"} or algorithm not in {P256, RSA2048}:
-            raise Refused("a credential of a slot or algorithm that the page does not know")
-        spki = one.base64("key")
-        read_key.__wrapped__(spki, algorithm)
-        credentials.append(Credential(slot, algorithm, spki, one.take("pin_gated", bool)))
-    if (status := entry.text("status")) not in {"active", "suspended", "revoked", "lost"}:
-        raise Refused(f"an entitlement of the unknown status {shown(status)!r}")
-    return Entitlement(entry.text("holder"), status, tuple(credentials))
+def check_entitlement(entry: Record) -> None:
+    for one in entry.many("credentials", dict):
+        slot, algorithm = (credential := Record(one)).text("slot"), credential.text("algorithm")
+        known = slot in {"9A", "9E"} and algorithm in {P256, RSA2048}
+        need(known, "a credential of a slot or algorithm that the page does not know")
+        read_key(credential.base64("key"), algorithm)
+        credential.take("pin_gated", bool)
+    need(entry.text("status") in STATUSES, "an entitlement of an unknown status")
+    entry.text("holder")
 
 
 class Directory:
     """Every version of who may sign: entitlements by card, batch keys by terminal."""
 
     def __init__(self) -> None:
-        self.versions: list[Version] = []
-        self.digests: list[bytes] = []
-        self.known: dict[Version, tuple[int, int]] = {}  # ordinal, leaf
+        self.versions: list[tuple[Version, bytes]] = []  # with the digest of the change
+        self.known: dict[Version, tuple[int, int]] = {}  # ordinal and leaf
         self.requests: set[bytes] = set()
-        self.cards: defaultdict[bytes, list[tuple[int, Entitlement | None]]] = defaultdict(list)
+        self.cards: defaultdict[bytes, list[tuple[int, bytes]]] = defaultdict(list)  # body or b""
         self.batch_keys: defaultdict[str, dict[str, Key]] = defaultdict(dict)
 
     def change(self, change: Record, digest: bytes, leaf: int, bodies: Bodies) -> None:
-        version, previous = change.version("version"), change.hex_or_none("previous")
-        epoch, n = self.versions[-1] if self.versions else (version[0], 0)
+        version, previous = change.version("version"), change.maybe("previous", change.hex)
+        (epoch, n), head = self.versions[-1] if self.versions else ((version[0], 0), None)
         follows = version == (epoch, n + 1) or (version[0] > epoch and version[1] == 1)
-        if not follows or previous != (self.digests[-1] if self.digests else None):
-            means = "A change is missing, out of order, or belongs to another directory."
-            raise Refused(f"a directory change ({name_of(version)}) that does not follow", means)
-        request = change.hex_or_none("request")
-        if request is not None and request not in self.requests:
-            means = "Nothing shows who asked for this change."
-            raise Refused("a directory change whose request is no earlier leaf", means)
-        change.ms("issued_ms")
-        self.versions.append(version)
-        self.digests.append(digest)
-        self.known[version] = (len(self.versions) - 1, leaf)
-        for number, entry in enumerate(change.texts("entries")):
-            with at(f"leaf {leaf} (directory {name_of(version)}), entry {number + 1}"):
-                bodies.named.add(name := one_hex(entry, HASH_BYTES))
-                if (body := bodies.get(name)) is None:
-                    raise Refused("a directory entry whose body is not in the export", ALTERED)
-                self._entry(Record.parse(body), len(self.versions) - 1)
+        means = "A change is missing, out of order, or belongs to another directory."
+        what = f"a directory change ({name_of(version)}) that does not follow"
+        need(follows and previous == head, what, means)
+        request = change.maybe("request", change.hex)
+        what = "a directory change whose request is no earlier leaf"
+        asked = request is None or request in self.requests
+        need(asked, what, "Nothing shows who asked for this change.")
+        change.number("issued_ms")
+        self.known[version] = (len(self.versions), leaf)
+        self.versions.append((version, digest))
+        for number, text in enumerate(change.many("entries", str), 1):
+            with at(f"leaf {leaf} (directory {name_of(version)}), entry {number}"):
+                bodies.named.add(name := one_hex(text))
+                body = bodies.get(name)
+                need(body, "a directory entry whose body is not in the export", ALTERED)
+                self._entry(Record.parse(body or b""), name, len(self.versions) - 1)
 
-    def _entry(self, entry: Record, ordinal: int) -> None:
+    def _entry(self, entry: Record, name: bytes, ordinal: int) -> None:
         kind = entry.text("type")
         if kind == "tapover/entitlement/v1":
-            entitlement = read_entitlement(entry)
-            self.cards[entry.hex("guid", 16)].append((ordinal, entitlement))
+            check_entitlement(entry)
+            self.cards[entry.hex16("guid")].append((ordinal, name))
         elif kind == "tapover/terminal/v1":
             key = read_key(entry.base64("batch_key"), P256)
-            if entry.text("state") not in {"active", "retired"}:
-                raise Refused("a terminal of an unknown state")
+            need(entry.text("state") in {"active", "retired"}, "a terminal of an unknown state")
             self.batch_keys[entry.text("terminal")][key.id] = key
         elif kind == "tapover/removed/v1":
-            if (what := entry.text("kind")) not in {"entitlement", "terminal", "policy"}:
-                raise Refused("a removal of an unknown kind")
+            what = entry.text("kind")
+            need(what in {"entitlement", "terminal", "policy"}, "a removal of an unknown kind")
             if what == "entitlement":
-                self.cards[entry.hex("id", 16)].append((ordinal, None))
-        elif kind == "tapover/policy/v1":
-            entry.text("ward")
+                self.cards[entry.hex16("id")].append((ordinal, b""))
         else:
-            raise Refused(f"a directory entry of the unknown type {shown(kind)!r}")
-
-    def manifest(self, manifest: Record) -> None:
-        version = manifest.version("version")
-        if version not in self.known:
-            raise Refused(f"a manifest of {name_of(version)}, which no earlier leaf made")
-        self.check_head(version, manifest.hex("head"), "a manifest")
+            need(kind == "tapover/policy/v1", "a directory entry of an unknown type")
 
     def check_head(self, version: Version, head: bytes | None, whose: str) -> None:
         """A head that somebody was shown is the change of the log, where the log has it."""
-        if version in self.known and head != self.digests[self.known[version][0]]:
+        if version in self.known:
             means = "Somebody was shown another directory than the one in this log."
-            raise Refused(f"{whose} with another head for {name_of(version)} than the log", means)
+            what = f"{whose} with another head for {name_of(version)} than the log"
+            need(head == self.versions[self.known[version][0]][1], what, means)
 
-    def entitlement(self, guid: bytes, version: Version, leaf: int) -> Entitlement | None:
-        """The entitlement under `guid` in a version that the log had before `leaf`."""
+    def entitlement(self, guid: bytes, version: Version, leaf: int) -> bytes:
+        """The body (its hash) under `guid` in a version that the log had before `leaf`, or b""."""
         ordinal, made = self.known.get(version, (0, leaf))
-        if made >= leaf:
-            means = "Nothing shows which keys the site vouched for when this was recorded."
-            raise Refused(f"a record under {name_of(version)}, which no earlier leaf made", means)
+        means = "Nothing shows which keys the site vouched for when this was recorded."
+        what = f"a record under {name_of(version)}, which no earlier leaf made"
+        need(made < leaf, what, means)
         entries = self.cards.get(guid, [])
         newest = bisect_right(entries, ordinal, key=lambda entry: entry[0])
-        return entries[newest - 1][1] if newest else None
-
-
-def name_of(version: Version) -> str:
-    return f"version {version[0]}.{version[1]}"
+        return entries[newest - 1][1] if newest else b""
 
 
 # --- Journals and batches: §6 ----------------------------------------------------------------
-
-
 @dataclass(slots=True)
 class Journal:
     """One chain. `chain[i]` is the value before sequence i; `deleted` names rules by sequence."""
@@ -809,16 +640,9 @@ class Journal:
     def leaf_of(self, sequence: int) -> int:
         return self.batches[bisect_right(self.batches, (sequence, MAX_INTEGER)) - 1][1]
 
-    def delivered_before(self, leaf: int) -> int:
-        """How many of its events the leaves before `leaf` hold."""
-        later = (first for first, where in self.batches if where >= leaf)
-        return next(later, len(self.events))
-
     def place(self, sequence: int) -> str:
-        return (
-            f"terminal {shown(self.terminal)}, journal {self.id}, sequence {sequence}"
-            f" (leaf {self.leaf_of(sequence)})"
-        )
+        where = f"sequence {sequence} (leaf {self.leaf_of(sequence)})"
+        return f"terminal {shown(self.terminal)}, journal {self.id}, {where}"
 
 
 class Log:
@@ -833,60 +657,57 @@ class Log:
 
     def take(self, index: int, leaf: bytes) -> None:
         envelope = read_envelope(leaf, LEAF_KINDS)
+        keys, record = self.keys.before(index), envelope.record
         self.kinds[envelope.kind] += 1
         if envelope.kind == "batch":
             self._batch(envelope, index)
         elif envelope.kind == "change-request":
             self.directory.requests.add(envelope.digest)
-        elif envelope.kind in {"directory-change", "directory-manifest"}:
-            keys, record = self.keys.before(index), envelope.record
+        elif envelope.kind == "directory-change":
             envelope.check(keys.statement, "the site's statement key")
-            if envelope.kind == "directory-manifest":
-                self.directory.manifest(record)
-            elif record.text("site") != keys.site:
-                raise Refused("a directory change of another site")
-            else:
-                self.directory.change(record, envelope.digest, index, self.bodies)
+            need(record.text("site") == keys.site, "a directory change of another site")
+            self.directory.change(record, envelope.digest, index, self.bodies)
+        elif envelope.kind == "directory-manifest":
+            envelope.check(keys.statement, "the site's statement key")
+            version = record.version("version")
+            what = f"a manifest of {name_of(version)}, which no earlier leaf made"
+            need(version in self.directory.known, what)
+            self.directory.check_head(version, record.hex("head"), "a manifest")
 
     def _batch(self, envelope: Envelope, leaf: int) -> None:
         batch = envelope.record
-        terminal, journal_id = batch.text("terminal"), batch.hex("journal", 16)
-        where = f"leaf {leaf}, terminal {shown(terminal)}, journal {journal_id.hex()}"
-        with at(where):
-            if terminal == GATEWAY:
-                key: Key | None = self.keys.before(leaf).statement
-            else:
+        terminal, journal_id = batch.text("terminal"), batch.hex16("journal")
+        with at(f"leaf {leaf}, terminal {shown(terminal)}, journal {journal_id.hex()}"):
+            key: Key | None = self.keys.before(leaf).statement
+            if terminal != GATEWAY:
                 key = self.directory.batch_keys.get(terminal, {}).get(envelope.keyid)
             if key is None:
                 means = "Nothing shows that this terminal made it: the directory had no such key."
                 raise Refused("a batch by a key that was not the terminal's", means)
             envelope.check(key, "the terminal's batch key")
-            start = sha256(JOURNAL_DOMAIN, journal_id)
-            journal = self.journals.setdefault(
-                journal_id.hex(), Journal(journal_id.hex(), terminal, [start])
+            fresh = Journal(
+                journal_id.hex(), terminal, [sha256(b"tapover:journal:v1\n", journal_id)]
             )
-            if journal.terminal != terminal:
-                raise Refused("a batch in another terminal's journal")
+            journal = self.journals.setdefault(fresh.id, fresh)
+            need(journal.terminal == terminal, "a batch in another terminal's journal")
             self._continue(journal, batch, leaf)
-            if batch.has("holds"):
-                self._holds(batch.record("holds"), leaf)
+            if holds := batch.maybe("holds", batch.record):
+                self._holds(holds, leaf)
 
     def _continue(self, journal: Journal, batch: Record, leaf: int) -> None:
         first, delivered = batch.number("first"), len(journal.events)
-        if first != delivered:
-            lost = (
-                "Events are missing between, or batches stand in another order than they were cut"
-            )
-            means = f"{lost}." if first > delivered else "The journal was told twice, or forked."
-            raise Refused(f"a batch from sequence {first} where {delivered} comes next", means)
-        if batch.hex("previous") != journal.chain[-1]:
-            means = "The terminal's own chain went on from other events than the log holds: a fork."
-            raise Refused(f"a batch that does not continue the chain at sequence {first}", means)
-        if not (events := batch.texts("events")):
-            raise Refused("a batch without events")
+        means = "Events are missing in between, or batches stand in another order than cut."
+        if first < delivered:
+            means = "The journal was told twice, or forked."
+        need(first == delivered, f"a batch from {first} where {delivered} comes next", means)
+        means = "The terminal's chain went on from other events than the log holds: a fork."
+        what = f"a batch that does not continue the chain at sequence {first}"
+        need(batch.hex("previous") == journal.chain[-1], what, means)
+        events = batch.many("events", str)
+        need(events, "a batch without events")
         journal.batches.append((first, leaf))
-        for text in events:
-            journal.events.append(event := one_hex(text, HASH_BYTES))
+        for event in map(one_hex, events):
+            journal.events.append(event)
             journal.chain.append(sha256(journal.chain[-1], event))
             self.bodies.named.add(event)
 
@@ -898,83 +719,66 @@ class Log:
             self.foreign_holds += 1
             return
         means = "The terminal was shown another log: this one was rewritten, or there are two."
-        if epoch > ours or size > leaf:
-            raise Refused(f"a batch that holds a checkpoint of {size:,} leaves from later", means)
-        if root != self.tree.root(size):
-            raise Refused(f"a batch that holds another root for the first {size:,} leaves", means)
+        what = f"a batch that holds a checkpoint of {size:,} leaves from later"
+        need(epoch == ours and size <= leaf, what, means)
+        what = f"a batch that holds another root for the first {size:,} leaves"
+        need(root == self.tree.root(size), what, means)
 
 
 # --- Events: §7 ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class CardRecord:
-    guid: bytes
-    purpose: str
-    version: Version
-    heartbeat: bytes | None
-    event: bytes  # its digest
-
-
 @dataclass(slots=True)
 class Tally:
-    """What one terminal's journals came to; `proven` counts card signatures by purpose."""
+    """What one terminal's journals came to; `signed` counts claims that hold, by purpose."""
 
     journals: int = 0
     events: int = 0
-    proven: Counter[str] = field(default_factory=Counter)
+    signed: Counter[str] = field(default_factory=Counter)
     covered: int = 0  # of these, under the auditor's own checkpoint
     deleted: Counter[str] = field(default_factory=Counter)
     doubts: Counter[str] = field(default_factory=Counter)
     gaps: list[str] = field(default_factory=list)
-    not_before: list[int] = field(default_factory=list)  # earliest and latest, ms
-    no_bound: int = 0
+    not_before: list[int] = field(default_factory=list)  # the earliest and the latest, ms
 
 
 def read_event(journal: Journal, sequence: int, data: bytes) -> Record:
     """The event's detail, when the event is the one that stands at this place."""
-    if len(data) > MAX_EVENT:
-        raise Refused(f"an event of more than {MAX_EVENT:,} bytes")
+    need(len(data) <= MAX_EVENT, f"an event of more than {MAX_EVENT:,} bytes")
     event = Record.parse(data)
-    if event.text("type") != "tapover/event/v1":
-        raise Refused("an event of another type")
+    need(event.text("type") == "tapover/event/v1", "an event of another type")
     said = (event.text("terminal"), event.text("journal"), event.number("sequence"))
-    if said != (journal.terminal, journal.id, sequence):
-        raise Refused("an event that says another terminal, journal or sequence than its batch")
-    if event.text("clock") not in CLOCKS:
-        raise Refused("an event with an unknown kind of clock")
+    what = "an event that says another terminal, journal or sequence than its batch"
+    need(said == (journal.terminal, journal.id, sequence), what)
+    clock, salt = event.text("clock"), event.text("salt")
+    need(clock in {"site", "rtc", "unconfirmed"}, "an event with an unknown kind of clock")
+    need(HEX.fullmatch(salt) and len(salt) in {32, 64}, "a salt that is not 16 or 32 bytes in hex")
     event.take("wall_ms", int)
     event.number("monotonic_ms")
     event.text("boot")
-    event.salt()
-    detail = event.record("detail")
-    detail.text("kind")
-    return detail
+    return event.record("detail")
 
 
-def mark_deleted(log: Log) -> None:
-    """Read the gateway's journal for what it says was deleted, each an event before."""
-    for journal in [one for one in log.journals.values() if one.terminal == GATEWAY]:
-        for sequence, digest in enumerate(journal.events):
-            if (body := log.bodies.get(digest)) is None:
+def mark_deleted(log: Log, journal: Journal) -> None:
+    """Read in a journal of the gateway's which bodies it deleted, all of them of earlier events."""
+    for sequence, digest in enumerate(journal.events):
+        with at(journal.place(sequence)):
+            body = log.bodies.get(digest)
+            detail = read_event(journal, sequence, body) if body else Record({"kind": "deleted"})
+            if detail.text("kind") != "bodies.deleted":
                 continue
-            with at(journal.place(sequence)):
-                detail = read_event(journal, sequence, body)
-                if detail.text("kind") == "bodies.deleted":
-                    _mark(log, journal, sequence, detail)
-
-
-def _mark(log: Log, journal: Journal, sequence: int, detail: Record) -> None:
-    rule, first, count = detail.text("rule"), detail.number("first"), detail.number("count")
-    target = log.journals.get(detail.hex("journal", 16).hex())
-    if target is journal:
-        known = sequence
-    else:
-        known = target.delivered_before(journal.leaf_of(sequence)) if target else 0
-    if target is None or not count or first + count > known:
-        raise Refused("a deletion of events that the log did not hold before it")
-    for number in range(first, first + count):
-        target.deleted.setdefault(number, rule)
+            target = log.journals.get(detail.hex16("journal").hex(), Journal("", "", []))
+            first, count, leaf = (
+                detail.number("first"),
+                detail.number("count"),
+                journal.leaf_of(sequence),
+            )
+            known = [start for start, where in target.batches if where >= leaf] + [
+                len(target.events)
+            ]
+            known = [sequence] if target is journal else known
+            holds = count and first + count <= known[0]
+            need(holds, "a deletion of events that the log did not hold before it")
+            rules = dict.fromkeys(range(first, first + count), detail.text("rule"))
+            target.deleted |= rules
 
 
 class JournalCheck:
@@ -982,28 +786,26 @@ class JournalCheck:
 
     def __init__(self, log: Log, journal: Journal, tally: Tally, covered: int) -> None:
         self.log, self.journal, self.tally, self.covered = log, journal, tally, covered
-        self.heartbeats: dict[bytes, int] = {}
-        self.records: dict[int, CardRecord] = {}
+        self.heartbeats: dict[bytes, int | None] = {}  # issued_ms; None: deleted
+        self.records: dict[int, tuple[Record, bytes]] = {}  # with the event's digest
         self.served: set[int] = set()
-        self.missed: set[bytes] = set()
         self.sign_ons: Counter[tuple[str | None, ...]] = Counter()
-        self.gone = 0  # deleted bodies so far that nothing was laid at yet
+        self.gone = 0  # deleted bodies so far; each may be the one thing that is missed
+        self.digest = b""
         self.readers: dict[str, Callable[[int, Record], None]] = {
             "journal.opened": self._opened,
             "heartbeat.held": self._heartbeat,
             "card.record": self._record,
             "card.outcome": self._outcome,
             "session.changed": self._session,
-            "bodies.deleted": self._deleted,
         }
 
     def event(self, sequence: int, digest: bytes) -> None:
         body, rule = self.log.bodies.get(digest), self.journal.deleted.get(sequence)
         self.tally.events += 1
         if rule is not None:
-            if body is not None:
-                means = "The gateway says that it deleted this body, and it did not."
-                raise Refused("a body that was declared deleted is in the export", means)
+            means = "The gateway says that it deleted this body, and it did not."
+            need(body is None, "a body that was declared deleted is in the export", means)
             self.tally.deleted[rule] += 1
             self.gone += 1
             return
@@ -1013,181 +815,156 @@ class JournalCheck:
         self.digest = digest
         detail = read_event(self.journal, sequence, body)
         kind = detail.text("kind")
-        if (sequence == 0) != (kind == "journal.opened"):
-            raise Refused("a journal does not begin with journal.opened, or has a second one")
+        what = "a journal that does not begin with journal.opened, or has a second one"
+        need((sequence == 0) == (kind == "journal.opened"), what)
+        what = "bodies.deleted outside the gateway's own journal"
+        need(kind != "bodies.deleted" or self.journal.terminal == GATEWAY, what)
         if reader := self.readers.get(kind):
             reader(sequence, detail)
 
     def _opened(self, _sequence: int, detail: Record) -> None:
         detail.text("software")
-        previous = detail.hex_or_none("previous_journal", 16)
-        head = detail.hex_or_none("previous_head")
-        if not (detail.has("previous_next") == (previous is not None) == (head is not None)):
-            raise Refused("a journal.opened that names its predecessor by half")
-        if previous is None:
+        previous = detail.maybe("previous_journal", detail.hex16)
+        head, known = (
+            detail.maybe("previous_head", detail.hex),
+            detail.maybe("previous_next", detail.number),
+        )
+        if previous is None or head is None or known is None:
+            none = previous is None and head is None and known is None
+            need(none, "a journal.opened that names its predecessor by half")
             self.tally.doubts["opened"] += 1
             return
-        known, before = detail.number("previous_next"), self.log.journals.get(previous.hex())
-        if before is not None and (
-            before.terminal != self.journal.terminal or before is self.journal
-        ):
-            raise Refused("a journal that names itself or another terminal's as its predecessor")
-        have = len(before.events) if before else 0
-        if before is not None and known <= have and before.chain[known] != head:
+        before, have = self.log.journals.get(previous.hex()), 0
+        if before is not None:
+            own = before.terminal == self.journal.terminal and before is not self.journal
+            need(own, "a journal that names itself or another terminal's as its predecessor")
+            have = len(before.events)
             means = "The earlier journal in the log is not the one that the terminal wrote."
-            raise Refused("a journal whose predecessor had another head", means)
+            right = known > have or before.chain[known] == head
+            need(right, "a journal whose predecessor had another head", means)
         if known > have:
             self.tally.gaps.append(
-                f"journal {previous.hex()} had at least {plural(known, 'event')}, of which "
+                f"Journal {previous.hex()} had at least {plural(known, 'event')}, of which "
                 f"{have:,} are in the log: {known - have:,} were never delivered"
             )
 
     def _heartbeat(self, sequence: int, detail: Record) -> None:
-        line = detail.base64("envelope")
-        envelope = read_envelope(line, frozenset(("heartbeat",)))
-        key = self.log.keys.statement_key(envelope.keyid, self.journal.leaf_of(sequence))
-        envelope.check(key, "the site's statement key")
-        if envelope.record.text("site") != key_site(self.log):
-            raise Refused("a heartbeat of another site")
-        version, head = envelope.record.version("version"), envelope.record.hex_or_none("head")
+        envelope = read_envelope(detail.base64("envelope"), frozenset(("heartbeat",)))
+        heartbeat, leaf = envelope.record, self.journal.leaf_of(sequence)
+        known = [one for one in self.log.keys if one.leaf < leaf]
+        ours = [one.statement for one in known if one.statement.id == envelope.keyid]
+        need(ours, "a heartbeat by a key that is not the site's", FORGED)
+        envelope.check(ours[0], "the site's statement key")
+        need(heartbeat.text("site") == known[0].site, "a heartbeat of another site")
+        version, head = heartbeat.version("version"), heartbeat.maybe("head", heartbeat.hex)
         self.log.directory.check_head(version, head, "a heartbeat")
-        self.heartbeats[envelope.digest] = envelope.record.ms("issued_ms")
+        need((issued := heartbeat.number("issued_ms")) <= LAST_MS, "a heartbeat of no time")
+        self.heartbeats[envelope.digest] = issued
 
     def _record(self, sequence: int, detail: Record) -> None:
         record = detail.record("record")
-        if record.hex("previous") != self.journal.chain[sequence]:
-            means = "The card may have signed this at another place in the journal, or in another."
-            raise Refused("a card record that names another chain value than its place has", means)
-        if (purpose := record.text("purpose")) not in PURPOSES:
-            raise Refused(f"a card record of the unknown purpose {shown(purpose)!r}")
+        means = "The card may have signed this at another place in the journal, or in another."
+        what = "a card record that names another chain value than its place has"
+        need(record.hex("previous") == self.journal.chain[sequence], what, means)
+        purpose = record.text("purpose")
+        need(purpose in PURPOSES, f"a card record of the unknown purpose {shown(purpose)!r}")
         record.hex("nonce")
-        heartbeat = record.hex_or_none("heartbeat")
+        record.hex16("guid")
+        record.version("directory")
+        heartbeat = record.maybe("heartbeat", record.hex)
         if heartbeat is not None and heartbeat not in self.heartbeats:
-            if not self._may_be_gone(heartbeat):
-                means = "Its lower bound in time has nothing behind it."
-                raise Refused("a card record whose heartbeat was not held before", means)
-            self.tally.doubts["bound"] += 1
-        guid, version = record.hex("guid", 16), record.version("directory")
-        self.records[sequence] = CardRecord(guid, purpose, version, heartbeat, self.digest)
+            means = "Its lower bound in time has nothing behind it."
+            self._missed("bound", "a card record whose heartbeat was not held before", means)
+            self.heartbeats[heartbeat] = None
+        self.records[sequence] = (record, self.digest)
+
+    def _missed(self, doubt: str, what: str, means: str) -> None:
+        """Something that must stand earlier does not: at most it was deleted, one for each."""
+        need(self.gone, what, means)
+        self.gone -= 1
+        self.tally.doubts[doubt] += 1
 
     def _outcome(self, sequence: int, detail: Record) -> None:
-        result, number = detail.text("result"), None
-        guid, holder = detail.hex_or_none("guid", 16), detail.text_or_none("holder")
-        reason = detail.text_or_none("reason")
-        claim, signed = result in CLAIMS, detail.has("signature")
-        record = None
-        if detail.has("record"):
-            number = detail.number("record")
+        result, number = detail.text("result"), detail.maybe("record", detail.number)
+        record, claim = None, result in CLAIMS
+        if number is not None:
             record = self.records.get(number)
-            if record is None and not (number < sequence and number in self.journal.deleted):
-                raise Refused(
-                    f"an outcome of sequence {number}, which is no card record", NOT_THERE
-                )
-            if record is not None and record.guid != guid:
-                raise Refused("an outcome for another card than its record", NOT_THERE)
-        if claim and (number is None or not signed or not detail.has("key")):
-            raise Refused(f"{shown(result)!r} without a card's signature", NOT_THERE)
-        if claim and number is not None:
-            if number in self.served:
-                raise Refused(f"{shown(result)!r} by a record that served before", NOT_THERE)
-            self.served.add(number)
-        if signed and (claim or reason != "card-key-wrong"):
-            self._signature(sequence, detail, record, holder)
-        if result in SESSION_RESULTS:
-            position, session = detail.text_or_none("position"), detail.text_or_none("session")
-            self.sign_ons[result, session, holder, position] += 1
+            known = record or (number < sequence and number in self.journal.deleted)
+            what = f"an outcome of sequence {number}, which is no card record"
+            need(known, what, NOT_THERE)
+            same = not record or record[0].hex16("guid") == detail.maybe("guid", detail.hex16)
+            need(same, "an outcome for another card than its record", NOT_THERE)
+        signature, reason = (
+            detail.maybe("signature", detail.base64),
+            detail.maybe("reason", detail.text),
+        )
+        if claim:
+            key = detail.maybe("key", detail.hex)
+            whole = None not in (number, key, signature)
+            need(whole, f"{result!r} without a card's signature", NOT_THERE)
+            need(number not in self.served, f"{result!r} by a record that served", NOT_THERE)
+            self.served.add(number or 0)
+        if signature is not None and (claim or reason != "card-key-wrong"):
+            need(number is not None, "a card's signature over no record", NOT_THERE)
+            if record:
+                self._signature(sequence, detail, *record, signature)
+            else:
+                self.tally.doubts["signature"] += 1
+        self.sign_ons[(result, *_whose(detail))] += 1
 
     def _signature(
-        self, sequence: int, detail: Record, record: CardRecord | None, holder: str | None
+        self, sequence: int, detail: Record, record: Record, event: bytes, signature: bytes
     ) -> None:
-        """The signature is by a key of the card that the record names, over that very record."""
-        signature, key, algorithm = (
-            detail.base64("signature"),
-            detail.hex("key").hex(),
-            detail.text("algorithm"),
-        )
-        if record is None:
-            if not detail.has("record"):
-                raise Refused("a card's signature over no record", NOT_THERE)
-            self.tally.doubts["signature"] += 1
-            return
-        leaf = self.journal.leaf_of(sequence)
-        entitlement = self.log.directory.entitlement(record.guid, record.version, leaf)
-        slots = frozenset(("9A",)) if record.purpose == "pin" else frozenset(("9A", "9E"))
-        credential = entitlement.credential(key, slots) if entitlement else None
-        if entitlement is None or credential is None or credential.algorithm != algorithm:
-            what = f"a signature by a key that was not this card's in {name_of(record.version)}"
-            raise Refused(f"{what} of the directory", NOT_THERE)
-        if holder != entitlement.holder:
-            means = "The tap is written down for somebody else than the card's holder."
-            raise Refused("an outcome for another holder than the directory's", means)
-        message = CARD_DOMAIN + (self.log.bodies.get(record.event) or b"")
-        if not read_key(credential.spki, algorithm).signed(signature, message):
-            raise Refused("a card's signature that does not hold", NOT_THERE)
+        """It is over the record, by a key of this very card in the version that the record names."""
+        leaf, version = self.journal.leaf_of(sequence), record.version("directory")
+        name = self.log.directory.entitlement(record.hex16("guid"), version, leaf)
+        entitlement = Record.parse(self.log.bodies.get(name) or b'{"credentials":[]}')
+        pin, key = record.text("purpose") == "pin", detail.hex("key")
+        keys = [Record(one) for one in entitlement.many("credentials", dict)]
+        keys = [one for one in keys if sha256(one.base64("key")) == key]
+        used = [one for one in keys if not pin or one.text("slot") == "9A"]
+        right = used and used[0].text("algorithm") == detail.text("algorithm")
+        what = f"a signature by a key that was not this card's in {name_of(version)}"
+        need(right, f"{what} of the directory", NOT_THERE)
+        means = "The tap is written down for somebody else than the card's holder."
+        same = detail.maybe("holder", detail.text) == entitlement.text("holder")
+        need(same, "an outcome for another holder than the directory's", means)
+        public = read_key(used[0].base64("key"), used[0].text("algorithm"))
+        message = b"tapover:card:v1\n" + (self.log.bodies.get(event) or b"")
+        holds = public.signed(signature, message)
+        need(holds, "a card's signature that does not hold", NOT_THERE)
         if detail.text("result") in CLAIMS:
-            self._count(record, entitlement, credential, leaf)
-
-    def _count(
-        self, record: CardRecord, entitlement: Entitlement, used: Credential, leaf: int
-    ) -> None:
-        self.tally.proven[record.purpose] += 1
-        self.tally.covered += leaf < self.covered
-        self.tally.doubts["inactive"] += entitlement.status != "active"
-        open_too = any(
-            one.slot == "9E" and one.spki == used.spki for one in entitlement.credentials
-        )
-        self.tally.doubts["pin"] += record.purpose == "pin" and (not used.pin_gated or open_too)
-        issued = self.heartbeats.get(record.heartbeat) if record.heartbeat else None
-        if issued is None:
-            self.tally.no_bound += 1
-        else:
-            bounds = [*self.tally.not_before, issued]
-            self.tally.not_before = [min(bounds), max(bounds)]
+            tally, heartbeat = self.tally, record.maybe("heartbeat", record.hex)
+            tally.signed[record.text("purpose")] += 1
+            tally.covered += leaf < self.covered
+            tally.doubts["inactive"] += entitlement.text("status") != "active"
+            tally.doubts["pin"] += pin and (len(keys) > 1 or not used[0].take("pin_gated", bool))
+            tally.doubts["time"] += heartbeat is None
+            if heartbeat and (issued := self.heartbeats[heartbeat]) is not None:
+                tally.not_before = sorted([*tally.not_before, issued])[
+                    :: len(tally.not_before) or 1
+                ]
 
     def _session(self, _sequence: int, detail: Record) -> None:
-        change = detail.text("change")
+        sign_on = (change := detail.text("change"), *_whose(detail))
         detail.take("cause", object)
-        sign_on = (
-            change,
-            detail.text("session"),
-            detail.text_or_none("holder"),
-            detail.text_or_none("position"),
-        )
-        if change not in SESSION_RESULTS:
-            return
-        if self.sign_ons[sign_on]:
-            self.sign_ons[sign_on] -= 1
-        elif self._may_be_gone(None):
-            self.tally.doubts["session"] += 1
-        else:
+        if change in SIGN_ONS and not self.sign_ons[sign_on]:
             means = "Somebody's session was shown without that person's card."
-            raise Refused(f"a session {change} without a card outcome of its own", means)
-
-    def _may_be_gone(self, named: bytes | None) -> bool:
-        """Whether a deleted body may be the one that is missed; each excuses one thing."""
-        if named is not None and named in self.missed:
-            return True
-        self.gone -= 1
-        if named is not None:
-            self.missed.add(named)
-        return self.gone >= 0
-
-    def _deleted(self, _sequence: int, _detail: Record) -> None:
-        if self.journal.terminal != GATEWAY:
-            raise Refused("bodies.deleted outside the gateway's own journal")
+            self._missed("session", f"a session {change} without a card outcome of its own", means)
+        elif change in SIGN_ONS:
+            self.sign_ons[sign_on] -= 1
 
 
-def key_site(log: Log) -> str:
-    return log.keys.all[0].site
+def _whose(detail: Record) -> list[str | None]:
+    return [detail.maybe(name, detail.text) for name in ("session", "holder", "position")]
 
 
 def check_events(log: Log, covered: int) -> dict[str, Tally]:
     tallies: defaultdict[str, Tally] = defaultdict(Tally)
     total, done = sum(len(one.events) for one in log.journals.values()), 0
     for journal in log.journals.values():
-        tally = tallies[journal.terminal]
-        tally.journals += 1
-        check = JournalCheck(log, journal, tally, covered)
+        check = JournalCheck(log, journal, tallies[journal.terminal], covered)
+        check.tally.journals += 1
         for sequence, digest in enumerate(journal.events):
             with at(journal.place(sequence)):
                 check.event(sequence, digest)
@@ -1196,162 +973,123 @@ def check_events(log: Log, covered: int) -> dict[str, Tally]:
 
 
 # --- What is proven, and what is not: §8 -----------------------------------------------------
-
-
 @dataclass(slots=True)
 class Report:
-    """Sentences for a person, `facts` for a program."""
+    """`facts` for a program, sentences for a person."""
 
-    facts: dict[str, object] = field(default_factory=dict)
+    facts: dict[str, object]
     proven: list[str] = field(default_factory=list)
-    not_proven: list[str] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)  # not proven
 
 
 DOUBTS: Final = {
-    "signature": "{} whose record was deleted: the card's signature can no longer be checked.",
-    "session": "{} whose sign-on may lie among deleted bodies: it can no longer be checked.",
-    "bound": "{} whose heartbeat was deleted: the lower bound in time can no longer be checked.",
-    "pin": "{} by a key that was not seen to need the PIN: the card is proven, the PIN is not.",
-    "inactive": "{} with a card that was suspended, revoked or lost in the directory: look there.",
+    "signature": "whose record was deleted: the card's signature can no longer be checked",
+    "session": "to have signed on in a body that was deleted: it can no longer be checked",
+    "bound": "whose heartbeat was deleted: the bound *not before* can no longer be checked",
+    "time": "without a heartbeat: nothing shows *not before*",
+    "pin": "by a key that was not seen to need the PIN: the card is proven, the PIN is not",
+    "inactive": "with a card that was suspended, revoked or lost in the directory: look there",
 }
+CLOSING: Final = (
+    "Events that a terminal had not yet delivered.",
+    "That the holder herself held the card: a lent card signs too; a PIN proof says more.",
+    "That a key in the directory is on the named person's card: that is the site's word. Signatures"
+    " of change requests and enrolments are not checked here.",
+    "Idle, lock and timing events, and wall times: the terminal's word alone.",
+)
 
 
 def describe(name: str, tally: Tally, report: Report) -> None:
     """One terminal's sentences."""
     who = "The gateway's own journal" if name == GATEWAY else f"Terminal {shown(name)}"
-    signed = ", ".join(
-        plural(tally.proven[purpose], words[:-1], words)
-        for purpose, words in PURPOSES.items()
-        if tally.proven[purpose]
-    )
-    sentence = (
-        f"{who}: {plural(tally.events, 'event')} in {plural(tally.journals, 'journal')}, complete "
-        "from the first to the last one delivered, unaltered, in this order"
-    )
-    if signed:
-        sentence += f"; {signed}, each signed by the cardholder's own card"
+    said = f"{who}: {plural(tally.events, 'event')} in {plural(tally.journals, 'journal')}, "
+    said += "complete from the first to the last one delivered, unaltered, in this order"
+    counts = [plural(tally.signed[one], PURPOSES[one]) for one in PURPOSES if tally.signed[one]]
+    if counts:
+        said += f"; {', '.join(counts)}, each signed by the cardholder's own card"
     if tally.not_before:
-        first, last = map(utc, tally.not_before)
-        sentence += f", none before {first}, the newest not before {last}"
-    report.proven.append(sentence + ".")
-    report.not_proven += [f"{who}: a gap. {gap[0].upper()}{gap[1:]}." for gap in tally.gaps]
-    if tally.doubts["opened"] > 1:
-        count = plural(tally.doubts["opened"], "journal")
-        report.not_proven.append(
-            f"{who}: {count} name no predecessor: what an earlier one did not deliver is unknown."
-        )
+        ends = [datetime.fromtimestamp(ms // 1000, UTC) for ms in tally.not_before]
+        said += f", none before {ends[0]:%F %T} UTC, the newest not before {ends[-1]:%F %T} UTC"
+    report.proven.append(f"{said}.")
+    report.open += [f"{who}: a gap. {gap}." for gap in tally.gaps]
     for rule, number in sorted(tally.deleted.items()):
-        report.not_proven.append(
-            f'{who}: {plural(number, "body", "bodies")} deleted under the rule "{shown(rule)}": '
-            "that the events were there is proven, what they said is not."
-        )
-    report.not_proven += [
-        f"{who}: " + words.format(plural(tally.doubts[doubt], "claim"))
-        for doubt, words in DOUBTS.items()
-        if tally.doubts[doubt]
-    ]
-    if tally.no_bound:
-        report.not_proven.append(
-            f"{who}: {plural(tally.no_bound, 'signature')} without a heartbeat: no proof of *not before*."
-        )
+        bodies = f'{plural(number, "body", "bodies")} deleted under the rule "{shown(rule)}"'
+        report.open.append(f"{who}: {bodies}: that they were there is proven, their content not.")
+    if (count := tally.doubts["opened"]) > 1:
+        what = "name no predecessor: what an earlier one did not deliver is unknown"
+        report.open.append(f"{who}: {count} journals {what}.")
+    for doubt, words in DOUBTS.items():
+        if count := tally.doubts[doubt]:
+            report.open.append(f"{who}: {plural(count, 'claim')} {words}.")
 
 
 def describe_log(log: Log, size: int, tallies: dict[str, Tally], own: Note | None) -> Report:
-    report, keys = Report(), log.keys.before(size)
-    report.facts = {
-        "site": keys.site,
-        "origin": keys.origin,
-        "size": size,
-        "root": log.tree.root(size).hex(),
-        "leaves": dict(log.kinds),
-        "checkpoint_held": own.size if own else None,
-        "terminals": {
-            name: {
-                "journals": one.journals,
-                "events": one.events,
-                "signed": dict(one.proven),
-                "deleted": dict(one.deleted),
-                "gaps": one.gaps,
-                "doubts": {doubt: one.doubts[doubt] for doubt in DOUBTS if one.doubts[doubt]},
-            }
-            for name, one in tallies.items()
-        },
+    keys, directory = log.keys.before(size), log.directory
+    report = Report({"site": keys.site, "origin": keys.origin, "size": size})
+    report.facts |= {"root": log.tree.root(size).hex(), "leaves": dict(log.kinds)}
+    facts = ("journals", "events", "signed", "deleted", "gaps")
+    report.facts["terminals"] = {
+        name: {fact: getattr(one, fact) for fact in facts} for name, one in tallies.items()
     }
     report.proven.append(
-        f"Site {shown(keys.site)}: the log of {plural(size, 'statement')} ({keys.origin}) is whole; its "
-        "keys come from the root that you named, its checkpoint is signed by the log's key."
+        f"Site {shown(keys.site)}: the log of {plural(size, 'statement')} ({keys.origin}) is whole;"
+        " its keys come from the root that you named, its checkpoint is signed by the log's key."
     )
-    newest = f", the newest {name_of(log.directory.versions[-1])}" if log.directory.versions else ""
-    changes = plural(len(log.directory.versions), "directory change")
+    newest = f", the newest {name_of(directory.versions[-1][0])}" if directory.versions else ""
+    changes = plural(len(directory.versions), "directory change")
     report.proven.append(f"{changes}, one chain{newest}: every version that was vouched for.")
     for name, tally in tallies.items():
         describe(name, tally, report)
     if own is None:
-        report.not_proven.append(
-            "That others were shown the same log: you brought no checkpoint of your own."
-        )
+        what = "That others were shown the same log: you brought no checkpoint of your own."
+        report.open.append(what)
     else:
-        taps = sum(one.covered for one in tallies.values())
+        count = plural(sum(one.covered for one in tallies.values()), "card signature")
         report.proven.append(
-            f"The log still begins with the {plural(own.size, 'statement')} of your own checkpoint: "
-            f"none of them was altered since you obtained it, and {plural(taps, 'card signature')} "
-            "under it were made before that."
+            f"The log still begins with the {plural(own.size, 'statement')} of your own checkpoint:"
+            f" none was altered since you obtained it, and {count} under it were made before that."
         )
     if log.foreign_holds:
-        report.not_proven.append(
-            f"{plural(log.foreign_holds, 'batch', 'batches')} hold a checkpoint of an earlier log "
-            "epoch, which this export cannot show."
-        )
-    report.not_proven += CLOSING
+        what = "named a checkpoint of an earlier log epoch, which this export cannot show"
+        report.open.append(f"{plural(log.foreign_holds, 'batch', 'batches')} {what}.")
+    report.open += CLOSING
     return report
 
 
-CLOSING: Final = (
-    "Events that a terminal had not yet delivered.",
-    "That the holder herself held the card: a lent card signs too; a PIN proof says more.",
-    "That a key in the directory is the named person's card: the site's word; who asked for a change "
-    "stands in the log, that signature and those of enrolments are not checked here.",
-    "Idle, lock and timing events, and wall times: the terminal's word alone.",
-)
-
-
-# --- The two things to verify ----------------------------------------------------------------
-
-
+# --- The two things to verify, and the command: §9, §10 --------------------------------------
 def verify_export(folder: Path, fingerprint: str, own: Path | None, *, witnesses: bool) -> Report:
-    export, held = Export(folder), None
-    if "checkpoint" not in export.found:
-        raise Refused("a file is missing: every export has it", ALTERED, "checkpoint")
+    found = walk(folder)
     with at("checkpoint", ALTERED):
-        note = read_note(export.read("checkpoint", MAX_NOTE))
-        if not note.size:
-            raise Refused("a log without leaves", "There is no key statement, so nothing to check.")
-    export.check_layout(note.size)
+        note = read_note(read_file(folder / "checkpoint", MAX_NOTE))
+        need(note.size, "a log without leaves, so without keys")
+    check_layout(found, note.size)
     tree, keys, statements = Tree(), KeyHistory(), []
-    for index, leaf in export.leaves(note.size):
+    for index, leaf in leaves(folder, note.size):
         tree.append(leaf)
-        if index == 0 or leaf.startswith(b'{"payloadType":"application/vnd.tapover.keys.v1+json"'):
+        if index == 0 or leaf.startswith(KEYS_PREFIX):
             statements.append((index, leaf))
         progress(index, note.size, "leaves hashed")
-    export.check_tiles(note.size, tree)
+    check_tiles(folder, note.size, tree)
     for index, leaf in statements:
         with at(f"leaf {index} (key statement)"):
-            keys.add(read_keys(leaf, index, fingerprint))
-    with at("checkpoint"):
+            keys.append(new := read_keys(leaf, index, fingerprint))
+            need(new.epoch > keys[-2].epoch if index else True, "an epoch that is not a higher one")
+            same = (new.site, new.log_epoch) == (keys[0].site, keys[0].log_epoch)
+            need(same, "a key statement of another site or log epoch than the first")
+    with at("checkpoint", ALTERED):
         note.check(keys.before(note.size), alone=not witnesses)
-        if tree.root(note.size) != note.root:
-            raise Refused("a root that the leaves do not hash to", ALTERED)
-    if own is not None:
-        held = check_own(own, note, keys, tree)
+        need(tree.root(note.size) == note.root, "a root that the leaves do not hash to")
+    held = check_own(own, note, keys, tree) if own else None
     with (folder / "bodies").open("rb") as file:
-        bodies = Bodies(file)
-        log = Log(keys, tree, bodies)
-        for index, leaf in export.leaves(note.size, tree.levels[0]):
+        log = Log(keys, tree, Bodies(file))
+        for index, leaf in leaves(folder, note.size):
             with at(f"leaf {index}"):
                 log.take(index, leaf)
             progress(index, note.size, "leaves read")
-        bodies.check_all_named()
-        mark_deleted(log)
+        log.bodies.check_all_named()
+        for journal in log.journals.values():
+            if journal.terminal == GATEWAY:
+                mark_deleted(log, journal)
         tallies = check_events(log, held.size if held else 0)
     return describe_log(log, note.size, tallies, held)
 
@@ -1361,65 +1099,50 @@ def check_own(path: Path, note: Note, keys: KeyHistory, tree: Tree) -> Note:
     with at(f"your checkpoint {path}", "This is no checkpoint of this log."):
         own = read_note(read_file(path, MAX_NOTE))
         own.check(keys.before(own.size), alone=False)
-        if own.size > note.size:
-            means = (
-                "The export is older than your checkpoint, or leaves were taken away: ask again."
-            )
-            raise Refused(f"{own.size:,} leaves, of which the export has {note.size:,}", means)
-        if own.root != tree.root(own.size):
-            means = "The log was rewritten since, or you and others are shown different logs."
-            raise Refused(f"another root for the first {own.size:,} leaves than the export", means)
+        means = "The export is older than your checkpoint, or leaves were taken away: ask again."
+        what = f"{own.size:,} leaves, of which the export has {note.size:,}"
+        need(own.size <= note.size, what, means)
+        means = "The log was rewritten since, or you and others are shown different logs."
+        what = f"another root for the first {own.size:,} leaves than the export"
+        need(own.root == tree.root(own.size), what, means)
     return own
 
 
-def read_file(path: Path, cap: int) -> bytes:
-    with path.open("rb") as file:
-        if len(data := file.read(cap + 1)) > cap:
-            raise Unreadable(f"{path} has more than {cap:,} bytes")
-    return data
-
-
 def verify_proof(path: Path, fingerprint: str) -> Report:
-    """One event, its batch, the batch's place under a checkpoint (§9)."""
+    """One event, its batch, the batch's place under a checkpoint."""
     try:
         proof = Record.parse(read_file(path, MAX_PROOF))
-        if proof.text("type") != "tapover/proof/v1":
-            raise Unreadable(f"{path} is no proof of the kind tapover/proof/v1")
+        need(proof.text("type") == "tapover/proof/v1", "JSON of another type")
     except Refused as fault:
         raise Unreadable(f"{path} is no proof: {fault.what}") from fault
-    with at("the proof's key statement"):
+    with at("the proof", ALTERED):
         keys = read_keys(proof.base64("keys"), 0, fingerprint)
-    with at("the proof's checkpoint", FORGED):
         note = read_note(proof.text("checkpoint").encode("utf-8"))
         note.check(keys, alone=False)
-    with at("the proof's inclusion path"):
         line, index = proof.base64("batch"), proof.number("leaf")
-        nodes = [one_base64(text) for text in proof.texts("inclusion")]
-        if not included(leaf_hash(line), index, note.size, nodes, note.root):
-            raise Refused(f"a batch that is not leaf {index} under the checkpoint", ALTERED)
-    with at("the proof's batch"):
-        envelope = read_envelope(line, frozenset(("batch",)))
-        batch, event = envelope.record, proof.base64("event")
-        digests = [one_hex(text, HASH_BYTES) for text in batch.texts("events")]
-        terminal, journal_id = batch.text("terminal"), batch.hex("journal", 16).hex()
+        nodes = [one_base64(text) for text in proof.many("inclusion", str)]
+        found = climb(sha256(b"\x00", line), index, note.size, nodes)
+        stands = index < note.size and found == note.root
+        need(stands, f"a batch that is not leaf {index} under the checkpoint")
+        envelope, event = read_envelope(line, frozenset(("batch",))), proof.base64("event")
+        batch = envelope.record
+        terminal, journal_id = batch.text("terminal"), batch.hex16("journal").hex()
         if terminal == GATEWAY:
             envelope.check(keys.statement, "the site's statement key")
-        if (digest := sha256(event)) not in digests:
-            raise Refused("an event that is not among the batch's", ALTERED)
+        digests = [one_hex(text) for text in batch.many("events", str)]
+        need((digest := sha256(event)) in digests, "an event that is not among the batch's")
         sequence = batch.number("first") + digests.index(digest)
-    with at("the proof's event"):
         read_event(Journal(journal_id, terminal, []), sequence, event)
     report = Report({"site": keys.site, "origin": keys.origin, "size": note.size, "leaf": index})
     report.facts |= {"terminal": terminal, "journal": journal_id, "sequence": sequence}
     report.proven.append(
-        f"Site {shown(keys.site)}: event {sequence} of journal {journal_id}, said to be of terminal "
-        f"{shown(terminal)}, stands unaltered in leaf {index} of the log of {note.size:,} statements."
+        f"Site {shown(keys.site)}: event {sequence} of journal {journal_id}, said to be of terminal"
+        f" {shown(terminal)}, stands unaltered in leaf {index} of the log of {note.size:,}."
     )
     if terminal != GATEWAY:
-        report.not_proven.append(
-            "Whose key signed the batch: that needs the directory, so an export of the whole log."
-        )
-    report.not_proven.append("What the event claims, a card's signature above all: likewise.")
+        what = "Whose key signed the batch: that needs the directory, so a whole export."
+        report.open.append(what)
+    report.open.append("What the event claims, a card's signature above all: likewise.")
     return report
 
 
@@ -1436,15 +1159,27 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
         parser.error("give either EXPORT_DIR or --proof FILE")
     if chosen.proof is not None and chosen.checkpoint is not None:
         parser.error("--checkpoint goes with EXPORT_DIR")
-    if not re.fullmatch(r"[0-9a-f]{64}", chosen.root, re.ASCII):
+    if not re.fullmatch(r"[0-9a-f]{64}", chosen.root):
         parser.error("--root is SHA-256 of the root's key: 64 lower-case hex digits")
     return chosen
 
 
-def print_report(report: Report) -> None:
-    print("Proven:", *(f"  - {one}" for one in report.proven), sep="\n")
-    print("Not proven:", *(f"  - {one}" for one in report.not_proven), sep="\n")
-    print("ALL PROVEN, but for what is named above.")
+def findings(chosen: argparse.Namespace) -> tuple[int, dict[str, object], str]:
+    """The exit status, the findings for a program, and in words."""
+    try:
+        if chosen.proof:
+            report = verify_proof(chosen.proof, chosen.root)
+        else:
+            extra: bool = chosen.allow_witnesses
+            report = verify_export(chosen.export, chosen.root, chosen.checkpoint, witnesses=extra)
+    except Refused as no:
+        said = {"what": no.what, "where": no.where, "means": no.means}
+        return 1, {"verdict": "refused", **said}, f"REFUSED: {no}"
+    except (Unreadable, OSError) as fault:
+        return 2, {"verdict": "unreadable", "what": str(fault)}, f"CANNOT BE READ: {fault}"
+    words = ["Proven:", *report.proven, "Not proven:", *report.open, "All that can be is proven:"]
+    lists = {"proven": report.proven, "not_proven": report.open}
+    return 0, {"verdict": "proven", **report.facts, **lists}, "\n  - ".join(words)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -1453,29 +1188,9 @@ def main(argv: list[str] | None = None) -> int:
         chosen = arguments(argv)
     except SystemExit as leave:  # argparse has said why, or has helped
         return 2 if leave.code else 0
-    try:
-        if chosen.proof is not None:
-            report = verify_proof(chosen.proof, chosen.root)
-        else:
-            witnesses: bool = chosen.allow_witnesses
-            report = verify_export(
-                chosen.export, chosen.root, chosen.checkpoint, witnesses=witnesses
-            )
-    except Refused as refusal:
-        said = {"what": refusal.what, "where": refusal.where, "means": refusal.means}
-        print(json.dumps({"verdict": "refused", **said}) if chosen.json else f"REFUSED: {refusal}")
-        return 1
-    except (Unreadable, OSError) as fault:
-        if chosen.json:
-            print(json.dumps({"verdict": "unreadable", "what": str(fault)}))
-        print(f"tapover-verify: cannot read: {fault}", file=sys.stderr)
-        return 2
-    if chosen.json:
-        lists = {"proven": report.proven, "not_proven": report.not_proven}
-        print(json.dumps({"verdict": "proven", **report.facts, **lists}, indent=2))
-    else:
-        print_report(report)
-    return 0
+    status, facts, words = findings(chosen)
+    print(json.dumps(facts, indent=2) if chosen.json else words)
+    return status
 
 
 if __name__ == "__main__":

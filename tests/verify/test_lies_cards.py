@@ -98,7 +98,7 @@ def test_one_record_serves_one_claim(auditor: Auditor, ward: Ward) -> None:
     record = ward.terminal.tap(ward.vogel)
     ward.terminal.outcome(ward.vogel, record, "woken")
     ward.terminal.batch()
-    auditor.refuses(ward.site, "a record that served before")
+    auditor.refuses(ward.site, "a record that served")
 
 
 def test_a_record_copied_into_another_place_is_refused(auditor: Auditor, ward: Ward) -> None:
@@ -328,4 +328,4 @@ def test_every_reason_for_doubt_is_said(auditor: Auditor) -> None:
     ward.terminal.batch()
     said = auditor.accepts(ward.site)
     assert "suspended, revoked or lost" in said
-    assert "1 signature without a heartbeat" in said
+    assert "1 claim without a heartbeat" in said
