@@ -32,6 +32,13 @@ LAZY_S = 1.0
 # so that no tap pays for it (the default would do it inside the thousandth page's commit).
 FOLD_BYTES = 4 * 1024 * 1024
 _JOIN_S = 30.0
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "wal_autocheckpoint=0",
+    "cell_size_check=ON",
+    "trusted_schema=OFF",
+)
 
 
 class CommitFailed(Exception):
@@ -49,15 +56,13 @@ def connect(path: Path, *, create: bool = False) -> Connection:
             check_same_thread=False,
             timeout=5.0,
         )
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "wal_autocheckpoint=0",
-            "cell_size_check=ON",
-            "trusted_schema=OFF",
-        ):
+    except sqlite3.Error as error:
+        raise CommitFailed(f"{path.name}: {error}") from error
+    try:
+        for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}").fetchone()
     except sqlite3.Error as error:
+        connection.close()
         raise CommitFailed(f"{path.name}: {error}") from error
     return connection
 
