@@ -3,7 +3,8 @@
 Audit first, then act: a transition's events are appended at once, and its effects carried out when
 they are on disk, in their order. Two states stand side by side meanwhile: `newest`, on which the
 next step is made, and `acted`, which the workspace shows. What leaves the glass is hidden by
-`newest`, what comes to it shown by `acted` (see `visible`), so that nothing waits to be covered.
+`newest`, what comes to it shown by `acted` (see `visible`), so that nothing waits to be covered:
+`Cover` alone is carried out at once.
 
 A journal that fails, or a workspace that does, ends locked: first the lock, then its event, which
 is owed to the journal until it can take it.
@@ -27,6 +28,7 @@ from firmware_py.sessions import (
     Changed,
     Effect,
     Faulted,
+    Glass,
     Happening,
     Session,
     Sessions,
@@ -119,6 +121,8 @@ class Stage:
         events = (*details, *changes)
         written = self._journal.append(*events) if events else None
         self.newest = transition.state
+        if Glass.COVER in transition.effects:
+            self._lock_now()
         appended_ns = self._clock.monotonic_ns()
         self._line.append(_Commit(written, appended_ns, transition.state, transition.effects, then))
         if written is None:
