@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from contract.certificates import Profile, PublicKey, Subject, Validity, build_ca, build_leaf
-from contract.ids import Digest, JournalId, SiteId, TerminalId
+from contract.events import ClockTrust, Event, JournalOpened, TerminalStopped
+from contract.ids import BootId, Digest, JournalId, SiteId, TerminalId
 from contract.journal import BatchStatement, chain_next, chain_start
 from contract.signing import Envelope, SoftwareSigner, sha256
 from contract.statements import KeyStatement, LogKey
@@ -181,5 +182,19 @@ class Scribe:
         return statement, statement.seal(self.signer), tuple(bodies)
 
     def some(self, count: int) -> list[bytes]:
-        """Bodies that stand nowhere else. The gateway never reads them."""
-        return [b'{"body":"%s"}' % secrets.token_hex(8).encode() for _ in range(count)]
+        """The journal's next events, in order. The gateway never reads them; a verifier does."""
+        return [self._event(self.next + place).to_bytes() for place in range(count)]
+
+    def _event(self, sequence: int) -> Event:
+        opened, stopped = JournalOpened(software="0.1"), TerminalStopped()
+        return Event(
+            terminal=self.terminal,
+            journal=self.journal,
+            sequence=sequence,
+            boot=BootId("ab" * 16),
+            monotonic_ms=sequence,
+            wall_ms=1_767_225_600_000 + sequence,
+            clock=ClockTrust.SITE,
+            salt=secrets.token_hex(16),
+            detail=stopped if sequence else opened,
+        )

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from contract.directory import (
     MAX_CHUNK_BYTES,
@@ -221,6 +223,25 @@ def test_what_is_not_to_be_believed_or_used_is_refused_and_leaves_no_trace(
     assert believed == []
     assert office.world.evidence.log.edge().size == size
     assert office.directory.head.version == NO_VERSION
+
+
+@given(st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_an_operator_sends_is_carried_out_or_refused_in_our_own_words(
+    office: Office, data: st.DataObject
+) -> None:
+    message = bytearray(request([entitlement("aa" * 16)], office.signer))
+    place = data.draw(st.integers(0, 2**20)) % len(message)
+    match data.draw(st.sampled_from(["noise", "flip", "cut", "splice"])):
+        case "noise":
+            message = bytearray(data.draw(st.binary(max_size=300)))
+        case "flip":
+            message[place] ^= 1 << data.draw(st.integers(0, 7))
+        case "cut":
+            message = message[:place]
+        case _:
+            message[place:place] = data.draw(st.binary(min_size=1, max_size=20))
+    assert not takes(office, bytes(message))
 
 
 def test_a_card_does_not_pass_to_another_holder_unless_it_is_taken_away_first(

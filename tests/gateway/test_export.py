@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+import tapover_verify
 from contract.directory import Entitlement, Terminal
 from gateway.checkpoints import Checkpoints
 from gateway.export import tile_path, write
 from gateway.journal import Batch
+from gateway.snapshot import Snapshots
 from gateway.tiles import TileMissing
 from tests.gateway.conftest import World
 from tests.gateway.export_reader import Export, number_path, read_export
@@ -46,6 +48,27 @@ def test_every_leaf_and_every_body_is_there_whatever_the_size(
     bodies = {body for batch in batches for body in batch.bodies}
     assert bodies | {entry.to_bytes() for entry in entries} <= export.bodies
     assert len(export.bodies) == len(stranger.events) + len(entries)
+
+
+def test_the_auditors_program_accepts_what_the_gateway_exports(
+    world: World, tmp_path: Path
+) -> None:
+    office, scribe = Office(world), Scribe("bay-1")
+    office.change(terminal_entry("bay-1", scribe.signer.public), entitlement("aa" * 16))
+    rulings_of(world, *(cut(scribe) for _ in range(300)))
+    snapshots = Snapshots(world.store, world.evidence, world.authority, tmp_path / "chunks")
+    snapshots.manifest(1)
+    world.identity.write_keys(world.identity.key_statement(2))
+    world.reopen()
+    office.reopen()
+    office.change(entitlement("bb" * 16))
+    Checkpoints(world.store, world.evidence.log, world.authority).advance(1)
+    exported(world, tmp_path / "out")
+    arguments = [str(tmp_path / "out"), "--root", world.identity.fingerprint]
+    assert tapover_verify.main(arguments) == 0
+    bodies = tmp_path / "out" / "bodies"
+    bodies.write_bytes(bodies.read_bytes().replace(b"h-ines", b"h-otto", 1))
+    assert tapover_verify.main(arguments) == 1
 
 
 def test_what_no_checkpoint_covers_is_left_out(world: World, tmp_path: Path) -> None:

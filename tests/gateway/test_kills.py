@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+import tapover_verify
 from contract.journal import Receipt, Verdict, join_lines
 from contract.signing import Envelope, VerifyKey
 from contract.topics import FromTerminal, ToTerminal, terminal_topic
@@ -160,3 +161,4 @@ async def test_nothing_is_lost_doubled_or_unproven(box: Box, kills: int) -> None
     ]
     print(f"seed {seed}, kills {kills}, batches {len(sent) // 5}, phases {dict(phases)}")
     assert (len(lost), len(doubled), len(unproven)) == (0, 0, 0), f"seed {seed}"
+    assert tapover_verify.main([str(box.folder / "out"), "--root", box.identity.fingerprint]) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import tapover_verify
 from contract.checkpoint import CheckpointMessage, open_checkpoint
 from contract.directory import DirectoryChange
 from contract.journal import Receipt, Verdict, join_lines, split_lines
@@ -76,6 +77,7 @@ async def test_a_batch_is_receipted_covered_by_a_checkpoint_and_exported(box: Bo
     assert receipt.leaf is not None
     assert export.leaves[receipt.leaf] == batch.to_bytes()
     assert set(bodies) <= export.bodies
+    assert tapover_verify.main([str(box.folder / "out"), "--root", box.identity.fingerprint]) == 0
 
 
 async def test_what_was_sent_before_the_gateway_started_is_receipted_after_it_is_resent(
