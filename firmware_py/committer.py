@@ -28,10 +28,15 @@ Connection = sqlite3.Connection
 # How long a lazy job may wait for company: longer than a tap, shorter than anybody's patience with
 # a kill.
 LAZY_S = 1.0
-# The log is folded into the database when the thread is idle and the log has reached this size,
-# so that no tap pays for it (the default would do it inside the thousandth page's commit).
-FOLD_BYTES = 4 * 1024 * 1024
+# SQLite would fold its log into the database inside the thousandth page's commit: half a second on
+# an SD card, and somebody's tap would wait for it. We fold a little at a time, when nothing
+# happens; only a log that has grown beyond `FOLD_AT_ONCE_BYTES` in a busy hour does not wait for
+# quiet.
+FOLD_BYTES = 256 * 1024
+FOLD_AT_ONCE_BYTES = 16 * 1024 * 1024
+QUIET_S = 3.0
 _JOIN_S = 30.0
+_BUSY_MS = 5000
 _PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
@@ -45,6 +50,10 @@ class CommitFailed(Exception):
     """The disk refused. What is durable is known only after opening anew."""
 
 
+class Unreadable(CommitFailed):
+    """The file is no database, or a damaged one."""
+
+
 def connect(path: Path, *, create: bool = False) -> Connection:
     """A connection whose commits are durable when they return. Raises CommitFailed."""
     mode = "rwc" if create else "rw"
@@ -54,7 +63,7 @@ def connect(path: Path, *, create: bool = False) -> Connection:
             uri=True,
             isolation_level=None,
             check_same_thread=False,
-            timeout=5.0,
+            timeout=_BUSY_MS / 1000,
         )
     except sqlite3.Error as error:
         raise CommitFailed(f"{path.name}: {error}") from error
@@ -63,7 +72,9 @@ def connect(path: Path, *, create: bool = False) -> Connection:
             connection.execute(f"PRAGMA {pragma}").fetchone()
     except sqlite3.Error as error:
         connection.close()
-        raise CommitFailed(f"{path.name}: {error}") from error
+        of_the_disk = isinstance(error, sqlite3.OperationalError)
+        kind = CommitFailed if of_the_disk else Unreadable
+        raise kind(f"{path.name}: {error}") from error
     return connection
 
 
@@ -161,21 +172,29 @@ class Committer:
     # --- in the thread ----------------------------------------------------------------------
 
     def _work(self) -> None:
-        while jobs := self._next():
+        while True:
+            log_bytes = self._log_bytes()
+            if log_bytes >= FOLD_AT_ONCE_BYTES:
+                self._fold()
+            jobs = self._next(QUIET_S if log_bytes >= FOLD_BYTES else None)
+            if jobs is None:
+                return
+            if not jobs:
+                self._fold()
+                continue
             failure = self._commit(jobs)
             self._settle(jobs, failure)
             if failure is not None:
                 return
-            self._fold_when_idle()
 
-    def _next(self) -> list[_Job[Any]]:
-        """What to commit together; empty at the end."""
+    def _next(self, quiet_s: float | None) -> list[_Job[Any]] | None:
+        """What to commit together; nothing after `quiet_s` of quiet; None at the end."""
         with self._wake:
             while not self._urgent and not self._stopping:
-                if not self._wake.wait(LAZY_S if self._jobs else None) and self._jobs:
+                if not self._wake.wait(LAZY_S if self._jobs else quiet_s):
                     break
             jobs, self._jobs, self._urgent = self._jobs, [], False
-            return jobs
+            return None if self._stopping and not jobs else jobs
 
     def _commit(self, jobs: list[_Job[Any]]) -> CommitFailed | None:
         connection = self._connection
@@ -220,13 +239,18 @@ class Committer:
         if failure is not None:
             self._on_failed(failure)
 
-    def _fold_when_idle(self) -> None:
-        with self._wake:
-            if self._jobs or self._stopping:
-                return
+    def _log_bytes(self) -> int:
         try:
-            if self._wal.stat().st_size < FOLD_BYTES:
-                return
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except (sqlite3.Error, OSError):
-            return  # not folded now, folded later; the commits themselves are safe
+            return self._wal.stat().st_size
+        except OSError:
+            return 0
+
+    def _fold(self) -> None:
+        execute = self._connection.execute
+        with contextlib.suppress(sqlite3.Error):  # folded later, then; commits are safe in the log
+            execute("PRAGMA busy_timeout=0")  # somebody who reads is not waited for
+            execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+            # The first commit into an empty log flushes twice: let it not be a tap's.
+            (version,) = execute("PRAGMA user_version").fetchone()
+            execute(f"PRAGMA user_version={version}")

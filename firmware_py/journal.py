@@ -26,7 +26,7 @@ from contract.ids import BootId, Digest, JournalId, TerminalId
 from contract.journal import chain_next, chain_start
 from contract.signing import sha256
 from firmware_py import journal_store
-from firmware_py.committer import CommitFailed, Committer, Connection, connect
+from firmware_py.committer import CommitFailed, Committer, Connection, Unreadable, connect
 from firmware_py.journal_store import Head, JournalDamaged
 from runtime.durable import StorageError, flush_folder
 
@@ -353,6 +353,8 @@ def _event(terminal: TerminalId, place: Place, detail: Detail, stamp: Stamp) -> 
 def _connect(path: Path) -> Connection:
     try:
         return connect(path)
+    except Unreadable as error:
+        raise JournalDamaged(str(error)) from error
     except CommitFailed as error:
         raise JournalFailed(str(error)) from error
 
