@@ -18,6 +18,7 @@ from benchmarks.ward.evidence import (
     wait_covered,
     wait_delivered,
 )
+from benchmarks.ward.glass import Seen
 from benchmarks.ward.people import NURSE, Member, Person, person
 from benchmarks.ward.site import Ward
 from benchmarks.ward.taps import Tap, View, tap
@@ -63,6 +64,21 @@ def turned_away(ward: Ward, bay: WardTerminal, member: Member, **how: Any) -> Ta
     """A tap that opens nothing; what the glass said of it."""
     away = {"refused", "offer"}
     return tap(bay, ward.box, member, lambda view: view["screen"] in away, **how)
+
+
+def shows(bay: WardTerminal, wanted: Callable[[View], bool], timeout_s: float = 20.0) -> Seen:
+    """The first view that is ``wanted``, from the one now on the glass on."""
+    return bay.glass.wait(wanted, max(0, bay.glass.mark() - 1), timeout_s)
+
+
+def online(bay: WardTerminal) -> None:
+    """Returns when the terminal says so."""
+    shows(bay, lambda view: view["link"] == "online")
+
+
+def offline(bay: WardTerminal) -> None:
+    """Likewise."""
+    shows(bay, lambda view: view["link"] == "offline")
 
 
 def assert_neutral(view: View) -> None:
