@@ -1,8 +1,8 @@
 """tapover-verify: checks a site's evidence for somebody who trusts nobody.
 
-Written from docs/evidence.md alone; every § below is a section of that page. Standard library and
-`cryptography` only, nothing of the product is imported, no network and no clock is asked. Where
-the page leaves a choice, the stricter reading was taken. The rules, in the order of checking:
+Written from docs/evidence.md alone; every § below is a section of that page. It imports nothing of
+the product and asks no network and no clock. Where the page leaves a choice, the stricter reading
+was taken. The rules, in the order of checking:
 
 - the folder holds exactly the files that the checkpoint's size calls for (§3);
 - every tile is recomputed from the leaves and compared byte for byte; so is the root (§2, §3);
@@ -65,6 +65,7 @@ LEAF_KINDS: Final = frozenset(
 PURPOSES: Final = {"tap": "tap", "pin": "PIN proof", "countersign": "countersign", "move": "move"}
 SIGN_ONS: Final = frozenset(("opened", "resumed"))
 CLAIMS: Final = SIGN_ONS | {"closed-by-tap", "parked-by-tap", "still-you", "woken", "proved"}
+CLOCKS: Final = frozenset(("site", "rtc", "unconfirmed"))
 STATUSES: Final = frozenset(("active", "suspended", "revoked", "lost"))
 
 ENVELOPE: Final = re.compile(
@@ -96,7 +97,7 @@ class Refused(Exception):
 
 
 class Unreadable(Exception):
-    """The input or an argument cannot be read at all; nothing was judged."""
+    """The input cannot be read at all; nothing was judged."""
 
 
 def need(holds: object, what: str, means: str = "", where: str = "") -> None:
@@ -166,17 +167,14 @@ def _pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return fields
 
 
-def _integer(digits: str) -> int:
+def _number(digits: str) -> int:
+    need(digits.lstrip("-").isdigit(), f"JSON with a number that is no integer ({shown(digits)})")
     need(abs(value := int(digits)) <= MAX_INTEGER, "JSON with an integer beyond 2^53 - 1")
     return value
 
 
-def _fraction(digits: str) -> object:
-    raise Refused(f"JSON with a number that is no integer ({shown(digits)})")
-
-
 _JSON: Final = json.JSONDecoder(
-    object_pairs_hook=_pairs, parse_int=_integer, parse_float=_fraction, parse_constant=_fraction
+    object_pairs_hook=_pairs, parse_int=_number, parse_float=_number, parse_constant=_number
 )
 
 
@@ -224,11 +222,11 @@ class Record:
         need((value := self.take(name, int)) >= 0, f"the field {name!r} is below zero")
         return value
 
-    def hex(self, name: str) -> bytes:
-        return one_hex(self.text(name))
+    def hex(self, name: str, size: int = 32) -> bytes:
+        return one_hex(self.text(name), size)
 
     def hex16(self, name: str) -> bytes:
-        return one_hex(self.text(name), 16)
+        return self.hex(name, 16)
 
     def base64(self, name: str) -> bytes:
         return one_base64(self.text(name))
@@ -269,15 +267,6 @@ class Key:
         return True
 
 
-def _is_of(public: object, kind: str) -> bool:
-    if isinstance(public, ec.EllipticCurvePublicKey):
-        return kind == P256 and isinstance(public.curve, ec.SECP256R1)
-    if isinstance(public, rsa.RSAPublicKey):
-        strong = public.public_numbers().e >= RSA_EXPONENT
-        return kind == RSA2048 and public.key_size == 2048 and strong  # noqa: PLR2004 - its name
-    return kind == ED25519 and isinstance(public, ed25519.Ed25519PublicKey)
-
-
 @functools.lru_cache(maxsize=8192)
 def read_key(spki: bytes, kind: str) -> Key:
     """A key of exactly this kind from SubjectPublicKeyInfo in its one DER encoding."""
@@ -285,7 +274,12 @@ def read_key(spki: bytes, kind: str) -> Key:
         public = serialization.load_der_public_key(spki)
     except (ValueError, UnsupportedAlgorithm) as fault:
         raise Refused("a public key that cannot be read") from fault
-    if not isinstance(public, Public) or not _is_of(public, kind):
+    found = ED25519 if isinstance(public, ed25519.Ed25519PublicKey) else ""
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        found = P256 if isinstance(public.curve, ec.SECP256R1) else ""
+    elif isinstance(public, rsa.RSAPublicKey) and public.public_numbers().e >= RSA_EXPONENT:
+        found = f"rsa{public.key_size}-pkcs1-sha256"
+    if found != kind or not isinstance(public, Public):
         raise Refused(f"a public key that is no {kind}")
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     again = public.public_bytes(serialization.Encoding.DER, form)
@@ -307,10 +301,9 @@ class Envelope:
     def check(self, key: Key, whose: str) -> None:
         name = f"application/vnd.tapover.{self.kind}.v1+json"
         message = f"DSSEv1 {len(name)} {name} {len(self.payload)} ".encode() + self.payload
-        what = f"a {self.kind} statement"
-        need(self.keyid == key.id, f"{what} that names another key than {whose}", FORGED)
+        need(self.keyid == key.id, f"a {self.kind} that names another key than {whose}", FORGED)
         holds = key.signed(self.signature, message)
-        need(holds, f"{what} whose signature by {whose} fails", FORGED)
+        need(holds, f"a {self.kind} whose signature by {whose} fails", FORGED)
 
 
 def read_envelope(line: bytes, kinds: frozenset[str]) -> Envelope:
@@ -382,8 +375,8 @@ class Note:
         holds = len(ours) == 1 and keys.log.signed(ours[0][4:], self.signed)
         need(holds, "a checkpoint whose signature by the log's key fails", FORGED)
         means = "Nothing covers them. If they are witnesses', --allow-witnesses passes over them."
-        what = "signature lines that are not the log's own"
-        need(not alone or len(self.signatures) == 1, what, means)
+        only = len(self.signatures) == 1 or not alone
+        need(only, "signature lines that are not the log's own", means)
 
 
 def read_note(data: bytes) -> Note:
@@ -490,17 +483,14 @@ class Bodies:
             offset += len(line)
 
     def get(self, digest: bytes) -> bytes | None:
-        if digest not in self.places:
-            return None
-        offset, length = self.places[digest]
+        offset, length = self.places.get(digest, (0, -1))
         self.file.seek(offset)
-        return self.file.read(length)
+        return self.file.read(length) if length >= 0 else None
 
     def check_all_named(self) -> None:
-        means = "It was altered, or slipped in: nobody signed for it."
         for line, digest in enumerate(self.places, 1):
-            where = f"bodies, line {line}"
-            need(digest in self.named, "a body that no statement names", means, where)
+            with at(f"bodies, line {line}", "It was altered or slipped in: nobody signed for it."):
+                need(digest in self.named, "a body that no statement names")
 
 
 # --- The key statement: §4 -------------------------------------------------------------------
@@ -521,10 +511,9 @@ class Keys:
 def read_keys(line: bytes, leaf: int, fingerprint: str) -> Keys:
     envelope = read_envelope(line, frozenset(("keys",)))
     record, log = envelope.record, envelope.record.record("log")
-    root = record.base64("root")
     means = "This is another site's evidence, or somebody made up a site of the same name."
-    what = "a key statement whose root is not the one that you named"
-    need(sha256(root).hex() == fingerprint, what, means)
+    root = record.base64("root")
+    need(sha256(root).hex() == fingerprint, "a root that is not the one that you named", means)
     envelope.check(read_key(root, P256), "the site's root")
     site, log_epoch = record.text("site"), log.number("epoch")
     need(SITE.fullmatch(site), "a site name that cannot stand in a checkpoint")
@@ -534,8 +523,7 @@ def read_keys(line: bytes, leaf: int, fingerprint: str) -> Keys:
     raw = log_key.public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     origin = f"tapover.{site}/log/{log_epoch}"
     note_hash = sha256(origin.encode(), b"\n\x01", raw)[:4]
-    statement = read_key(record.base64("statement_key"), P256)
-    epoch = record.number("epoch")
+    epoch, statement = record.number("epoch"), read_key(record.base64("statement_key"), P256)
     return Keys(leaf, epoch, site, log_epoch, statement, log_key, origin, note_hash)
 
 
@@ -565,7 +553,7 @@ class Directory:
     def __init__(self) -> None:
         self.versions: list[tuple[Version, bytes]] = []  # with the digest of the change
         self.known: dict[Version, tuple[int, int]] = {}  # ordinal and leaf
-        self.requests: set[bytes] = set()
+        self.requests: set[bytes | None] = {None}
         self.cards: defaultdict[bytes, list[tuple[int, bytes]]] = defaultdict(list)  # body or b""
         self.batch_keys: defaultdict[str, dict[str, Key]] = defaultdict(dict)
 
@@ -574,12 +562,10 @@ class Directory:
         (epoch, n), head = self.versions[-1] if self.versions else ((version[0], 0), None)
         follows = version == (epoch, n + 1) or (version[0] > epoch and version[1] == 1)
         means = "A change is missing, out of order, or belongs to another directory."
-        what = f"a directory change ({name_of(version)}) that does not follow"
-        need(follows and previous == head, what, means)
-        request = change.maybe("request", change.hex)
-        what = "a directory change whose request is no earlier leaf"
-        asked = request is None or request in self.requests
-        need(asked, what, "Nothing shows who asked for this change.")
+        need(follows and previous == head, "a directory change that does not follow", means)
+        asked = change.maybe("request", change.hex)
+        means = "Nothing shows who asked for this change."
+        need(asked in self.requests, "a directory change whose request is no earlier leaf", means)
         change.number("issued_ms")
         self.known[version] = (len(self.versions), leaf)
         self.versions.append((version, digest))
@@ -611,15 +597,14 @@ class Directory:
         """A head that somebody was shown is the change of the log, where the log has it."""
         if version in self.known:
             means = "Somebody was shown another directory than the one in this log."
-            what = f"{whose} with another head for {name_of(version)} than the log"
-            need(head == self.versions[self.known[version][0]][1], what, means)
+            same = head == self.versions[self.known[version][0]][1]
+            need(same, f"{whose} with another head for {name_of(version)} than the log", means)
 
     def entitlement(self, guid: bytes, version: Version, leaf: int) -> bytes:
         """The body (its hash) under `guid` in a version that the log had before `leaf`, or b""."""
         ordinal, made = self.known.get(version, (0, leaf))
         means = "Nothing shows which keys the site vouched for when this was recorded."
-        what = f"a record under {name_of(version)}, which no earlier leaf made"
-        need(made < leaf, what, means)
+        need(made < leaf, f"a record under {name_of(version)}, which no earlier leaf made", means)
         entries = self.cards.get(guid, [])
         newest = bisect_right(entries, ordinal, key=lambda entry: entry[0])
         return entries[newest - 1][1] if newest else b""
@@ -669,25 +654,23 @@ class Log:
             self.directory.change(record, envelope.digest, index, self.bodies)
         elif envelope.kind == "directory-manifest":
             envelope.check(keys.statement, "the site's statement key")
-            version = record.version("version")
-            what = f"a manifest of {name_of(version)}, which no earlier leaf made"
-            need(version in self.directory.known, what)
+            known = (version := record.version("version")) in self.directory.known
+            need(known, f"a manifest of {name_of(version)}, which no earlier leaf made")
             self.directory.check_head(version, record.hex("head"), "a manifest")
 
     def _batch(self, envelope: Envelope, leaf: int) -> None:
         batch = envelope.record
         terminal, journal_id = batch.text("terminal"), batch.hex16("journal")
         with at(f"leaf {leaf}, terminal {shown(terminal)}, journal {journal_id.hex()}"):
-            key: Key | None = self.keys.before(leaf).statement
+            keys = {envelope.keyid: self.keys.before(leaf).statement}
             if terminal != GATEWAY:
-                key = self.directory.batch_keys.get(terminal, {}).get(envelope.keyid)
-            if key is None:
-                means = "Nothing shows that this terminal made it: the directory had no such key."
-                raise Refused("a batch by a key that was not the terminal's", means)
-            envelope.check(key, "the terminal's batch key")
-            fresh = Journal(
-                journal_id.hex(), terminal, [sha256(b"tapover:journal:v1\n", journal_id)]
-            )
+                keys = self.directory.batch_keys.get(terminal, {})
+            means = "Nothing shows that this terminal made it: the directory had no such key."
+            known = envelope.keyid in keys
+            need(known, "a batch by a key that was not the terminal's", means)
+            envelope.check(keys[envelope.keyid], "the terminal's batch key")
+            chain = [sha256(b"tapover:journal:v1\n", journal_id)]
+            fresh = Journal(journal_id.hex(), terminal, chain)
             journal = self.journals.setdefault(fresh.id, fresh)
             need(journal.terminal == terminal, "a batch in another terminal's journal")
             self._continue(journal, batch, leaf)
@@ -696,15 +679,12 @@ class Log:
 
     def _continue(self, journal: Journal, batch: Record, leaf: int) -> None:
         first, delivered = batch.number("first"), len(journal.events)
-        means = "Events are missing in between, or batches stand in another order than cut."
-        if first < delivered:
-            means = "The journal was told twice, or forked."
+        means = "Events are missing or told twice, the journal forked, or batches are out of order."
         need(first == delivered, f"a batch from {first} where {delivered} comes next", means)
         means = "The terminal's chain went on from other events than the log holds: a fork."
-        what = f"a batch that does not continue the chain at sequence {first}"
-        need(batch.hex("previous") == journal.chain[-1], what, means)
-        events = batch.many("events", str)
-        need(events, "a batch without events")
+        follows = batch.hex("previous") == journal.chain[-1]
+        need(follows, f"a batch that does not continue the chain at sequence {first}", means)
+        need(events := batch.many("events", str), "a batch without events")
         journal.batches.append((first, leaf))
         for event in map(one_hex, events):
             journal.events.append(event)
@@ -719,10 +699,10 @@ class Log:
             self.foreign_holds += 1
             return
         means = "The terminal was shown another log: this one was rewritten, or there are two."
-        what = f"a batch that holds a checkpoint of {size:,} leaves from later"
-        need(epoch == ours and size <= leaf, what, means)
-        what = f"a batch that holds another root for the first {size:,} leaves"
-        need(root == self.tree.root(size), what, means)
+        earlier = epoch == ours and size <= leaf
+        need(earlier, f"a batch that holds a checkpoint of {size:,} leaves from later", means)
+        same = root == self.tree.root(size)
+        need(same, f"a batch that holds another root for the first {size:,} leaves", means)
 
 
 # --- Events: §7 ------------------------------------------------------------------------------
@@ -746,39 +726,34 @@ def read_event(journal: Journal, sequence: int, data: bytes) -> Record:
     event = Record.parse(data)
     need(event.text("type") == "tapover/event/v1", "an event of another type")
     said = (event.text("terminal"), event.text("journal"), event.number("sequence"))
-    what = "an event that says another terminal, journal or sequence than its batch"
-    need(said == (journal.terminal, journal.id, sequence), what)
-    clock, salt = event.text("clock"), event.text("salt")
-    need(clock in {"site", "rtc", "unconfirmed"}, "an event with an unknown kind of clock")
-    need(HEX.fullmatch(salt) and len(salt) in {32, 64}, "a salt that is not 16 or 32 bytes in hex")
-    event.take("wall_ms", int)
-    event.number("monotonic_ms")
-    event.text("boot")
+    same = said == (journal.terminal, journal.id, sequence)
+    need(same, "an event that says another terminal, journal or sequence than its batch")
+    need(event.text("clock") in CLOCKS, "an event with an unknown kind of clock")
+    one_hex(salt := event.text("salt"), 16 if len(salt) == 32 else 32)  # noqa: PLR2004 - digits
+    for name, kind in (("boot", str), ("monotonic_ms", int), ("wall_ms", int)):
+        event.take(name, kind)
     return event.record("detail")
 
 
-def mark_deleted(log: Log, journal: Journal) -> None:
-    """Read in a journal of the gateway's which bodies it deleted, all of them of earlier events."""
-    for sequence, digest in enumerate(journal.events):
-        with at(journal.place(sequence)):
-            body = log.bodies.get(digest)
-            detail = read_event(journal, sequence, body) if body else Record({"kind": "deleted"})
-            if detail.text("kind") != "bodies.deleted":
-                continue
-            target = log.journals.get(detail.hex16("journal").hex(), Journal("", "", []))
-            first, count, leaf = (
-                detail.number("first"),
-                detail.number("count"),
-                journal.leaf_of(sequence),
-            )
-            known = [start for start, where in target.batches if where >= leaf] + [
-                len(target.events)
-            ]
-            known = [sequence] if target is journal else known
-            holds = count and first + count <= known[0]
-            need(holds, "a deletion of events that the log did not hold before it")
-            rules = dict.fromkeys(range(first, first + count), detail.text("rule"))
-            target.deleted |= rules
+def mark_deleted(log: Log, journal: Journal, sequence: int, detail: Record) -> None:
+    """What the gateway says that it deleted: bodies of events that the log held before."""
+    target = log.journals.get(detail.hex16("journal").hex(), Journal("", "", []))
+    first, count, leaf = detail.number("first"), detail.number("count"), journal.leaf_of(sequence)
+    later = (start for start, where in target.batches if where >= leaf)
+    held = sequence if target is journal else next(later, len(target.events))
+    right = count and first + count <= held
+    need(right, "a deletion of events that the log did not hold before it")
+    target.deleted |= dict.fromkeys(range(first, first + count), detail.text("rule"))
+
+
+def read_deletions(log: Log) -> None:
+    for journal in [one for one in log.journals.values() if one.terminal == GATEWAY]:
+        for sequence, digest in enumerate(journal.events):
+            with at(journal.place(sequence)):
+                if body := log.bodies.get(digest):
+                    detail = read_event(journal, sequence, body)
+                    if detail.text("kind") == "bodies.deleted":
+                        mark_deleted(log, journal, sequence, detail)
 
 
 class JournalCheck:
@@ -815,38 +790,32 @@ class JournalCheck:
         self.digest = digest
         detail = read_event(self.journal, sequence, body)
         kind = detail.text("kind")
-        what = "a journal that does not begin with journal.opened, or has a second one"
-        need((sequence == 0) == (kind == "journal.opened"), what)
-        what = "bodies.deleted outside the gateway's own journal"
-        need(kind != "bodies.deleted" or self.journal.terminal == GATEWAY, what)
+        right = (sequence == 0) == (kind == "journal.opened")
+        need(right, "a journal that does not begin with journal.opened, or has a second one")
+        right = kind != "bodies.deleted" or self.journal.terminal == GATEWAY
+        need(right, "bodies.deleted outside the gateway's own journal")
         if reader := self.readers.get(kind):
             reader(sequence, detail)
 
     def _opened(self, _sequence: int, detail: Record) -> None:
-        detail.text("software")
         previous = detail.maybe("previous_journal", detail.hex16)
-        head, known = (
-            detail.maybe("previous_head", detail.hex),
-            detail.maybe("previous_next", detail.number),
-        )
-        if previous is None or head is None or known is None:
-            none = previous is None and head is None and known is None
-            need(none, "a journal.opened that names its predecessor by half")
+        head, known = detail.take("previous_head", object), detail.take("previous_next", object)
+        if previous is None:
+            need(head is known is None, "a journal.opened that names its predecessor by half")
             self.tally.doubts["opened"] += 1
             return
-        before, have = self.log.journals.get(previous.hex()), 0
-        if before is not None:
-            own = before.terminal == self.journal.terminal and before is not self.journal
-            need(own, "a journal that names itself or another terminal's as its predecessor")
-            have = len(before.events)
-            means = "The earlier journal in the log is not the one that the terminal wrote."
-            right = known > have or before.chain[known] == head
-            need(right, "a journal whose predecessor had another head", means)
-        if known > have:
-            self.tally.gaps.append(
-                f"Journal {previous.hex()} had at least {plural(known, 'event')}, of which "
-                f"{have:,} are in the log: {known - have:,} were never delivered"
-            )
+        head, known = detail.hex("previous_head"), detail.number("previous_next")
+        before, own = self.log.journals.get(previous.hex()), self.journal
+        before = before or Journal(previous.hex(), own.terminal, [])
+        right = before.terminal == own.terminal and before is not own
+        need(right, "a journal that names itself or another terminal's as its predecessor")
+        missing = known - len(before.events)
+        means = "The earlier journal in the log is not the one that the terminal wrote."
+        right = missing > 0 or not before.chain or before.chain[known] == head
+        need(right, "a journal whose predecessor had another head", means)
+        if missing > 0:
+            gap = f"journal {before.id} had at least {plural(known, 'event')}"
+            self.tally.gaps.append(f"{gap}, of which {missing:,} were never delivered")
 
     def _heartbeat(self, sequence: int, detail: Record) -> None:
         envelope = read_envelope(detail.base64("envelope"), frozenset(("heartbeat",)))
@@ -864,13 +833,10 @@ class JournalCheck:
     def _record(self, sequence: int, detail: Record) -> None:
         record = detail.record("record")
         means = "The card may have signed this at another place in the journal, or in another."
-        what = "a card record that names another chain value than its place has"
-        need(record.hex("previous") == self.journal.chain[sequence], what, means)
-        purpose = record.text("purpose")
-        need(purpose in PURPOSES, f"a card record of the unknown purpose {shown(purpose)!r}")
-        record.hex("nonce")
-        record.hex16("guid")
-        record.version("directory")
+        right = record.hex("previous") == self.journal.chain[sequence]
+        need(right, "a card record that names another chain value than its place has", means)
+        need(record.text("purpose") in PURPOSES, "a card record of an unknown purpose")
+        _ = record.hex("nonce"), record.hex16("guid"), record.version("directory")
         heartbeat = record.maybe("heartbeat", record.hex)
         if heartbeat is not None and heartbeat not in self.heartbeats:
             means = "Its lower bound in time has nothing behind it."
@@ -890,33 +856,27 @@ class JournalCheck:
         if number is not None:
             record = self.records.get(number)
             known = record or (number < sequence and number in self.journal.deleted)
-            what = f"an outcome of sequence {number}, which is no card record"
-            need(known, what, NOT_THERE)
+            need(known, f"an outcome of {number}, which is no card record", NOT_THERE)
             same = not record or record[0].hex16("guid") == detail.maybe("guid", detail.hex16)
             need(same, "an outcome for another card than its record", NOT_THERE)
-        signature, reason = (
-            detail.maybe("signature", detail.base64),
-            detail.maybe("reason", detail.text),
-        )
+        signature = detail.maybe("signature", detail.base64)
+        wrong_key = detail.maybe("reason", detail.text) == "card-key-wrong"
         if claim:
-            key = detail.maybe("key", detail.hex)
-            whole = None not in (number, key, signature)
+            whole = None not in (number, detail.maybe("key", detail.hex), signature)
             need(whole, f"{result!r} without a card's signature", NOT_THERE)
             need(number not in self.served, f"{result!r} by a record that served", NOT_THERE)
             self.served.add(number or 0)
-        if signature is not None and (claim or reason != "card-key-wrong"):
+        if signature is not None and (claim or not wrong_key):
             need(number is not None, "a card's signature over no record", NOT_THERE)
             if record:
-                self._signature(sequence, detail, *record, signature)
+                self._signature(self.journal.leaf_of(sequence), detail, *record)
             else:
                 self.tally.doubts["signature"] += 1
         self.sign_ons[(result, *_whose(detail))] += 1
 
-    def _signature(
-        self, sequence: int, detail: Record, record: Record, event: bytes, signature: bytes
-    ) -> None:
-        """It is over the record, by a key of this very card in the version that the record names."""
-        leaf, version = self.journal.leaf_of(sequence), record.version("directory")
+    def _signature(self, leaf: int, detail: Record, record: Record, event: bytes) -> None:
+        """It is by a key of this card in the version that the record names, over that record."""
+        version = record.version("directory")
         name = self.log.directory.entitlement(record.hex16("guid"), version, leaf)
         entitlement = Record.parse(self.log.bodies.get(name) or b'{"credentials":[]}')
         pin, key = record.text("purpose") == "pin", detail.hex("key")
@@ -925,13 +885,13 @@ class JournalCheck:
         used = [one for one in keys if not pin or one.text("slot") == "9A"]
         right = used and used[0].text("algorithm") == detail.text("algorithm")
         what = f"a signature by a key that was not this card's in {name_of(version)}"
-        need(right, f"{what} of the directory", NOT_THERE)
+        need(right, what, NOT_THERE)
         means = "The tap is written down for somebody else than the card's holder."
         same = detail.maybe("holder", detail.text) == entitlement.text("holder")
         need(same, "an outcome for another holder than the directory's", means)
         public = read_key(used[0].base64("key"), used[0].text("algorithm"))
         message = b"tapover:card:v1\n" + (self.log.bodies.get(event) or b"")
-        holds = public.signed(signature, message)
+        holds = public.signed(detail.base64("signature"), message)
         need(holds, "a card's signature that does not hold", NOT_THERE)
         if detail.text("result") in CLAIMS:
             tally, heartbeat = self.tally, record.maybe("heartbeat", record.hex)
@@ -940,10 +900,9 @@ class JournalCheck:
             tally.doubts["inactive"] += entitlement.text("status") != "active"
             tally.doubts["pin"] += pin and (len(keys) > 1 or not used[0].take("pin_gated", bool))
             tally.doubts["time"] += heartbeat is None
-            if heartbeat and (issued := self.heartbeats[heartbeat]) is not None:
-                tally.not_before = sorted([*tally.not_before, issued])[
-                    :: len(tally.not_before) or 1
-                ]
+            issued = self.heartbeats[heartbeat] if heartbeat else None
+            bounds = [*tally.not_before, *([] if issued is None else [issued])]
+            tally.not_before = [min(bounds), max(bounds)] if bounds else []
 
     def _session(self, _sequence: int, detail: Record) -> None:
         sign_on = (change := detail.text("change"), *_whose(detail))
@@ -993,8 +952,8 @@ DOUBTS: Final = {
 CLOSING: Final = (
     "Events that a terminal had not yet delivered.",
     "That the holder herself held the card: a lent card signs too; a PIN proof says more.",
-    "That a key in the directory is on the named person's card: that is the site's word. Signatures"
-    " of change requests and enrolments are not checked here.",
+    "That a key in the directory is on the named person's card: that is the site's word.",
+    "Who signed change requests and enrolments: their keys are not in the log.",
     "Idle, lock and timing events, and wall times: the terminal's word alone.",
 )
 
@@ -1011,7 +970,7 @@ def describe(name: str, tally: Tally, report: Report) -> None:
         ends = [datetime.fromtimestamp(ms // 1000, UTC) for ms in tally.not_before]
         said += f", none before {ends[0]:%F %T} UTC, the newest not before {ends[-1]:%F %T} UTC"
     report.proven.append(f"{said}.")
-    report.open += [f"{who}: a gap. {gap}." for gap in tally.gaps]
+    report.open += [f"{who}: a gap: {gap}." for gap in tally.gaps]
     for rule, number in sorted(tally.deleted.items()):
         bodies = f'{plural(number, "body", "bodies")} deleted under the rule "{shown(rule)}"'
         report.open.append(f"{who}: {bodies}: that they were there is proven, their content not.")
@@ -1025,8 +984,7 @@ def describe(name: str, tally: Tally, report: Report) -> None:
 
 def describe_log(log: Log, size: int, tallies: dict[str, Tally], own: Note | None) -> Report:
     keys, directory = log.keys.before(size), log.directory
-    report = Report({"site": keys.site, "origin": keys.origin, "size": size})
-    report.facts |= {"root": log.tree.root(size).hex(), "leaves": dict(log.kinds)}
+    report = Report({"site": keys.site, "origin": keys.origin, "size": size, "leaves": log.kinds})
     facts = ("journals", "events", "signed", "deleted", "gaps")
     report.facts["terminals"] = {
         name: {fact: getattr(one, fact) for fact in facts} for name, one in tallies.items()
@@ -1041,8 +999,7 @@ def describe_log(log: Log, size: int, tallies: dict[str, Tally], own: Note | Non
     for name, tally in tallies.items():
         describe(name, tally, report)
     if own is None:
-        what = "That others were shown the same log: you brought no checkpoint of your own."
-        report.open.append(what)
+        report.open.append("That others see the same log: you brought no checkpoint of your own.")
     else:
         count = plural(sum(one.covered for one in tallies.values()), "card signature")
         report.proven.append(
@@ -1057,7 +1014,8 @@ def describe_log(log: Log, size: int, tallies: dict[str, Tally], own: Note | Non
 
 
 # --- The two things to verify, and the command: §9, §10 --------------------------------------
-def verify_export(folder: Path, fingerprint: str, own: Path | None, *, witnesses: bool) -> Report:
+def verify_export(chosen: argparse.Namespace) -> Report:
+    folder: Path = chosen.export
     found = walk(folder)
     with at("checkpoint", ALTERED):
         note = read_note(read_file(folder / "checkpoint", MAX_NOTE))
@@ -1072,14 +1030,14 @@ def verify_export(folder: Path, fingerprint: str, own: Path | None, *, witnesses
     check_tiles(folder, note.size, tree)
     for index, leaf in statements:
         with at(f"leaf {index} (key statement)"):
-            keys.append(new := read_keys(leaf, index, fingerprint))
+            keys.append(new := read_keys(leaf, index, chosen.root))
             need(new.epoch > keys[-2].epoch if index else True, "an epoch that is not a higher one")
             same = (new.site, new.log_epoch) == (keys[0].site, keys[0].log_epoch)
             need(same, "a key statement of another site or log epoch than the first")
     with at("checkpoint", ALTERED):
-        note.check(keys.before(note.size), alone=not witnesses)
+        note.check(keys.before(note.size), alone=not chosen.allow_witnesses)
         need(tree.root(note.size) == note.root, "a root that the leaves do not hash to")
-    held = check_own(own, note, keys, tree) if own else None
+    held = check_own(chosen.checkpoint, note, keys, tree) if chosen.checkpoint else None
     with (folder / "bodies").open("rb") as file:
         log = Log(keys, tree, Bodies(file))
         for index, leaf in leaves(folder, note.size):
@@ -1087,9 +1045,7 @@ def verify_export(folder: Path, fingerprint: str, own: Path | None, *, witnesses
                 log.take(index, leaf)
             progress(index, note.size, "leaves read")
         log.bodies.check_all_named()
-        for journal in log.journals.values():
-            if journal.terminal == GATEWAY:
-                mark_deleted(log, journal)
+        read_deletions(log)
         tallies = check_events(log, held.size if held else 0)
     return describe_log(log, note.size, tallies, held)
 
@@ -1103,20 +1059,20 @@ def check_own(path: Path, note: Note, keys: KeyHistory, tree: Tree) -> Note:
         what = f"{own.size:,} leaves, of which the export has {note.size:,}"
         need(own.size <= note.size, what, means)
         means = "The log was rewritten since, or you and others are shown different logs."
-        what = f"another root for the first {own.size:,} leaves than the export"
-        need(own.root == tree.root(own.size), what, means)
+        same = own.root == tree.root(own.size)
+        need(same, f"another root for the first {own.size:,} leaves than the export", means)
     return own
 
 
-def verify_proof(path: Path, fingerprint: str) -> Report:
+def verify_proof(chosen: argparse.Namespace) -> Report:
     """One event, its batch, the batch's place under a checkpoint."""
     try:
-        proof = Record.parse(read_file(path, MAX_PROOF))
+        proof = Record.parse(read_file(chosen.proof, MAX_PROOF))
         need(proof.text("type") == "tapover/proof/v1", "JSON of another type")
     except Refused as fault:
-        raise Unreadable(f"{path} is no proof: {fault.what}") from fault
+        raise Unreadable(f"{chosen.proof} is no proof: {fault.what}") from fault
     with at("the proof", ALTERED):
-        keys = read_keys(proof.base64("keys"), 0, fingerprint)
+        keys = read_keys(proof.base64("keys"), 0, chosen.root)
         note = read_note(proof.text("checkpoint").encode("utf-8"))
         note.check(keys, alone=False)
         line, index = proof.base64("batch"), proof.number("leaf")
@@ -1140,8 +1096,7 @@ def verify_proof(path: Path, fingerprint: str) -> Report:
         f" {shown(terminal)}, stands unaltered in leaf {index} of the log of {note.size:,}."
     )
     if terminal != GATEWAY:
-        what = "Whose key signed the batch: that needs the directory, so a whole export."
-        report.open.append(what)
+        report.open.append("Whose key signed the batch: that needs the directory, so an export.")
     report.open.append("What the event claims, a card's signature above all: likewise.")
     return report
 
@@ -1164,31 +1119,25 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     return chosen
 
 
-def findings(chosen: argparse.Namespace) -> tuple[int, dict[str, object], str]:
-    """The exit status, the findings for a program, and in words."""
-    try:
-        if chosen.proof:
-            report = verify_proof(chosen.proof, chosen.root)
-        else:
-            extra: bool = chosen.allow_witnesses
-            report = verify_export(chosen.export, chosen.root, chosen.checkpoint, witnesses=extra)
-    except Refused as no:
-        said = {"what": no.what, "where": no.where, "means": no.means}
-        return 1, {"verdict": "refused", **said}, f"REFUSED: {no}"
-    except (Unreadable, OSError) as fault:
-        return 2, {"verdict": "unreadable", "what": str(fault)}, f"CANNOT BE READ: {fault}"
-    words = ["Proven:", *report.proven, "Not proven:", *report.open, "All that can be is proven:"]
-    lists = {"proven": report.proven, "not_proven": report.open}
-    return 0, {"verdict": "proven", **report.facts, **lists}, "\n  - ".join(words)
-
-
 def main(argv: list[str] | None = None) -> int:
     """Verify; print the findings; return the exit status of §10."""
     try:
         chosen = arguments(argv)
     except SystemExit as leave:  # argparse has said why, or has helped
         return 2 if leave.code else 0
-    status, facts, words = findings(chosen)
+    facts: dict[str, object]
+    try:
+        report = verify_proof(chosen) if chosen.proof else verify_export(chosen)
+        lists = {"proven": report.proven, "not_proven": report.open}
+        status, facts = 0, {"verdict": "proven", **report.facts, **lists}
+        words = "\n  - ".join(("Proven:", *report.proven))
+        words += "\n  - ".join(("\nNot proven:", *report.open))
+    except Refused as no:
+        status, words = 1, f"REFUSED: {no}"
+        facts = {"verdict": "refused", "what": no.what, "where": no.where, "means": no.means}
+    except (Unreadable, OSError) as fault:
+        status, words = 2, f"CANNOT BE READ: {fault}"
+        facts = {"verdict": "unreadable", "what": str(fault)}
     print(json.dumps(facts, indent=2) if chosen.json else words)
     return status
 

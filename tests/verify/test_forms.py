@@ -77,7 +77,7 @@ def test_base64_has_one_spelling(auditor: Auditor) -> None:
         ((b'"sequence":1', b'"sequence":true'), "is no int"),
         ((b'"sequence":1', b'"sequence":"1"'), "is no int"),
         ((b'"clock":"site"', b'"clock":"sundial"'), "an unknown kind of clock"),
-        ((b'"salt":"', b'"salt":"0'), "a salt"),
+        ((b'"salt":"', b'"salt":"0'), "bytes in lower-case hex"),
         ((b'"boot":"b-1",', b""), "the field 'boot' is missing"),
         ((b'"kind":"note"', b'"kind":"note","pad":"' + b"x" * 4096 + b'"'), "more than 4,096"),
     ],

@@ -350,7 +350,7 @@ def test_a_tail_that_was_never_delivered_is_said_to_be_a_gap(auditor: Auditor, w
     ward.terminal.event("note")
     Journal(ward.site, "bay-1", ward.terminal.key, ward.terminal).batch()
     said = auditor.accepts(ward.site)
-    assert f"Journal {ward.terminal.id} had at least 13 events" in said
+    assert f"journal {ward.terminal.id} had at least 13 events" in said
     assert "2 were never delivered" in said
 
 
