@@ -30,7 +30,7 @@ from gateway.store import Store, StoreFailed
 from runtime.clock import Clock
 from runtime.durable import FolderLock, StorageError, make_folder, remove_leftovers
 from runtime.mqtt import LinkError
-from runtime.settings import SettingsError, StartError
+from runtime.settings import CertificateError, SettingsError, StartError
 from runtime.supervisor import Supervisor, run_all
 from runtime.systemd import ServiceManager
 
@@ -64,7 +64,11 @@ class Gateway:
         self._ingest = Ingest(evidence, register, clock, self._publisher.receipts)
         session = BrokerSession(settings, known.broker, self._ingest, self._fleet, self._publisher)
         self._broker = Supervisor(
-            "the link to the broker", session.run, (LinkError,), clock, random.Random()
+            "the link to the broker",
+            session.run,
+            (LinkError, CertificateError),
+            clock,
+            random.Random(),
         )
         for_terminals = terminals.make_app(
             known, register, self._directory, snapshots, self._checkpoints, clock

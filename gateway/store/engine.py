@@ -19,7 +19,11 @@ _MIGRATIONS: Final = Path(__file__).with_name("migrations")
 # A reader's checkpoint of the write-ahead log can hold the writer up for a moment; never for this
 # long.
 _BUSY_MS: Final = 10_000
+# The web framework's threads, 40, each with one, and some for the gateway's own.
+_CONNECTIONS: Final = 50
 _log: Final = logging.getLogger(__name__)
+# It tells of its dialect at every start.
+logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 class StoreFailed(Exception):
@@ -32,7 +36,7 @@ def sqlite_url(path: Path) -> str:
 
 def open_engine(url: str) -> sa.Engine:
     """An engine whose transactions are real ones, and durable at commit."""
-    engine = sa.create_engine(url)
+    engine = sa.create_engine(url, pool_size=5, max_overflow=_CONNECTIONS - 5)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
