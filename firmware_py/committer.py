@@ -78,6 +78,12 @@ def connect(path: Path, *, create: bool = False) -> Connection:
     return connection
 
 
+def fold(connection: Connection) -> None:
+    """Writes the log into the database, flushed, and empties it. Raises sqlite3.Error."""
+    # Fetched to its end: a pragma half read counts as a statement in progress, and commits fail.
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
 @dataclass(slots=True)
 class _Job(Generic[T]):
     run: Callable[[Connection], T]
@@ -165,7 +171,7 @@ class Committer:
             with contextlib.suppress(
                 sqlite3.Error
             ):  # the log stays and is read at the next opening
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                fold(self._connection)
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
 
@@ -249,7 +255,7 @@ class Committer:
         execute = self._connection.execute
         with contextlib.suppress(sqlite3.Error):  # folded later, then; commits are safe in the log
             execute("PRAGMA busy_timeout=0")  # somebody who reads is not waited for
-            execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            fold(self._connection)
             execute(f"PRAGMA busy_timeout={_BUSY_MS}")
             # The first commit into an empty log flushes twice: let it not be a tap's.
             (version,) = execute("PRAGMA user_version").fetchone()

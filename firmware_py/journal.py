@@ -26,7 +26,7 @@ from contract.ids import BootId, Digest, JournalId, TerminalId
 from contract.journal import chain_next, chain_start
 from contract.signing import sha256
 from firmware_py import journal_store
-from firmware_py.committer import CommitFailed, Committer, Connection, Unreadable, connect
+from firmware_py.committer import CommitFailed, Committer, Connection, Unreadable, connect, fold
 from firmware_py.journal_store import Head, JournalDamaged
 from runtime.durable import StorageError, flush_folder
 
@@ -143,7 +143,7 @@ class Journal:
                 journal_store.add_journal(connection, 0, journal, terminal)
                 chain = chain_next(place.chain, sha256(event))
                 journal_store.add_events(connection, 0, [(0, event, chain)])
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                fold(connection)
             unfinished.rename(path)
             flush_folder(path.parent)
         except (CommitFailed, sqlite3.Error, OSError, StorageError) as error:
@@ -251,7 +251,7 @@ class Journal:
         connection = await asyncio.to_thread(_connect, self.path)
         try:
             # What the failed flush left in the page cache is written again or refused again.
-            await asyncio.to_thread(connection.execute, "PRAGMA wal_checkpoint(TRUNCATE)")
+            await asyncio.to_thread(fold, connection)
         except sqlite3.Error as error:
             connection.close()
             raise JournalFailed(str(error)) from error
