@@ -40,7 +40,11 @@ class Store:
     def open(cls, url: str) -> Self:
         """Opens, and brings the tables to this program's form. Raises StoreFailed."""
         engine = open_engine(url)
-        migrate(engine)
+        try:
+            migrate(engine)
+        except StoreFailed:
+            engine.dispose()
+            raise
         return cls(engine)
 
     @classmethod
