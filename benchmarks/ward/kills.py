@@ -134,7 +134,9 @@ class Kills:
         """Looks at what the killed process left, starts it again, and taps."""
         blow.victim.wait_ended()
         if victim is Victim.TERMINAL:
-            self._look_at_what_is_left(blow)
+            self._look_at_the_terminal(blow.at_ns)
+        elif victim is Victim.GATEWAY:
+            self._look_at_the_gateway()
         began_ns = self.hand.clock.monotonic_ns()
         self._restart(victim)
         back_s = round((self.hand.clock.monotonic_ns() - began_ns) / 1e9, 3)
@@ -167,14 +169,24 @@ class Kills:
             case Victim.BROKER:
                 return self.ward.broker.process
 
-    def _look_at_what_is_left(self, blow: Blow) -> None:
+    def _look_at_the_terminal(self, died_ns: int) -> None:
         """The chain holds, and every OPEN shown so far is there, on the dead terminal's disk."""
-        self._deaths.append(Death(BAY, blow.at_ns))
+        self._deaths.append(Death(BAY, died_ns))
         shown = [one for one in everything_shown(self.ward) if one[0] == BAY]
         here = Hand(self.hand.box, [v for v in self.hand.visits if v.terminal == BAY])
-        book = account(here, shown, self._deaths, outside.left_behind(self.ward, BAY))
-        if wrong := book.differences():
-            raise outside.JournalBroken("\n".join(wrong))
+        for flushed in (False, True):
+            left = outside.events_left(outside.journal_of(self.ward, BAY), flushed=flushed)
+            if wrong := account(here, shown, self._deaths, left).differences():
+                raise outside.DiskBroken("\n".join(wrong))
+
+    def _look_at_the_gateway(self) -> None:
+        """Every receipt that a terminal has was kept, on the dead gateway's disk."""
+        receipted = outside.receipted(self.ward)
+        for flushed in (False, True):
+            with outside.image(outside.log_of(self.ward), flushed=flushed) as connection:
+                stored = {digest for (digest,) in connection.execute("SELECT digest FROM batches")}
+            if missing := receipted - stored:
+                raise outside.DiskBroken(f"receipts for batches that are not there: {missing}")
 
     def _restart(self, victim: Victim) -> None:
         match victim:
@@ -196,13 +208,9 @@ def crew_of(ward: Ward, terminal: str) -> list[Member]:
 
 def is_hit(kill: Kill) -> bool:
     """Whether a tap was found where the kill was aimed."""
-    match kill.phase:
-        case Phase.FLUSH:  # what a commit began is there in part, or just whole
-            return kill.observed != "nothing on disk"
-        case Phase.COMMIT:
-            return kill.observed.endswith("no receipt")
-        case _:
-            return kill.observed == kill.phase
+    if kill.phase in {Phase.FLUSH, Phase.COMMIT}:
+        return not kill.observed.endswith(outside.Commit.NONE)
+    return kill.observed == kill.phase
 
 
 class Shift:

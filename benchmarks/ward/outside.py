@@ -11,11 +11,13 @@ import os
 import shutil
 import signal
 import sqlite3
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,8 +31,8 @@ _CHAIN_DOMAIN: Final = b"tapover:journal:v1\n"  # docs/evidence.md §6
 _ORDINAL_SHIFT: Final = 40
 
 
-class JournalBroken(Exception):
-    """What a killed terminal left on its disk is not a whole journal."""
+class DiskBroken(Exception):
+    """What a killed process left on its disk is not whole, or lacks what was promised."""
 
 
 def wait_until(what: str, holds: Callable[[], bool], timeout_s: float = 10.0) -> None:
@@ -132,6 +134,19 @@ def unreceipted(ward: Ward, terminal: str) -> list[Cut]:
     return [Cut(*row) for row in rows]
 
 
+def receipted(ward: Ward) -> set[str]:
+    """Batches for which a terminal's disk has a receipt that they are in the log."""
+    rows = [
+        row
+        for name in ward.terminals
+        for row in query(
+            journal_of(ward, name),
+            "SELECT digest FROM batch WHERE verdict IN ('accepted', 'duplicate')",
+        )
+    ]
+    return {digest for (digest,) in rows}
+
+
 def waiting_events(ward: Ward, terminal: str) -> int:
     """Events on a terminal's disk that no receipt covers."""
     path = journal_of(ward, terminal)
@@ -142,42 +157,62 @@ def waiting_events(ward: Ward, terminal: str) -> int:
     return int(written) - int(done)
 
 
-def unfinished_frames(database: Path) -> int:
-    """Frames at the end of a write-ahead log that belong to a commit which was never finished."""
-    try:
-        wal = database.with_name(f"{database.name}-wal").read_bytes()
-    except FileNotFoundError:
-        return 0
-    size = _FRAME_HEADER + int.from_bytes(wal[8:12], "big")
-    salts, unfinished = wal[16:24], 0
-    for at in range(_WAL_HEADER, len(wal), size):
-        if wal[at + 8 : at + 16] != salts:
-            break  # left over from before the log began anew
-        finished = len(wal) >= at + size and any(wal[at + 4 : at + 8])
-        unfinished = 0 if finished else unfinished + 1
-    return unfinished
+class Commit(StrEnum):
+    """A database's commit as its files have it at a moment."""
+
+    NONE = "no commit under way"
+    WRITING = "a commit half written"
+    FLUSHING = "a commit written, not yet flushed"
 
 
-def left_behind(ward: Ward, terminal: str) -> list[bytes]:
-    """The events in the files that a killed terminal left, opened elsewhere as after a power cut.
+def commit_of(database: Path) -> Commit:
+    """What stands in the write-ahead log beyond the last frame that readers are told of.
 
-    Every journal's chain is computed anew from its id. Raises JournalBroken.
+    SQLite tells them, in the shared index, once a commit is flushed (its file format, §4.3).
     """
-    path = journal_of(ward, terminal)
-    with tempfile.TemporaryDirectory(prefix="tap-image-", dir=ward.folder) as folder:
-        copy = Path(folder) / path.name
-        for suffix in ("", "-wal"):
-            part = path.with_name(path.name + suffix)
-            if part.exists():
-                shutil.copyfile(part, copy.with_name(copy.name + suffix))
+    with database.with_name(f"{database.name}-wal").open("rb") as wal:
+        header = wal.read(_WAL_HEADER)
+        wal.seek(_told(database, header))
+        frames = wal.read()
+    size = _FRAME_HEADER + int.from_bytes(header[8:12], "big")
+    found = Commit.NONE
+    for at in range(0, len(frames), size):
+        frame = frames[at : at + size]
+        if frame[8:16] != header[16:24]:
+            break  # left over from before the log began anew
+        whole = len(frame) == size and any(frame[4:8])
+        found = Commit.FLUSHING if whole else Commit.WRITING
+    return found
+
+
+@contextmanager
+def image(database: Path, *, flushed: bool) -> Iterator[sqlite3.Connection]:
+    """A dead process's database, copied and opened as after a crash.
+
+    With ``flushed`` as after a power cut that took everything the disk had not confirmed.
+    """
+    wal = database.with_name(f"{database.name}-wal")
+    with tempfile.TemporaryDirectory(prefix="tap-image-") as folder:
+        copy = Path(folder) / database.name
+        shutil.copyfile(database, copy)
+        if wal.exists():
+            frames = wal.read_bytes()
+            kept = frames[: _told(database, frames)] if flushed else frames
+            copy.with_name(wal.name).write_bytes(kept)
         with closing(sqlite3.connect(copy)) as connection:
             ((fine,),) = connection.execute("PRAGMA integrity_check(1)").fetchall()
-            journals = connection.execute("SELECT ordinal, id FROM journal").fetchall()
-            rows = connection.execute(
-                "SELECT position, data, chain FROM event ORDER BY position"
-            ).fetchall()
-    if fine != "ok":
-        raise JournalBroken(f"{terminal}: {fine}")
+            if fine != "ok":
+                raise DiskBroken(f"{database}: {fine}")
+            yield connection
+
+
+def events_left(journal: Path, *, flushed: bool) -> list[bytes]:
+    """The events that a dead terminal left, every chain computed anew. Raises DiskBroken."""
+    with image(journal, flushed=flushed) as connection:
+        journals = connection.execute("SELECT ordinal, id FROM journal").fetchall()
+        rows = connection.execute(
+            "SELECT position, data, chain FROM event ORDER BY position"
+        ).fetchall()
     expected = {
         int(ordinal) << _ORDINAL_SHIFT: _hash(_CHAIN_DOMAIN + bytes.fromhex(identity))
         for ordinal, identity in journals
@@ -185,12 +220,19 @@ def left_behind(ward: Ward, terminal: str) -> list[bytes]:
     for position, data, chain in rows:
         before = expected.pop(position, None)
         if before is None:
-            raise JournalBroken(f"{terminal}: an event is missing before {position:x}")
+            raise DiskBroken(f"{journal}: an event is missing before {position:x}")
         after = _hash(before + _hash(data))
         if after.hex() != chain:
-            raise JournalBroken(f"{terminal}: the chain does not hold at {position:x}")
+            raise DiskBroken(f"{journal}: the chain does not hold at {position:x}")
         expected[position + 1] = after
     return [data for _, data, _ in rows]
+
+
+def _told(database: Path, wal: bytes) -> int:
+    """How many bytes of a write-ahead log its readers are told of."""
+    with database.with_name(f"{database.name}-shm").open("rb") as shared:
+        told = int.from_bytes(shared.read(20)[16:], sys.byteorder)
+    return _WAL_HEADER + told * (_FRAME_HEADER + int.from_bytes(wal[8:12], "big"))
 
 
 def _hash(data: bytes) -> bytes:

@@ -5,6 +5,7 @@ Every name, card and PIN here is made up for the demo and the tests.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from contract.directory import Credential, Entitlement, Name, Position, Slot
 from contract.ids import Guid, HolderId, PositionId
 from contract.signing import Algorithm
 from contract.wire import encode_base64
+from hardware.apdu import CardGone
 from hardware.piv import Pin
 from hardware.virtual.card import Card
 from hardware.virtual.control import CardBox
@@ -27,6 +29,8 @@ from provisioning.entries import Holder, entitle
 from provisioning.readers import with_card_in
 from provisioning.site import SiteFolder
 from runtime.clock import SystemClock
+
+_SEEN_S, _LOOK_S = 5.0, 0.005
 
 NURSE: Final = Position(id=PositionId("ed-nurse"), role="R8001", name="Nurse", areas=())
 DOCTOR: Final = Position(id=PositionId("ed-doctor"), role="R8000", name="Doctor", areas=())
@@ -129,6 +133,7 @@ class Desk:
         self._box.insert(reader.port, path, faults=somebody.faults)
         self._box.wait(path, 5.0, powered=True)
         try:
+            self._wait_seen(reader.name)
             issued = with_card_in(
                 reader.name,
                 lambda channel: issue_card(
@@ -140,3 +145,16 @@ class Desk:
             self._box.remove(reader.port)
         entitlement = entitle(issued, somebody.holder, self._clock.wall_ms())
         return Member(somebody, path, entitlement)
+
+    def _wait_seen(self, reader: str) -> None:
+        """Returns when clients may connect: pcscd gives power a moment earlier. Raises CardGone."""
+        deadline = time.monotonic() + _SEEN_S
+        while True:
+            try:
+                with_card_in(reader, lambda _card: None, self._clock)
+            except CardGone:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_LOOK_S)
+            else:
+                return

@@ -24,8 +24,8 @@ from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import WardTerminal
 
 _BURST: Final = 3
-# A typical card signs for 0.09 s, commits last 0.2 to 2 ms, a checkpoint is made every second.
-_CARD_S, _FLUSH_S, _SOCKET_S, _COMMIT_S, _CHECKPOINT_S = 0.085, 0.0005, 0.05, 0.002, 0.7
+# A typical card signs for 0.09 s, commits last 0.2 to 1 ms, a checkpoint is made every second.
+_CARD_S, _FLUSH_S, _SOCKET_S, _COMMIT_S, _CHECKPOINT_S = 0.085, 0.0005, 0.05, 0.001, 0.7
 
 
 class Phase(StrEnum):
@@ -49,8 +49,8 @@ class Blow:
     at_ns: int = 0
 
     def fall(self, hand: Hand, most_s: float) -> None:
-        """SIGKILL, a seeded time from now."""
-        wait_s = self.chance.uniform(0, most_s)
+        """SIGKILL, a seeded time from now; soon is likelier than late."""
+        wait_s = most_s * self.chance.random() ** 2
         self.offset_us = round(wait_s * 1e6)
         outside.pause(wait_s)
         self.at_ns = hand.clock.monotonic_ns()
@@ -110,13 +110,13 @@ class Ways:
             for _ in range(commits):
                 watch.wait(5.0)
             blow.fall(self._hand, _FLUSH_S)
+            commit = outside.commit_of(journal)
             written = _kinds(journal)[before:]
-            torn = outside.unfinished_frames(journal)
             if blow.victim is not self._bay.process:
                 self._bay.glass.wait(opened_by(member, inserted_ns), mark)
         there = {"card.record": "record", "card.outcome": "outcome"}
         newest = [there[kind] for kind in written if kind in there][-1:] or ["nothing"]
-        return f"{newest[0]} on disk{', a commit half-way' if torn else ''}"
+        return f"{newest[0]} on disk, {commit}"
 
     def published(self, blow: Blow) -> str:
         """A batch lies in the gateway's socket; the gateway stands still."""
@@ -128,15 +128,17 @@ class Ways:
     def in_commit(self, blow: Blow) -> str:
         """The gateway, let go with a burst in its socket, begins to write to its database."""
         log = outside.log_of(self._ward)
+        # So that what it writes first is the burst and no checkpoint.
+        outside.wait_until("a checkpoint", lambda: not outside.uncovered(self._ward))
         with self._gateway_held(_BURST):
             cuts, watch = self._unreceipted(), outside.WalWatch(log)
         watch.wait(5.0)
         blow.fall(self._hand, _COMMIT_S)
-        torn, stand = outside.unfinished_frames(log), outside.stored(self._ward, cuts)
+        commit, stand = outside.commit_of(log), outside.stored(self._ward, cuts)
         kept = {cut.digest for cut in self._unreceipted()}
         there = "all" if stand == len(cuts) else "some" if stand else "none"
         receipts = "no receipt" if all(cut.digest in kept for cut in cuts) else "receipts"
-        return f"{there} of the burst stored{', a commit half-way' if torn else ''}, {receipts}"
+        return f"{there} of the burst stored, {receipts}, {commit}"
 
     def committed(self, blow: Blow) -> str:
         """The batch is a leaf; its receipt cannot arrive, for the broker stands still."""

@@ -85,22 +85,27 @@ def test_a_terminal_killed_in_a_burst_of_taps_leaves_a_whole_journal(
 
 
 def test_every_phase_was_hit(story: Story) -> None:
-    assert {phase for phase in Phase if phase not in story.kills.hit} == set()
+    for phase in Phase:
+        for again in range(10):
+            if phase in story.kills.hit:
+                break
+            print(story.kills.kill(phase, Victim.TERMINAL, f"{SEED}, again {again}"))
+    assert set(Phase) <= story.kills.hit, story.kills.histogram
+    story.all_is_proven("every phase")
 
 
 def test_a_real_export_is_refused_after_any_one_of_its_bytes_is_changed(story: Story) -> None:
     luck = random.Random(SEED)
     places = luck.sample(_places(story.small), SAMPLE)
-    changes = [(path, at, luck.randrange(1, 256)) for path, at in places]
-    assert _accepted(story, changes) == []
+    assert _accepted(story, [(path, at, luck.randrange(1, 256)) for path, at in places]) == []
 
 
 @pytest.mark.full
 @pytest.mark.timeout(3000)
 def test_a_real_export_is_refused_after_each_one_of_its_bytes_is_changed(story: Story) -> None:
     luck = random.Random(SEED)
-    changes = [(path, at, luck.randrange(1, 256)) for path, at in _places(story.small)]
-    assert _accepted(story, changes) == []
+    places = _places(story.small)
+    assert _accepted(story, [(path, at, luck.randrange(1, 256)) for path, at in places]) == []
 
 
 def _places(folder: Path) -> list[tuple[Path, int]]:
@@ -113,11 +118,12 @@ def _accepted(story: Story, changes: list[tuple[Path, int, int]]) -> list[str]:
     arguments = [str(story.small), "--root", story.kills.ward.site.root_fingerprint]
     assert tapover_verify.main(arguments) == 0
     accepted = []
-    for path, at, bits in changes:
-        whole = path.read_bytes()
-        path.write_bytes(whole[:at] + bytes([whole[at] ^ bits]) + whole[at + 1 :])
-        if tapover_verify.main(arguments) != 1:
-            accepted.append(f"{path.relative_to(story.small)}[{at}] ^ {bits}")
-        path.write_bytes(whole)
+    with story.shift.pause():
+        for path, at, bits in changes:
+            whole = path.read_bytes()
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ bits]) + whole[at + 1 :])
+            if tapover_verify.main(arguments) != 1:
+                accepted.append(f"{path.relative_to(story.small)}[{at}] ^ {bits}")
+            path.write_bytes(whole)
     assert tapover_verify.main(arguments) == 0
     return accepted
