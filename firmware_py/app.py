@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -49,6 +50,9 @@ LOG: Final = logging.getLogger("tapover.app")
 SOFTWARE: Final = "0.1.0"
 BUILD_MS: Final = 1_767_225_600_000
 """1 January 2026: no terminal with this software lives earlier. Set at each release."""
+# One for the gateway's answer, one for the directory, one for a name to be resolved; threads cost
+# memory, and the journal, the readers and each card have their own.
+THREADS: Final = 3
 STALL_S: Final = 10
 """A consumer that has not turned round for so long hangs: the watchdog is fed no more."""
 
@@ -79,6 +83,8 @@ class App:
 
     async def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Until a signal or cancelled. Raises StartError, or a part's own bug."""
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(THREADS, "worker"))
         mailbox = Mailbox()
         board = Board(View(Screen.STARTING, STARTING))
         kiosk = Kiosk(self.listener, self._secret(), board, mailbox.post)

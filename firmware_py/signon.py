@@ -91,6 +91,7 @@ class SignOn:
         self.pad: Pad | None = None
         self.notice: Notice | None = None
         self.timed: list[Timed] = []
+        self._timed: int | None = None
         self.counts = Counts()
         self.greeting = words.OPEN
         self._journal = journal
@@ -415,7 +416,9 @@ class SignOn:
         self._stage.commit(transition, (*before, done), lambda acted: self._time(tap, acted))
 
     def _time(self, tap: Tapped, acted: Acted) -> None:
-        if tap.record is not None:
+        """Once a tap: what a person does at the pad afterwards is not the software's time."""
+        if tap.record is not None and tap.record != self._timed:
+            self._timed = tap.record
             self.timed.append(Timed(tap, tap.record, acted.flush_ns))
 
 

@@ -14,12 +14,10 @@ from __future__ import annotations
 
 import hmac
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qs
-
-from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOG: Final = logging.getLogger("tapover.kiosk")
 
@@ -30,21 +28,7 @@ OPEN_PATHS: Final = frozenset({"/", "/kiosk.css", "/kiosk.js"})
 # Our longest query is the secret's 43 letters behind `boot=`.
 MAX_QUERY_BYTES: Final = 256
 
-HEADERS: Final = (
-    (
-        b"content-security-policy",
-        (
-            b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-            b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-        ),
-    ),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
-    (b"cache-control", b"no-store"),
-)
+Headers = list[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +38,9 @@ class Rules:
     host: str
     secret: str = field(repr=False)
 
-    def refusal(self, scope: Scope) -> str | None:
-        """Why the request is refused; None when it may pass."""
-        headers: list[tuple[bytes, bytes]] = scope["headers"]
+    def refusal(self, scope: Mapping[str, Any]) -> str | None:
+        """Why the request (an ASGI scope) is refused; None when it may pass."""
+        headers: Headers = list(scope["headers"])
         if _values(headers, b"host") != [self.host.encode()]:
             return "host"
         origins = _values(headers, b"origin")
@@ -81,7 +65,12 @@ class Rules:
         return len(shown) == 1 and hmac.compare_digest(shown[0], self.secret.encode())
 
 
-def _values(headers: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
+def note_refusal(why: str, method: str) -> None:
+    """One line in the log; the request itself is not quoted."""
+    LOG.warning("kiosk request refused", extra={"why": why, "method": method})
+
+
+def _values(headers: Headers, name: bytes) -> list[bytes]:
     return [value for key, value in headers if key == name]
 
 
@@ -90,27 +79,3 @@ def _from_query(query: bytes) -> list[bytes]:
         return []
     fields = parse_qs(query.decode("latin-1"), keep_blank_values=True)
     return [value.encode("latin-1", "replace") for value in fields.get("boot", [])]
-
-
-class Guard:
-    """Refuses before the application sees a request; adds the headers that every answer carries."""
-
-    def __init__(self, app: ASGIApp, rules: Rules) -> None:
-        self._app = app
-        self._rules = rules
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *HEADERS]
-            await send(message)
-
-        if scope["type"] != "http":
-            return
-        why = self._rules.refusal(scope)
-        if why is None:
-            await self._app(scope, receive, send_guarded)
-            return
-        LOG.warning("kiosk request refused", extra={"why": why, "method": scope["method"]})
-        refused = PlainTextResponse("refused\n", status_code=403)
-        await refused(scope, receive, send_guarded)

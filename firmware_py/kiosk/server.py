@@ -1,24 +1,20 @@
-"""The kiosk's server: Starlette under uvicorn on loopback, inside the daemon's own event loop.
+"""The kiosk's server: an ASGI application under uvicorn on loopback, in the daemon's own loop.
 
 GET ``/`` is the page; GET ``/state`` streams views (Server-Sent Events, the newest at once); POST
-``/pin``, ``/position``, ``/activity``, ``/lock``, ``/cancel`` and ``/received`` are commands.
+``/pin``, ``/position``, ``/activity``, ``/lock``, ``/cancel`` and ``/received`` are commands. Ten
+routes that never grow need no framework, and a terminal's memory is counted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
-from importlib.resources import files
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from pathlib import Path
+from typing import Any, Final
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
 
 from firmware_py.kiosk.board import Board, TooManyWatchers, Watcher
 from firmware_py.kiosk.commands import (
@@ -28,10 +24,8 @@ from firmware_py.kiosk.commands import (
     CommandRefused,
     read_command,
 )
-from firmware_py.kiosk.guard import Guard, Rules
+from firmware_py.kiosk.guard import Rules, note_refusal
 from runtime.settings import PortError
-
-LOG: Final = logging.getLogger("tapover.kiosk")
 
 LOOPBACK: Final = "127.0.0.1"
 PING_S: Final = 2.0
@@ -43,11 +37,32 @@ MAX_CONNECTIONS: Final = 32
 MAX_HEADER_BYTES: Final = 8192
 CLOSE_S: Final = 1
 
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_TEXT: Final = b"text/plain; charset=utf-8"
 _PAGE: Final = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/kiosk.css": ("kiosk.css", "text/css; charset=utf-8"),
-    "/kiosk.js": ("kiosk.js", "text/javascript; charset=utf-8"),
+    "/": ("index.html", b"text/html; charset=utf-8"),
+    "/kiosk.css": ("kiosk.css", b"text/css; charset=utf-8"),
+    "/kiosk.js": ("kiosk.js", b"text/javascript; charset=utf-8"),
 }
+_HEADERS: Final = [
+    (
+        b"content-security-policy",
+        (
+            b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+            b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        ),
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
+    (b"cache-control", b"no-store"),
+]
+"""Carried by every answer, refusals too."""
 
 
 def bind(port: int) -> socket.socket:
@@ -69,12 +84,17 @@ class Kiosk:
         self._sink = sink
         self.port: int = listener.getsockname()[1]
         self._rules = Rules(f"{LOOPBACK}:{self.port}", secret)
+        folder = Path(__file__).parent / "page"
+        self._pages = {
+            path: ((folder / name).read_bytes(), kind) for path, (name, kind) in _PAGE.items()
+        }
         self._server = _Server(
             uvicorn.Config(
-                Guard(self._application(), self._rules),
+                self._application,
                 http="h11",
                 ws="none",
                 lifespan="off",
+                interface="asgi3",
                 log_config=None,
                 access_log=False,  # a line of it would show the secret in the stream's address
                 server_header=False,
@@ -105,61 +125,83 @@ class Kiosk:
             self._server.should_exit = True
             await serving
 
-    def _application(self) -> Starlette:
-        pages = [Route(path, _page(name, kind)) for path, (name, kind) in _PAGE.items()]
-        commands = [Route(f"/{name}", self._command(name), methods=["POST"]) for name in NAMES]
-        return Starlette(routes=[*pages, Route("/state", self._state), *commands])
+    async def _application(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        method, path = scope["method"], scope["path"]
+        if (why := self._rules.refusal(scope)) is not None:
+            note_refusal(why, method)
+            await _answer(send, 403, b"refused\n")
+        elif method == "POST" and path[1:] in NAMES:
+            status, words = await self._command(path[1:], scope, receive)
+            await _answer(send, status, words)
+        elif method == "GET" and path in self._pages:
+            await _answer(send, 200, *self._pages[path])
+        elif method == "GET" and path == "/state":
+            await self._state(receive, send)
+        else:
+            await _answer(send, 404, b"not here\n")
 
-    async def _state(self, _request: Request) -> Response:
+    async def _state(self, receive: Receive, send: Send) -> None:
         try:
             watcher = self._board.watch()
         except TooManyWatchers:
-            return PlainTextResponse("too many streams\n", status_code=503)
-        return StreamingResponse(self._stream(watcher), media_type="text/event-stream")
-
-    async def _stream(self, watcher: Watcher) -> AsyncIterator[bytes]:
+            await _answer(send, 503, b"too many streams\n")
+            return
+        leaving = asyncio.create_task(_until_gone(receive, watcher))
         try:
+            await _start(send, 200, b"text/event-stream", None)
             async for message in watcher.messages(PING_S):
-                if message is None:
-                    yield b"event: ping\ndata: {}\n\n"
-                else:
-                    yield b"id: %d\ndata: %s\n\n" % message
+                piece = b"event: ping\ndata: {}\n\n"
+                if message is not None:
+                    piece = b"id: %d\ndata: %s\n\n" % message
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
         finally:
+            leaving.cancel()
             self._board.leave(watcher)
 
-    def _command(self, name: str) -> Callable[[Request], Response]:
-        async def take(request: Request) -> Response:
-            if request.headers.get("content-type", "").split(";")[0] != "application/json":
-                return PlainTextResponse("send JSON\n", status_code=415)
-            try:
-                body = await _body(request)
-                self._sink(read_command(name, body))
-            except CommandRefused as error:
-                return PlainTextResponse(f"{error}\n", status_code=400)
-            except ClientDisconnect:
-                return Response(status_code=400)
-            return Response(status_code=204)
-
-        return take  # type: ignore[return-value]  # Starlette types endpoints loosely
+    async def _command(self, name: str, scope: Message, receive: Receive) -> tuple[int, bytes]:
+        kinds = [value for key, value in scope["headers"] if key == b"content-type"]
+        if [kind.split(b";")[0].strip() for kind in kinds] != [b"application/json"]:
+            return 415, b"send JSON\n"
+        try:
+            self._sink(read_command(name, await _body(receive)))
+        except CommandRefused as refused:
+            return 400, f"{refused}\n".encode()
+        return 204, b""
 
 
-async def _body(request: Request) -> bytes:
+async def _until_gone(receive: Receive, watcher: Watcher) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    watcher.close()
+
+
+async def _body(receive: Receive) -> bytes:
     """At most MAX_BODY_BYTES, however long the sender says or goes on. Raises CommandRefused."""
     body = bytearray()
-    async for piece in request.stream():
-        body += piece
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise CommandRefused("gone before the end")
+        body += message.get("body", b"")
         if len(body) > MAX_BODY_BYTES:
             raise CommandRefused(f"more than {MAX_BODY_BYTES} bytes")
-    return bytes(body)
+        if not message.get("more_body", False):
+            return bytes(body)
 
 
-def _page(name: str, media_type: str) -> Callable[[Request], Response]:
-    content = files("firmware_py.kiosk").joinpath("page", name).read_bytes()
+async def _answer(send: Send, status: int, body: bytes, kind: bytes = _TEXT) -> None:
+    await _start(send, status, kind, len(body))
+    await send({"type": "http.response.body", "body": body})
 
-    async def answer(_request: Request) -> Response:
-        return Response(content, media_type=media_type)
 
-    return answer  # type: ignore[return-value]  # Starlette types endpoints loosely
+async def _start(send: Send, status: int, kind: bytes, length: int | None) -> None:
+    headers = [(b"content-type", kind), *_HEADERS]
+    if length is not None and status != 204:  # noqa: PLR2004 - which has no body by its definition
+        headers.append((b"content-length", str(length).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
 
 
 class _Server(uvicorn.Server):
