@@ -116,7 +116,7 @@ class Outside:
         self._mailbox.post(message)
 
     def _report(self) -> Report:
-        counts = self._terminal.signon.counts if self._terminal else None
+        counts = self._terminal.signon.outcomes.counts if self._terminal else None
         return Report(
             directory=self._app.custody.version,
             taps=counts.taps if counts else 0,

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from contract.tap import PinProof
-from firmware_py.custody import Custody
+from firmware_py.custody import Custody, Sound
 from firmware_py.grace import ProvenPins
 from firmware_py.items import Item
 from firmware_py.journal import Journal
 from firmware_py.kiosk.board import Board
-from firmware_py.signon import Sound
 from firmware_py.workspace import Workspace
 from hardware.readers import Readers
 from runtime.clock import Clock

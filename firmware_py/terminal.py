@@ -149,7 +149,7 @@ class Terminal:
             case commands.PositionChosen(position):
                 self._signon.chosen(position)
             case commands.Activity():
-                self._signon.notice = None
+                self._signon.outcomes.notice = None
                 self._happen(Activity())
             case commands.LockPressed():
                 self._leave(LockPressed())
@@ -158,14 +158,14 @@ class Terminal:
             case items.TimePassed():
                 self._leave(Passed())
             case items.NoticeOver():
-                self._signon.notice = None
+                self._signon.outcomes.notice = None
             case items.DirectoryChanged():
                 self._directory_changed(item)
             case items.TimingDue(record):
                 self._timings(self._stopwatch.overdue(record, self._clock.monotonic_ns()))
             case items.CardRests():
                 if self._presence.rests(item):
-                    self._signon.refuse_unread(Reason.CARD_LEFT)
+                    self._signon.outcomes.unread(Reason.CARD_LEFT)
             case _:
                 self._dispatch_surroundings(item)
 
@@ -174,7 +174,7 @@ class Terminal:
             case readers.CardMute():
                 self._presence.mute(item)
                 if not self._journal_down:
-                    self._signon.refuse_unread(Reason.CARD_ERROR)
+                    self._signon.outcomes.unread(Reason.CARD_ERROR)
             case readers.CardRemoved(reader):
                 self._presence.removed(reader)
                 self._timers.cancel(f"rests {reader}")
@@ -194,7 +194,7 @@ class Terminal:
             case items.JournalBack():
                 self._journal_down = False
                 self._stage.pay()
-                self._signon.notice = None
+                self._signon.outcomes.notice = None
             case items.JournalForked():
                 self._journal_forked()
             case items.SurroundingsChanged():
@@ -209,9 +209,9 @@ class Terminal:
         rests = items.CardRests(item.reader, item.seen_ns)
         self._timers.set(f"rests {item.reader}", limit_s, rests)
         if self._journal_down:
-            self._signon.notice = Notice(Screen.REFUSED, words.NOT_NOW)
+            self._signon.outcomes.notice = Notice(Screen.REFUSED, words.NOT_NOW)
             return
-        self._signon.notice = None
+        self._signon.outcomes.notice = None
         self._led_by_ns = item.seen_ns
         # Covered before anything is asked of the card: the worker starts when this item is done.
         self._visits.tap(item)
@@ -222,7 +222,7 @@ class Terminal:
             return
         self._deciding, self._answered = visit.purpose, max(self._answered, visit.number)
         if self._journal_down:
-            self._signon.notice = Notice(Screen.REFUSED, words.NOT_NOW)
+            self._signon.outcomes.notice = Notice(Screen.REFUSED, words.NOT_NOW)
         elif visit.purpose is Purpose.PIN:
             self._signon.proved(visit, item.end)
         else:
@@ -328,7 +328,7 @@ class Terminal:
             started=self._started,
             checking=self._checking(),
             pad=self._signon.pad,
-            notice=self._signon.notice,
+            notice=self._signon.outcomes.notice,
             greeting=self._signon.greeting,
             seen_ns=self._led_by_ns,
         )
@@ -348,14 +348,14 @@ class Terminal:
         return None if self._deciding is None else _CHECKING[self._deciding]
 
     def _time_laps(self, view: int) -> None:
-        for timed in self._signon.timed:
+        for timed in self._signon.outcomes.timed:
             tap = timed.tapped
             lap = Lap(timed.record, tap.seen_ns, tap.card_ns, tap.exchanges, timed.flush_ns, view)
             self._stopwatch.start(lap)
             self._timers.set(f"lap {timed.record}", RECEIPT_S, items.TimingDue(timed.record))
-        if self._signon.timed:
+        if self._signon.outcomes.timed:
             self.on_news()
-        self._signon.timed.clear()
+        self._signon.outcomes.timed.clear()
 
     def _set_timers(self) -> None:
         due_at_ms = due_ms(self._stage.newest, self._policy())
@@ -365,7 +365,7 @@ class Terminal:
             if due_at_ms is not None:
                 after_ms = max(0, due_at_ms - self._clock.monotonic_ns() // _MS)
                 self._timers.set("due", after_ms / 1000, items.TimePassed())
-        notice = None if self._journal_down else self._signon.notice
+        notice = None if self._journal_down else self._signon.outcomes.notice
         if notice is not self._noticed:
             self._noticed = notice
             self._timers.cancel("notice")

@@ -16,6 +16,7 @@ from contract.events import Reason
 from contract.ids import Guid
 from firmware_py.items import CardAsks, Item, VisitEnded
 from firmware_py.journal import Written
+from firmware_py.sitetime import Moment
 from firmware_py.tap import CardAnswer, Question, pin_work, tap_work
 from hardware.apdu import HardwareError
 from hardware.piv import Pin
@@ -45,6 +46,8 @@ class Visit:
     entitlement: Entitlement | None = None
     credential: Credential | None = None
     """The key that is asked to sign."""
+    asked_at: Moment | None = None
+    """Before its record was written."""
     record: Written | None = None
     failed: Reason | None = None
     """Why the terminal itself could not go on."""
