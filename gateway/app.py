@@ -93,19 +93,20 @@ class Gateway:
             "operators": self._operators.run(),
             "broker": self._broker.run(),
             "watchdog": self._manager.keep_alive(self._clock, lambda: True),
-            "ready": self._say_ready(),
+            "manager": self._tell_manager(),
         }
-        try:
-            await run_all(parts)
-        finally:
-            self._manager.stopping()
+        await run_all(parts)
 
-    async def _say_ready(self) -> None:
+    async def _tell_manager(self) -> None:
         """Ready means that both listeners serve; the broker may be away."""
         await self._terminals.up()
         await self._operators.up()
         self._manager.ready("serving")
         _log.info("serving", extra={"log_size": self._log.edge().size})
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._manager.stopping()
 
     def _health(self) -> Health:
         newest, counts = self._checkpoints.newest, self._ingest.counts
@@ -142,7 +143,10 @@ def serve(settings: GatewaySettings, clock: Clock, environment: Mapping[str, str
         opened.callback(manager.close)
 
         async def run() -> None:
-            gateway = Gateway(settings, clock, known, store, sockets, manager)
+            try:
+                gateway = Gateway(settings, clock, known, store, sockets, manager)
+            except StoreFailed as error:
+                raise StartError(f"`database`: {error}") from error
             await gateway.run()
 
         asyncio.run(run())

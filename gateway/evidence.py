@@ -3,8 +3,7 @@
 - One transaction for a whole group of batches, the same few SQL statements however many they are.
 - A receipt is sealed after the commit returned, never before.
 - A duplicate is receipted again with its original leaf. A gap names what is wanted. A fork is
-  stored apart, flagged
-  by an alarm in the gateway's own journal, and receipted.
+  stored apart, flagged by an alarm in the gateway's own journal, and receipted.
 - A journal belongs to the terminal that began it; nobody else may continue it.
 """
 

@@ -1,8 +1,7 @@
 """The evidence log as something to append to: one transaction at a time, leaves and tree together.
 
 The tree's right edge is kept in memory between transactions and thrown away by any failure: what a
-failed commit left
-on the disk is read again, never assumed.
+failed commit left on the disk is read again, never assumed.
 """
 
 from __future__ import annotations

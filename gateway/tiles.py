@@ -1,10 +1,9 @@
 """The log's Merkle tree (RFC 9162 §2.1) in tiles of 256 hashes, as C2SP tlog-tiles cuts it.
 
 Tile (level L, number N) holds the hashes of the complete subtrees of 256^L leaves, numbers 256·N
-and following. Pure: an
-`Edge` is what must be known to append (the tile of each level that is not full yet), `grow` says
-which tiles to write, and
-`TileReader` answers `contract.tree`'s port from a function that fetches tiles.
+and following. Pure: an `Edge` is what must be known to append (the tile of each level that is not
+full yet), `grow` says which tiles to write, and `TileReader` answers `contract.tree`'s port from a
+function that fetches tiles.
 """
 
 from __future__ import annotations

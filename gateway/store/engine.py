@@ -16,8 +16,7 @@ from alembic.config import Config
 from sqlalchemy.exc import SQLAlchemyError
 
 _MIGRATIONS: Final = Path(__file__).with_name("migrations")
-# A reader's checkpoint of the write-ahead log can hold the writer up for a moment; never for this
-# long.
+# Copying the write-ahead log back can hold somebody up for a moment, never for this long.
 _BUSY_MS: Final = 10_000
 # The web framework's threads, 40, each with one, and some for the gateway's own.
 _CONNECTIONS: Final = 50

@@ -3,9 +3,8 @@
 - A leaf of the evidence log is a row, and so is a tile of its tree (a tile that is not full is
   replaced as it grows).
 - An event's body stands under `leaf * MAX_BATCH_EVENTS + position`: one key that only grows, so
-  that a batch is
-  written at the table's end, and no other index is kept on the largest table. Its hash stands in
-  the batch.
+  that a batch is written at the table's end, and no other index is kept on the largest table. Its
+  hash stands in the batch.
 - Whatever grows with time has a sequential key; whatever is looked up by a name has that name as
   its key.
 """
@@ -19,8 +18,7 @@ import sqlalchemy as sa
 metadata: Final = sa.MetaData()
 
 # The only two words of a dialect: SQLite's row number is an INTEGER, and PostgreSQL must order
-# names by their bytes,
-# as the directory's manifest does.
+# names by their bytes, as the directory's manifest does.
 _BIG: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 

@@ -124,9 +124,10 @@ class Box:
         ]
         self.settings.write_text("\n".join(lines) + "\n")
 
-    def command(self, name: str, *arguments: str) -> Process:
+    def command(self, name: str, *arguments: str, **environment: str) -> Process:
         argv = [sys.executable, "-m", "gateway", name, "--settings", str(self.settings)]
-        return Process(Command(f"gateway-{name}", [*argv, *arguments], self.folder / f"{name}.log"))
+        log = self.folder / f"{name}.log"
+        return Process(Command(f"gateway-{name}", [*argv, *arguments], log, environment))
 
     def done(self, name: str, *arguments: str) -> tuple[int, tuple[str, ...]]:
         """Runs a command to its end: exit status and what it said."""

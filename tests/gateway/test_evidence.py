@@ -215,7 +215,7 @@ class _AtLength(EvidenceMachine):
     """The same, for longer."""
 
 
-TestEvidenceAtLength = pytest.mark.full(_AtLength.TestCase)
+TestEvidenceAtLength = pytest.mark.full(pytest.mark.timeout(400)(_AtLength.TestCase))
 TestEvidenceAtLength.settings = settings(max_examples=150, stateful_step_count=40)
 
 

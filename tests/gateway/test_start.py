@@ -181,3 +181,15 @@ def test_an_export_goes_into_a_new_folder_only(box: Box) -> None:
     status, said = complaint(box, "export", str(out))
     assert (status, "new folder" in said) == (1, True)
     assert [path.name for path in out.iterdir()] == ["mine"]
+
+
+def test_systemd_hears_when_it_serves_and_when_it_stops(box: Box) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(box.folder / "notify"))
+        manager.settimeout(20)
+        with box.command("serve", NOTIFY_SOCKET=str(box.folder / "notify")) as gateway:
+            assert manager.recv(100).startswith(b"READY=1")
+            with box.http(box.operator, box.admin_port) as client:
+                assert client.get("/healthz").status_code == 200
+            assert gateway.stop() == 0
+            assert manager.recv(100) == b"STOPPING=1"
