@@ -1,6 +1,6 @@
 """From the terminal's state to the one view on its glass. Pure.
 
-In this order: starting; a card is being looked at; the pad; a passing notice; somebody's open work;
+In this order: starting; a card is being looked at; a passing notice; the pad; somebody's open work;
 work on its way to the glass; nobody's.
 """
 
@@ -70,8 +70,6 @@ def compose(scene: Scene) -> View:
         return View(Screen.STARTING, words.STARTING, around=around)
     if scene.checking is not None:
         return View(Screen.CHECKING, scene.checking, around=around, seen_ns=seen_ns)
-    if scene.pad is not None:
-        return _pad(scene.pad, scene)
     if (notice := scene.notice) is not None:
         return View(
             notice.screen,
@@ -83,6 +81,8 @@ def compose(scene: Scene) -> View:
             covered=scene.visible is None,
             around=around,
         )
+    if scene.pad is not None:
+        return _pad(scene.pad, scene)
     if scene.visible is not None:
         screen, line = _FACES.get(scene.mode, (Screen.OPEN, scene.greeting))
         return View(

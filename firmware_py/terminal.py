@@ -145,6 +145,7 @@ class Terminal:
     def _dispatch_rest(self, item: Item) -> None:
         match item:
             case commands.PinEntered():
+                self._signon.outcomes.notice = None
                 self._pin_entered(item)
             case commands.PositionChosen(position):
                 self._signon.chosen(position)
