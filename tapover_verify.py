@@ -806,12 +806,13 @@ class JournalCheck:
             return
         head, known = detail.hex("previous_head"), detail.number("previous_next")
         before, own = self.log.journals.get(previous.hex()), self.journal
-        before = before or Journal(previous.hex(), own.terminal, [])
+        start = sha256(b"tapover:journal:v1\n", previous)
+        before = before or Journal(previous.hex(), own.terminal, [start])
         right = before.terminal == own.terminal and before is not own
         need(right, "a journal that names itself or another terminal's as its predecessor")
         missing = known - len(before.events)
         means = "The earlier journal in the log is not the one that the terminal wrote."
-        right = missing > 0 or not before.chain or before.chain[known] == head
+        right = missing > 0 or before.chain[known] == head
         need(right, "a journal whose predecessor had another head", means)
         if missing > 0:
             gap = f"journal {before.id} had at least {plural(known, 'event')}"
