@@ -51,7 +51,10 @@ def with_card(member: Member, card: Path) -> Member:
 def at_work(ward: Ward, bay: WardTerminal, member: Member) -> None:
     """Makes sure that this person's session is the one on the glass."""
     latest = bay.glass.latest
-    if latest is not None and is_open_for(latest.view, member):
+    if latest is not None and latest.view["name"] == member.shown:
+        mark = max(0, bay.glass.mark() - 1)
+        bay.glass.post("activity")  # a touch ends a notice, and wakes a dimmed screen
+        bay.glass.wait(lambda view: is_open_for(view, member), mark)
         return
     known = {"open", "pin", "notice"}
     answer = tap(bay, ward.box, member, lambda view: view["screen"] in known)

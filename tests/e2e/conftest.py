@@ -29,7 +29,7 @@ def module_tmp() -> Iterator[Path]:
     shutil.rmtree(path, ignore_errors=True)
 
 
-@pytest.fixture(scope="module")
-def log(ward: Ward, module_tmp: Path) -> Log:
-    """What the module's ward has in its site's log; asks for a ward that serves a module."""
-    return Log(ward, module_tmp)
+@pytest.fixture
+def log(ward: Ward, tmp_path: Path) -> Log:
+    """What the ward has in its site's log."""
+    return Log(ward, tmp_path / "log")

@@ -58,8 +58,11 @@ class Insider:
 
     def changes(self, after: Version) -> tuple[bytes, ...]:
         """What the gateway tells a terminal that catches up."""
-        address = ("127.0.0.1", self.ward.https_port)
-        return asyncio.run(Gateway(address, self._tls, SystemClock()).changes(after))
+        gateway = Gateway(("127.0.0.1", self.ward.https_port), self._tls, SystemClock())
+        try:
+            return asyncio.run(gateway.changes(after))
+        finally:
+            gateway.close()
 
     def _tls(self) -> ssl.SSLContext:
         return client_context(

@@ -46,7 +46,7 @@ def whole(module_tmp: Path) -> Iterator[Ward]:
 def ward(whole: Ward) -> Iterator[Ward]:
     """Everything works, and both can sign on with a tap alone; afterwards it works again."""
     for holder in ("h-amal", "h-bronwen"):
-        whole["bay-1"].sign_on_with_pin(whole.member(holder))
+        at_work(whole, whole["bay-1"], whole.member(holder))
     yield whole
     mend(whole)
     wait_held(whole, whole.set_policy())
@@ -127,7 +127,7 @@ def test_where_the_ward_refuses_such_a_boot_nobody_signs_on(
     outcome = log.outcome(refused)
     assert (outcome["result"], outcome["reason"]) == ("refused", Reason.CLOCK_UNCONFIRMED)
     assert outcome["clock"] == "unconfirmed"
-    bay.sign_on_with_pin(ward.member("h-amal"))
+    at_work(ward, bay, ward.member("h-amal"))
 
 
 def test_after_the_powered_time_that_the_ward_allows_nobody_signs_on(

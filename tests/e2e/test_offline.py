@@ -174,6 +174,8 @@ def test_a_change_played_again_gives_no_right_back(ward: Ward, log: Log) -> None
 
 def test_a_gateway_that_was_set_back_is_refused_with_an_alarm(ward: Ward, log: Log) -> None:
     elena = ward.member("h-elena")
+    for terminal in ward.terminals.values():
+        at_work(ward, terminal, ward.member("h-amal"))
     revoked = ward.set_status(elena, Status.REVOKED)
     wait_held(ward, revoked)
     changes = changes_of(ward, "bay-1")
@@ -181,10 +183,9 @@ def test_a_gateway_that_was_set_back_is_refused_with_an_alarm(ward: Ward, log: L
     ward.gateway.kill()
     set_back = SetBack(ward)
     at = {name: Mark.now(ward, ward[name]) for name in ward.terminals}
-    now_ms = SystemClock().wall_ms()
 
     # It names yesterday's directory as the newest; then it makes another history of it.
-    beat = set_back.heartbeat(older, head, now_ms)
+    beat = set_back.heartbeat(older, head, SystemClock().wall_ms())
     again = restate(elena.entitlement, Status.ACTIVE)
     fork = set_back.change(revoked, head, again)
     set_back.change(Version(revoked.epoch, revoked.n + 1), head_of(fork)[1], again)

@@ -208,7 +208,7 @@ def test_no_pin_stands_in_anything_that_was_kept_or_sent(ward: Ward, log: Log) -
     pins = "|".join({member.pin for member in ward.members.values()} | {WRONG})
     alone = re.compile(rf"(?<![0-9A-Za-z])(?:{pins})(?![0-9A-Za-z])".encode())
     kept = [path for path in ward["bay-1"].folder.rglob("*") if path.is_file()]
-    kept += [*log.folder.glob("export-*/bodies"), ward.folder / "gateway.log"]
+    kept += [log.export() / "bodies", ward.folder / "gateway.log"]
     assert {"terminal.log", "journal.sqlite", "bodies"} <= {path.name for path in kept}
     for path in kept:
         assert not alone.search(path.read_bytes()), path

@@ -14,7 +14,7 @@ from benchmarks.ward.evidence import on_disk
 from benchmarks.ward.people import STAFF
 from benchmarks.ward.site import Ward
 from benchmarks.ward.taps import tap
-from benchmarks.ward.terminals import PAIRS, WardTerminal, is_open_for
+from benchmarks.ward.terminals import PAIRS, WardTerminal
 from contract.events import Reason
 from hardware.virtual.names import Access
 from tests.e2e.asking import LONG_DAY, Log, Mark, assert_neutral, at_work, online, shows
@@ -154,7 +154,5 @@ def test_switched_off_in_order_every_session_ends_in_the_journal(
     assert len(at.since("terminal.stopped")) == 1
     bay.boot()
     has_all(bay)
-    mark = bay.glass.mark()
-    bay.sign_on_with_pin(ward.member("h-amal"))
-    bay.glass.wait(lambda view: is_open_for(view, ward.member("h-amal")), mark)
+    at_work(ward, bay, ward.member("h-amal"))
     log.verified()

@@ -11,12 +11,11 @@ import pytest
 from benchmarks.ward.evidence import on_disk, wait_held
 from benchmarks.ward.people import STAFF
 from benchmarks.ward.site import Ward
-from benchmarks.ward.taps import tap
 from contract.directory import Status
 from contract.events import Reason
 from contract.ids import Version
 from runtime.clock import SystemClock
-from tests.e2e.asking import LONG_DAY, NOT_HERE, Log, assert_neutral, turned_away
+from tests.e2e.asking import LONG_DAY, NOT_HERE, Log, assert_neutral, at_work, turned_away
 
 CHANGES = 40
 LIMIT_MS = 1000.0
@@ -25,8 +24,6 @@ LIMIT_MS = 1000.0
 @pytest.fixture(scope="module")
 def ward(module_tmp: Path) -> Iterator[Ward]:
     with Ward(module_tmp / "ward", staff=STAFF[:2], policy=LONG_DAY) as ward:
-        for terminal in ward.terminals.values():
-            terminal.sign_on_with_pin(ward.member("h-amal"))
         yield ward
 
 
@@ -36,12 +33,10 @@ def ward(module_tmp: Path) -> Iterator[Ward]:
 def test_once_the_change_is_answered_the_next_tap_is_refused_at_every_terminal(
     ward: Ward, log: Log, status: Status, reason: Reason
 ) -> None:
-    amal = ward.member("h-amal")
-    for terminal in ward.terminals.values():  # her grace lasts: a tap would be enough
-        bronwen = ward.member("h-bronwen")
-        terminal.sign_on_with_pin(bronwen)
-        tap(terminal, ward.box, amal)
-        tap(terminal, ward.box, bronwen)
+    amal, bronwen = ward.member("h-amal"), ward.member("h-bronwen")
+    for terminal in ward.terminals.values():  # her grace lasts: a tap is enough
+        at_work(ward, terminal, amal)
+        at_work(ward, terminal, bronwen)
 
     ward.set_status(amal, status)
 
