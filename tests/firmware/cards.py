@@ -34,7 +34,9 @@ PLATE = ReaderName("Test plate 1")
 OTHER_PLATE = ReaderName("Test plate 2")
 
 
-class _Connection:
+class Connection:
+    """One card, taken and reset as pcscd does it."""
+
     def __init__(self, reader: ReaderName, powered: PoweredCard, lease: Lease) -> None:
         self.reader = reader
         self.atr = ATR
@@ -100,11 +102,11 @@ class BenchReaders:
     ) -> Awaitable[T]:
         return self._workers.run(reader, work, deadline_s)
 
-    def _take(self, reader: ReaderName, lease: Lease) -> _Connection:
+    def _take(self, reader: ReaderName, lease: Lease) -> Connection:
         powered = self._present.get(reader)
         if powered is None:
             raise CardGone("no card")
-        return _Connection(reader, powered, lease)
+        return Connection(reader, powered, lease)
 
     # The hand.
 

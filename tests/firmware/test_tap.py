@@ -1,0 +1,210 @@
+"""One visit of a card: what is asked of it, in which order, and what each failure is called."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from contract.events import Reason
+from contract.ids import Guid
+from contract.signing import Algorithm as KeyAlgorithm
+from contract.signing import VerifyKey
+from contract.tap import card_digest, verify_card
+from firmware_py.tap import (
+    AnotherCard,
+    CardAnswer,
+    Challenge,
+    Question,
+    pin_work,
+    reason_of,
+    tap_work,
+)
+from hardware.apdu import CardHung, HardwareError
+from hardware.piv import Pin, PinBlocked, PivClient
+from hardware.readers import ReaderName
+from hardware.virtual.applet import Quirks
+from hardware.virtual.behaviour import Behaviour
+from hardware.virtual.card import Card
+from hardware.virtual.faults import CutAnswer, Fault, Torn, WrongStatus
+from hardware.virtual.names import Access, Algorithm, Slot
+from hardware.virtual.powered import PoweredCard
+from hardware.virtual.sample import personalised
+from hardware.workers import Lease
+from tests.firmware.cards import Connection
+
+EVENT = b'{"type":"tapover/event/v1","and":"so on"}'
+PIN = Pin("123456")
+READER = ReaderName("Test reader")
+
+
+def no_time() -> int:
+    return 0
+
+
+def visit(
+    card: Card,
+    behaviour: Behaviour | None = None,
+    *,
+    algorithm: KeyAlgorithm | None = KeyAlgorithm.P256,
+    pin: Pin | None = None,
+    wanted: Guid | None = None,
+) -> CardAnswer:
+    """One visit whose question is answered at once; raises what the visit raises."""
+
+    def answer(_: Guid, question: Question) -> None:
+        question.answer(Challenge(algorithm, card_digest(EVENT)) if algorithm else None)
+
+    question = Question(answer, 1.0)
+    work = (
+        tap_work(question, no_time)
+        if pin is None
+        else pin_work(question, pin, wanted or guid_of(card), no_time)
+    )
+    with (
+        PoweredCard(card, behaviour or Behaviour()) as powered,
+        Connection(READER, powered, Lease()) as connection,
+    ):
+        return work(connection)
+
+
+def guid_of(card: Card) -> Guid:
+    assert card.guid is not None
+    return Guid(card.guid.hex())
+
+
+def key_of(card: Card, slot: Slot) -> VerifyKey:
+    spki = card.keys[slot].public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return VerifyKey.from_spki(spki)
+
+
+@pytest.mark.parametrize(
+    ("kind", "algorithm", "exchanges"),
+    [
+        (Algorithm.ECC_P256, KeyAlgorithm.P256, 3),
+        (Algorithm.RSA_2048, KeyAlgorithm.RSA2048, 5),
+    ],
+)
+def test_a_tap_signs_the_record_with_9e(
+    kind: Algorithm, algorithm: KeyAlgorithm, exchanges: int
+) -> None:
+    card = personalised(algorithm=kind)
+    answer = visit(card, algorithm=algorithm)
+    assert answer.guid == guid_of(card)
+    assert answer.exchanges == exchanges == len(card.record.exchanges)
+    assert answer.signature is not None
+    verify_card(key_of(card, Slot.CARD_AUTHENTICATION), EVENT, answer.signature)
+
+
+def test_a_pin_proof_signs_the_record_with_9a_after_verify() -> None:
+    card = personalised()
+    answer = visit(card, pin=PIN)
+    assert answer.signature is not None
+    verify_card(key_of(card, Slot.AUTHENTICATION), EVENT, answer.signature)
+    assert [exchange.ins for exchange in card.record.exchanges] == [0xA4, 0xCB, 0x20, 0x87]
+
+
+def test_no_verified_pin_outlives_the_visit() -> None:
+    card = personalised()
+    question = Question(lambda _guid, asked: asked.answer(None), 1.0)
+    with PoweredCard(card, Behaviour()) as powered:
+        with Connection(READER, powered, Lease()) as connection:
+            pin_work(question, PIN, guid_of(card), no_time)(connection)
+            assert PivClient(connection, no_time).pin_attempts() is None  # verified, up to here
+        with Connection(READER, powered, Lease()) as connection:
+            client = PivClient(connection, no_time)
+            client.select()
+            assert client.pin_attempts() == 3
+
+
+def test_a_card_that_nobody_knows_is_not_made_to_sign() -> None:
+    card = personalised()
+    assert visit(card, algorithm=None).signature is None
+    assert card.record.signatures == ()
+
+
+def test_a_pin_is_never_given_to_another_card() -> None:
+    card = personalised()
+    with pytest.raises(AnotherCard):
+        visit(card, pin=PIN, wanted=Guid("ab" * 16))
+    assert 0x20 not in [exchange.ins for exchange in card.record.exchanges]
+
+
+def test_a_visit_that_the_terminal_has_left_behind_ends_by_itself() -> None:
+    question = Question(lambda _guid, _question: None, 0.05)
+    with pytest.raises(CardHung):
+        question.ask(Guid("ab" * 16))
+
+
+def test_an_answer_reaches_the_worker_across_threads_and_only_once() -> None:
+    asked = threading.Event()
+    question = Question(lambda _guid, _question: asked.set(), 5.0)
+    got: list[Challenge | None] = []
+    worker = threading.Thread(target=lambda: got.append(question.ask(Guid("ab" * 16))))
+    worker.start()
+    assert asked.wait(5.0)
+    first = Challenge(KeyAlgorithm.P256, bytes(32))
+    question.answer(first)
+    question.answer(None)
+    worker.join(5.0)
+    assert got == [first]
+
+
+STRICT = Behaviour(access=Access.CONTACTLESS_STRICT)
+
+
+def faulty(*faults: Fault) -> Behaviour:
+    return Behaviour(faults=faults)
+
+
+FAILURES: dict[str, tuple[Callable[[], object], Reason]] = {
+    "no PIV": (
+        lambda: visit(personalised(), faulty(WrongStatus(0x6A82, ins=0xA4))),
+        Reason.CARD_FOREIGN,
+    ),
+    "blank": (lambda: visit(Card()), Reason.CARD_FOREIGN),
+    "zero GUID": (lambda: visit(personalised(guid=bytes(16))), Reason.CARD_FOREIGN),
+    "cut CHUID": (
+        lambda: visit(personalised(), faulty(CutAnswer(10, ins=0xCB))),
+        Reason.CARD_FOREIGN,
+    ),
+    "cut signature": (
+        lambda: visit(personalised(), faulty(CutAnswer(9, ins=0x87))),
+        Reason.CARD_ERROR,
+    ),
+    "will not sign": (
+        lambda: visit(personalised(), faulty(WrongStatus(0x6A80, ins=0x87))),
+        Reason.CARD_ERROR,
+    ),
+    "torn": (lambda: visit(personalised(), faulty(Torn(2))), Reason.CARD_TORN),
+    "wrong PIN": (lambda: visit(personalised(), pin=Pin("999999")), Reason.PIN_WRONG),
+    "PIN without contact": (lambda: visit(personalised(), STRICT, pin=PIN), Reason.PIN_NOT_HERE),
+    "lies about the PIN": (
+        lambda: visit(
+            personalised(), Behaviour(quirks=Quirks(any_pin_in_words_only=True)), pin=Pin("999999")
+        ),
+        Reason.CARD_ERROR,
+    ),
+}
+
+
+@pytest.mark.parametrize(("attempt", "reason"), FAILURES.values(), ids=FAILURES)
+def test_each_failure_has_its_own_name_in_the_log(
+    attempt: Callable[[], object], reason: Reason
+) -> None:
+    with pytest.raises(HardwareError) as caught:
+        attempt()
+    assert reason_of(caught.value) is reason
+
+
+def test_a_blocked_pin_is_called_so() -> None:
+    card = personalised()
+    for _ in range(2):
+        with pytest.raises(HardwareError):
+            visit(card, pin=Pin("999999"))
+    for digits in ("999999", "123456"):
+        with pytest.raises(PinBlocked) as caught:
+            visit(card, pin=Pin(digits))
+        assert reason_of(caught.value) is Reason.PIN_BLOCKED
