@@ -153,14 +153,15 @@ class Minute:
         self.ward["bay-1"].glass.post("cancel")
 
     def revoke(self) -> None:
-        (dafydd,) = self.people("h-dafydd")
+        dafydd, chidi = self.people("h-dafydd", "h-chidi")
+        tap(self.ward["bay-2"], self.ward.box, chidi)
         for status in islice(cycle((Status.SUSPENDED, Status.ACTIVE)), 2 * REVOCATIONS):
             self._set(dafydd, status)
         self._set(dafydd, Status.REVOKED)
         refused = tap(
             self.ward["bay-2"], self.ward.box, dafydd, lambda view: view["screen"] == "refused"
         )
-        self.board.say(f"Dafydd R.'s card: “{refused.words}” (reference {refused.screen})")
+        self.board.say(f"Dafydd R.'s card: “{refused.words}” (reference {refused.reference})")
         self._set(dafydd, Status.ACTIVE)
 
     def _set(self, member: Member, status: Status) -> None:

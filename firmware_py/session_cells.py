@@ -94,7 +94,7 @@ def grant_locked(state: Sessions, event: Granted, at: At) -> Transition:
 def tap_out(state: Sessions, event: OwnTap, at: At) -> Transition:
     present = _own(state, event)
     session = present.session
-    if at.now_ms - present.signed_ms <= at.policy.still_you_s * 1000:
+    if event.may_stay and at.now_ms - present.signed_ms <= at.policy.still_you_s * 1000:
         same = replace(state, present=replace(present, active_ms=at.now_ms))
         return Transition(same, (), OutcomeResult.STILL_YOU, session)
     if at.policy.tap_out is TapOut.CLOSE:
@@ -109,6 +109,8 @@ def tap_out(state: Sessions, event: OwnTap, at: At) -> Transition:
 
 
 def wake_by_tap(state: Sessions, event: OwnTap, at: At) -> Transition:
+    if not event.may_stay:
+        return tap_out(state, event, at)
     session = _own(state, event).session
     woken = replace(state, mode=Mode.OPEN, present=Present(session, at.now_ms, at.now_ms))
     return Transition(woken, (Glass.WAKE,), OutcomeResult.WOKEN, session)

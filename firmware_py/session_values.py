@@ -115,9 +115,13 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class OwnTap:
-    """The shown session's own holder tapped (`decision.is_holders`; no right is asked for)."""
+    """The shown session's own holder tapped (`decision.is_holders`; no right is asked for).
+
+    ``may_stay`` False: a card out of use since. It may leave, and neither stays nor wakes.
+    """
 
     holder: HolderId
+    may_stay: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from contract.directory import Entitlement, Slot
+from contract.directory import Entitlement, Slot, Status
 from contract.events import AlarmCode, Detail, OutcomeResult, Reason
 from contract.ids import Guid, PositionId, SessionId
 from contract.signing import SignatureRefused
@@ -129,7 +129,8 @@ class SignOn:
             self._decided(tap, proof, self._decide(proof, entitlement, None))
 
     def _own_tap(self, tap: Tapped, entitlement: Entitlement) -> None:
-        transition = self._stage.consider(OwnTap(entitlement.holder))
+        in_use = entitlement.status is Status.ACTIVE
+        transition = self._stage.consider(OwnTap(entitlement.holder, may_stay=in_use))
         still = transition.result is OutcomeResult.STILL_YOU
         self.greeting = words.STILL_YOU if still else words.OPEN
         self.outcomes.opened(tap, Reason.GRANTED, transition)

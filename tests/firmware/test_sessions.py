@@ -76,6 +76,15 @@ def test_the_same_card_within_three_seconds_is_still_you(seconds: float) -> None
     assert screen.who == "alice"
 
 
+@pytest.mark.parametrize("idle", [1, 200])
+def test_a_card_out_of_use_may_leave_but_neither_stays_nor_wakes(idle: int) -> None:
+    screen = Screen()
+    screen.granted(ALICE)
+    gone = screen.after(idle).see(OwnTap(ALICE, may_stay=False))
+    assert gone.result is OutcomeResult.PARKED_BY_TAP
+    assert (screen.who, screen.parked) == (None, ["alice"])
+
+
 def test_the_same_card_later_parks_and_offers_to_return_for_half_a_minute() -> None:
     screen = Screen()
     opened = screen.granted(ALICE)
