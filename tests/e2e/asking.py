@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
@@ -11,7 +12,6 @@ from typing import Any, Final
 
 from benchmarks.ward.evidence import (
     events,
-    export,
     on_disk,
     referred,
     verify,
@@ -20,9 +20,13 @@ from benchmarks.ward.evidence import (
 )
 from benchmarks.ward.glass import Seen
 from benchmarks.ward.people import NURSE, Member, Person, person
+from benchmarks.ward.processes import NotReady
 from benchmarks.ward.site import Ward
 from benchmarks.ward.taps import Tap, View, tap
 from benchmarks.ward.terminals import WardTerminal, is_open_for
+from gateway import export
+from gateway.settings import GatewaySettings
+from runtime.settings import load
 
 NOT_HERE: Final = "This card cannot be used here."
 """The one sentence for every card that may not open: who stands beside learns nothing."""
@@ -104,11 +108,15 @@ class Log:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def export(self) -> Path:
-        """A fresh export of everything that the terminals have written."""
+        """A fresh export of everything that the terminals have written.
+
+        By the code of the gateway's own command, here in this process: a start of Python less.
+        """
         wait_delivered(self.ward)
         wait_covered(self.ward)
         folder = self.folder / f"export-{next(self._numbers)}"
-        export(self.ward, folder)
+        settings = load(GatewaySettings, self.ward.folder / "gateway.toml")
+        export.run(settings, folder, lambda _: None)
         return folder
 
     def events(self) -> list[dict[str, Any]]:
@@ -145,6 +153,15 @@ class Mark:
         """Details of that kind since then, as the terminal's disk has them."""
         details = (event["detail"] for event in on_disk(self.ward, self.terminal)[self.at :])
         return [detail for detail in details if detail["kind"] == kind and keep(detail)]
+
+    def wait_for(self, kind: str, keep: Callable[[Any], bool] = bool) -> dict[str, Any]:
+        """The first such detail, as soon as it is on the disk. Raises NotReady."""
+        deadline = time.monotonic() + 20.0
+        while not (found := self.since(kind, keep)):
+            if time.monotonic() > deadline:
+                raise NotReady(f"{self.terminal} journalled no such {kind}")
+            time.sleep(0.05)
+        return found[0]
 
     def outcomes(self) -> list[tuple[str, str]]:
         """(result, reason) of every outcome since then."""

@@ -5,6 +5,7 @@ And what stands against somebody who would use the silence to set a terminal's r
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -230,3 +231,39 @@ def changes_of(ward: Ward, terminal: str) -> list[bytes]:
         changes += more
         after, _ = head_of(changes[-1])
     return changes
+
+
+@pytest.mark.full
+def test_a_gateway_restored_from_an_old_disk_stops_nobody_and_restores_no_right(
+    ward: Ward, tmp_path: Path
+) -> None:
+    elena, disk, kept = ward.member("h-elena"), ward.folder / "gateway-state", tmp_path / "kept"
+    for terminal in ward.terminals.values():
+        at_work(ward, terminal, ward.member("h-amal"))
+    ward.gateway.kill()
+    shutil.copytree(disk, kept)
+    ward.start_gateway()
+    wait_held(ward, ward.set_status(elena, Status.REVOKED))
+    wait_delivered(ward)
+    wait_covered(ward)
+    at = {name: Mark.now(ward, ward[name]) for name in ward.terminals}
+
+    ward.gateway.kill()
+    shutil.rmtree(disk)
+    shutil.copytree(kept, disk)
+    ward.start_gateway()
+    ward.wait_linked()
+
+    for name, terminal in ward.terminals.items():
+        online(terminal)
+        assert turned_away(ward, terminal, elena).words == NOT_HERE
+        at[name].wait_for("alarm", lambda alarm: alarm["code"] == "statement-refused")
+        assert at[name].since("trust.changed") == []
+    # It grows past what the terminals hold, and is found to be another log.
+    for _ in range(20):
+        ward.set_policy()
+    for name, terminal in ward.terminals.items():
+        at[name].wait_for("alarm", lambda alarm: alarm["code"] == "checkpoint-inconsistent")
+        at_work(ward, terminal, ward.member("h-bronwen"))
+        at_work(ward, terminal, ward.member("h-amal"))
+        assert at[name].since("trust.changed") == []
