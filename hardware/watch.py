@@ -145,6 +145,8 @@ class Watch:
             source.close()
 
     def _begin_threads(self, names: tuple[ReaderName, ...]) -> None:
+        # Readers begun together are told of together: nobody may take the first for all.
+        settled_ns = self._monotonic_ns() + round(SETTLE_S * 1e9)
         for name in names[:MAX_READERS]:
             interface = self._rules.classify(name)
             running = self._threads.get(name)
@@ -152,7 +154,7 @@ class Watch:
                 continue
             thread = threading.Thread(
                 target=self._reader_thread,
-                args=(name, interface),
+                args=(name, interface, settled_ns),
                 name=f"reader {name}",
                 daemon=True,
             )
@@ -164,10 +166,10 @@ class Watch:
             thread.join(JOIN_S)
         self._threads.clear()
 
-    def _reader_thread(self, reader: ReaderName, interface: Interface) -> None:
+    def _reader_thread(self, reader: ReaderName, interface: Interface, settled_ns: int) -> None:
         states: list[ReaderState] = []
         try:
-            self._watch_reader(reader, interface, states)
+            self._watch_reader(reader, interface, settled_ns, states)
         except CardTransportError as error:
             LOG.info("reader watch ended", extra={"reader": reader, "reason": str(error)})
         except Exception:
@@ -176,12 +178,12 @@ class Watch:
             self._post_all(detach(states[-1], self._monotonic_ns())[1])
 
     def _watch_reader(
-        self, reader: ReaderName, interface: Interface, states: list[ReaderState]
+        self, reader: ReaderName, interface: Interface, settled_ns: int, states: list[ReaderState]
     ) -> None:
         """Post events until stopped or the reader is gone, keeping the last state in ``states``."""
         source = self._connect()
         try:
-            known, atr = self._settle(source, reader)
+            known, atr = self._settle(source, reader, settled_ns)
             state, events = first_look(reader, interface, known, atr, self._monotonic_ns())
             states[:] = [state]
             self._post_all(events)
@@ -197,11 +199,12 @@ class Watch:
         finally:
             source.close()
 
-    def _settle(self, source: StatusSource, reader: ReaderName) -> tuple[int, bytes]:
+    def _settle(
+        self, source: StatusSource, reader: ReaderName, settled_ns: int
+    ) -> tuple[int, bytes]:
         """What is in a new reader once pcscd has had the time to find out."""
-        end_ns = self._monotonic_ns() + round(SETTLE_S * 1e9)
-        known, atr = UNAWARE, b""
-        while (left_ns := end_ns - self._monotonic_ns()) > 0 and not self._stopped.is_set():
+        known, atr = source.wait_reader(reader, UNAWARE, SETTLE_S) or (UNAWARE, b"")
+        while (left_ns := settled_ns - self._monotonic_ns()) > 0 and not self._stopped.is_set():
             known, atr = source.wait_reader(reader, known, left_ns / 1e9) or (known, atr)
         return known, atr
 

@@ -10,7 +10,7 @@ import json
 import random
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -62,6 +62,10 @@ class Kill:
     back_s: float
     """From the start of the killed process until it serves."""
 
+    def __str__(self) -> str:
+        aim = f"{self.victim} in “{self.phase}” ({self.seed}; +{self.offset_us} µs)"
+        return f"{aim}: {self.observed}; back after {self.back_s} s"
+
 
 class Kills:
     """Kills on one ward, the driver's memory of them, and what is held against the log."""
@@ -71,6 +75,8 @@ class Kills:
         self.hand = Hand(ward.box)
         self.bay = ward[BAY]
         self.done: list[Kill] = []
+        self.exported: list[bytes] = []
+        """The bodies of the latest audit's export."""
         self._deaths: list[Death] = []
         self._audits: list[dict[str, Any]] = []
         self._ways = Ways(ward, self.bay, crew_of(ward, BAY), self.hand)
@@ -107,15 +113,20 @@ class Kills:
         wait_covered(self.ward)
         folder = self.ward.folder / f"export {name}".replace(" ", "-")
         evidence = gather(self.ward, folder)
-        bodies = exported_bodies(folder)
-        book = account(self.hand, everything_shown(self.ward), self._deaths, bodies)
-        if again := twice(bodies):
-            book.doubled.append(f"{again} events stand twice in the log")
+        self.exported = exported_bodies(folder)
+        book = self.held_against(self.exported)
         counted = {"audit": name, "shown": book.shown, "signed": book.signed}
         counted |= {"unspent": book.unspent, "differences": book.differences()}
         self._audits.append(counted | evidence.to_json())
         self._write()
         return evidence, book
+
+    def held_against(self, bodies: Sequence[bytes]) -> Account:
+        """What the driver saw so far, against these events."""
+        book = account(self.hand, everything_shown(self.ward), self._deaths, bodies)
+        if again := twice(bodies):
+            book.doubled.append(f"{again} events stand twice in the log")
+        return book
 
     @property
     def histogram(self) -> dict[str, dict[str, int]]:
@@ -191,9 +202,13 @@ class Kills:
     def _restart(self, victim: Victim) -> None:
         match victim:
             case Victim.TERMINAL:
-                mark = self.bay.glass.mark()
+                mark, readers = self.bay.glass.mark(), len(self.bay.pcscd.readers)
                 self.bay.boot()
                 self.bay.glass.wait_screen("locked", mark=mark, timeout_s=20.0)
+                # A card that is there when its reader is told of is no tap.
+                outside.wait_until(
+                    "all readers", lambda: outside.readers_watched(self.ward, BAY) >= readers
+                )
             case Victim.GATEWAY:
                 self.ward.gateway.start()
                 self.ward.gateway.wait_for_port(self.ward.admin_port, timeout_s=20.0)

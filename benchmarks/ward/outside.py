@@ -122,6 +122,17 @@ def journal_of(ward: Ward, terminal: str) -> Path:
     return ward[terminal].state / "journal.sqlite"
 
 
+def readers_watched(ward: Ward, terminal: str) -> int:
+    """How many readers a terminal has told of since its latest start."""
+    rows = query(
+        journal_of(ward, terminal),
+        "SELECT json_extract(CAST(data AS TEXT), '$.detail.kind') FROM event "
+        "ORDER BY position DESC LIMIT 64",
+    )
+    since = [kind for (kind,) in rows]
+    return since[: since.index("terminal.started")].count("reader.changed")
+
+
 def unreceipted(ward: Ward, terminal: str) -> list[Cut]:
     """Batches that were cut and have no receipt on this disk."""
     rows = query(
