@@ -69,10 +69,12 @@
     document.body.dataset.screen = screen;
     document.body.dataset.connected = "yes";
     $("shape").className = "shape " + shape;
-    $("bar-state").className = "mark " + shape;
+    // Said of somebody else's card: the name of whoever is here stays in the bar alone.
+    const aboutHer = !["refused", "notice", "offer"].includes(screen);
+    $("bar-state").className = "mark " + (aboutHer || !state.name ? shape : "circle");
     text("state-word", word);
-    text("name", state.name);
-    text("role", state.role);
+    text("name", aboutHer && state.name);
+    text("role", aboutHer && state.role);
     text("words", state.words);
     text("reference", state.reference && "Reference " + state.reference);
     $("bar-name").textContent = state.name || "Nobody signed on";
