@@ -122,7 +122,7 @@ class Kiosk:
             await asyncio.shield(serving)
         finally:
             self._board.close()
-            self._server.should_exit = True
+            self._server.end()
             await serving
 
     async def _application(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -210,6 +210,16 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.begun = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    def end(self) -> None:
+        """Let :meth:`serve` come to its end."""
+        self.should_exit = True
+        self._ended.set()
+
+    async def main_loop(self) -> None:
+        """Uvicorn looks ten times a second whether it should end; we tell it."""
+        await self._ended.wait()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
