@@ -90,7 +90,9 @@ class Board:
             "card": summary["card_ms"],
             "flush": summary["flush_ms"],
             "detection (virtual reader)": summary["detect_ms"],
-            "revocation heard everywhere": summary["revocation_ms"],
+            "card, by its own record": summary["card_own_record_ms"],
+            "revocation, from the answer": summary["revocation_ms"],
+            "revocation, from the request": summary["revocation_from_request_ms"],
         }
         for name, cuts in figures.items():
             table.add_row(name, *(f"{cuts[p]:.1f}" if cuts else "–" for p in ("p50", "p95", "p99")))

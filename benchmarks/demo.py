@@ -52,6 +52,9 @@ class Story:
     online: list[Tap] = field(default_factory=list)
     offline: list[Tap] = field(default_factory=list)
     revocation_ms: list[float] = field(default_factory=list)
+    """From the gateway's answer until the last terminal judges by it; 0 where that came first."""
+    asked_ms: list[float] = field(default_factory=list)
+    """The same from the operator's request."""
     broken: list[str] = field(default_factory=list)
 
     def expect(self, promise: str, *, held: bool) -> None:
@@ -68,6 +71,7 @@ class Minute:
         self.board = board
         self.story = Story()
         self.clock = SystemClock()
+        self._asked: dict[int, int] = {}
         self._answered: dict[int, int] = {}
 
     def play(self) -> None:
@@ -165,8 +169,9 @@ class Minute:
         self._set(dafydd, Status.ACTIVE)
 
     def _set(self, member: Member, status: Status) -> None:
+        asked_ms = self.clock.wall_ms()
         version = self.ward.set_status(member, status)
-        self._answered[version.n] = self.clock.wall_ms()
+        self._asked[version.n], self._answered[version.n] = asked_ms, self.clock.wall_ms()
 
     def tap_offline(self) -> None:
         self.ward.broker.kill()
@@ -190,9 +195,14 @@ class Minute:
             if event["detail"]["kind"] == "trust.changed":
                 n = event["detail"]["directory"]["n"]
                 applied[n] = max(applied.get(n, 0), event["wall_ms"])
+        heard = {n: applied[n] for n in self._answered if n in applied}
+        if missed := self._answered.keys() - heard.keys():
+            self.story.broken.append(f"no terminal said that it applied versions {sorted(missed)}")
+        asked = self._asked
         self.story.revocation_ms = [
-            float(max(0, applied[n] - at)) for n, at in self._answered.items() if n in applied
+            float(max(0, at - self._answered[n])) for n, at in heard.items()
         ]
+        self.story.asked_ms = [float(at - asked[n]) for n, at in heard.items()]
 
 
 def budgets(
@@ -224,6 +234,10 @@ def summarise(minute: Minute, evidence: Evidence | None, folder: Path) -> dict[s
     seen = events(folder) if evidence is not None else []
     minute.revocations(seen)
     splits = {"online": split(story.online, seen), "offline": split(story.offline, seen)}
+    for one in (*splits["online"], *splits["offline"]):
+        # The daemon's word against the card's: as many exchanges, and no less time in them.
+        if one.exchanges != one.tap.exchanges or one.card_ms < one.tap.card_ms - 1.0:
+            story.broken.append(f"the card's own record of a tap disagrees: {one}")
     footprint = minute.ward["bay-1"].footprint()
     switches = sum(
         1
@@ -237,6 +251,7 @@ def summarise(minute: Minute, evidence: Evidence | None, folder: Path) -> dict[s
         "switches": switches,
         "software_ms": percentiles([one.software_ms for one in splits["online"]]),
         "card_ms": percentiles([one.card_ms for one in splits["online"]]),
+        "card_own_record_ms": percentiles([one.card_ms for one in story.online]),
         "flush_ms": percentiles([one.flush_ms for one in splits["online"]]),
         "detect_ms": percentiles([one.detect_ms for one in story.online]),
         "offline": {
@@ -244,6 +259,7 @@ def summarise(minute: Minute, evidence: Evidence | None, folder: Path) -> dict[s
             "software_ms": percentiles([one.software_ms for one in splits["offline"]]),
         },
         "revocation_ms": percentiles(story.revocation_ms),
+        "revocation_from_request_ms": percentiles(story.asked_ms),
         "events": {
             name: counts.get(name)
             for name in ("journalled", "stored", "lost", "duplicated", "unproven")

@@ -101,6 +101,7 @@ class Split:
     """Where one tap's time went, in milliseconds, as the terminal's timing event has it."""
 
     tap: Tap
+    exchanges: int
     card_ms: float
     flush_ms: float
 
@@ -124,7 +125,8 @@ def split(taps: Sequence[Tap], events: Sequence[View]) -> list[Split]:
                 break
             found = min(timings, key=partial(_distance, one))
             timings.remove(found)
-            splits.append(Split(one, found["card_us"] / 1000, found["flush_us"] / 1000))
+            card_ms, flush_ms = found["card_us"] / 1000, found["flush_us"] / 1000
+            splits.append(Split(one, found["exchanges"], card_ms, flush_ms))
     return splits
 
 
