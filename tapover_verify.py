@@ -1,8 +1,7 @@
 """tapover-verify: checks a site's evidence for somebody who trusts nobody.
 
-Written from docs/evidence.md alone; every § below is a section of that page. It imports nothing of
-the product and asks no network and no clock. Where the page leaves a choice, the stricter reading
-was taken. The rules, in the order of checking:
+Written from docs/evidence.md alone; § is a section of that page, and where it leaves a choice the
+stricter reading was taken. No network and no clock is asked. The rules, in the order of checking:
 
 - the folder holds exactly the files that the checkpoint's size calls for (§3);
 - every tile is recomputed from the leaves and compared byte for byte; so is the root (§2, §3);
@@ -27,20 +26,20 @@ import stat
 import sys
 from bisect import bisect_right
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
+from types import SimpleNamespace as Shape
+from typing import BinaryIO, Final, TypeVar
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
 T = TypeVar("T")
+Fields = dict[str, object]
 Version = tuple[int, int]  # of the directory: (key epoch, n)
 Public = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
 
@@ -48,25 +47,56 @@ TILE: Final = 256  # hashes in a full tile, leaves in a full bundle (C2SP tlog-t
 MAX_ENVELOPE: Final = 65_535  # §1; also what a 16-bit length can say
 MAX_EVENT: Final = 4_096  # §7
 MAX_NOTE: Final = 65_536  # three lines and some hundred witnesses
-MAX_BODY: Final = 1 << 20  # the page caps no directory entry; the longest fits many times over
-MAX_PROOF: Final = 1 << 20  # two envelopes, an event, some 60 hashes and a note
+MAX_BODY: Final = 1 << 20  # for what the page does not cap: a directory entry, a single proof
 MAX_INTEGER: Final = (1 << 53) - 1  # I-JSON
 RSA_EXPONENT: Final = 65_537  # the least that PIV cards use; with a tiny one anybody could sign
-LAST_MS: Final = 253_402_300_799_999  # the end of the year 9999
+LAST_SECOND: Final = 253_402_300_799  # of the year 9999
+VERSION: Final = "version {}.{}"
 PROGRESS: Final = 25_000  # leaves or events between two words on stderr
 
 P256: Final = "ecdsa-p256-sha256"
-RSA2048: Final = "rsa2048-pkcs1-sha256"
 ED25519: Final = "ed25519"
 GATEWAY: Final = "gateway"
-LEAF_KINDS: Final = frozenset(
-    ("keys", "change-request", "directory-change", "directory-manifest", "enrolment", "batch")
-)
 PURPOSES: Final = {"tap": "tap", "pin": "PIN proof", "countersign": "countersign", "move": "move"}
 SIGN_ONS: Final = frozenset(("opened", "resumed"))
 CLAIMS: Final = SIGN_ONS | {"closed-by-tap", "parked-by-tap", "still-you", "woken", "proved"}
-CLOCKS: Final = frozenset(("site", "rtc", "unconfirmed"))
-STATUSES: Final = frozenset(("active", "suspended", "revoked", "lost"))
+LEAVES: Final = ("keys", "change-request", "directory-change", "directory-manifest", "enrolment")
+ENTRIES: Final = ("entitlement", "terminal", "policy", "removed")
+
+# The page's records (§4 to §7, §9): every field that is named must be there, others may. `?`: or
+# null; `*`: a list of; words between bars: one of these.
+SHAPES: Final = {
+    "keys": "site:text epoch:number issued_ms:number root:base64 statement_key:base64 log:any"
+    " terminal_ca:any operator_ca:any card_ca:any",
+    "log": "epoch:number key:base64 first:any",
+    "version": "epoch:number n:number",
+    "directory-change": "site:text version:version previous:hex? request:hex? issued_ms:number"
+    " entries:hex*",
+    "directory-manifest": "version:version head:hex",
+    "entitlement": "guid:hex16 holder:text name:any credentials:credential* positions:any"
+    " status:active|suspended|revoked|lost not_before_ms:any not_after_ms:any salt:hex16",
+    "credential": f"slot:9A|9E algorithm:{P256}|rsa2048-pkcs1-sha256 key:base64 pin_gated:bool",
+    "terminal": "terminal:text ward:text batch_key:base64 state:active|retired salt:hex16",
+    "policy": "ward:text",
+    "removed": "kind:entitlement|terminal|policy id:text salt:hex16",
+    "batch": "terminal:text journal:hex16 first:number previous:hex events:hex* holds:holds?",
+    "holds": "epoch:number size:number root:hex",
+    "event": "type:tapover/event/v1| terminal:text journal:hex16 sequence:number boot:text"
+    " monotonic_ms:number wall_ms:integer clock:site|rtc|unconfirmed salt:hex16 detail:any",
+    "journal.opened": "software:text previous_journal:hex16? previous_next:number?"
+    " previous_head:hex?",
+    "heartbeat.held": "envelope:base64",
+    "heartbeat": "site:text version:version head:hex? issued_ms:number checkpoint:any nonce:any",
+    "card.record": "record:record",
+    "record": "guid:hex16 previous:hex directory:version heartbeat:hex? nonce:hex"
+    " purpose:tap|pin|countersign|move",
+    "card.outcome": "record:number? guid:hex16? result:text reason:text? key:hex? algorithm:text?"
+    " signature:base64? holder:text? position:text? session:text?",
+    "session.changed": "session:text holder:text? position:text? change:text cause:any",
+    "bodies.deleted": "rule:text journal:hex16 first:number count:number",
+    "proof": "type:tapover/proof/v1| event:base64 batch:base64 leaf:number inclusion:base64*"
+    " checkpoint:text keys:base64",
+}
 
 ENVELOPE: Final = re.compile(
     rb'\{"payloadType":"application/vnd\.tapover\.([a-z-]+)\.v1\+json",'
@@ -75,13 +105,13 @@ ENVELOPE: Final = re.compile(
 )
 KEYS_PREFIX: Final = b'{"payloadType":"application/vnd.tapover.keys.v1+json"'
 HEX: Final = re.compile(r"(?:[0-9a-f]{2})+")
-SITE: Final = re.compile(r"[^\s+/\x00-\x1f\x7f]{1,128}")
-SIZE: Final = re.compile(r"0|[1-9][0-9]{0,14}", re.ASCII)
 SIGNATURE_LINE: Final = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/=]+)")
 
 ALTERED: Final = "The export was altered or damaged after the site made it, or never was whole."
 FORGED: Final = "Somebody without the key made this, or it was altered after signing."
 MALFORMED: Final = "No program that follows the evidence page writes this."
+LEFT_OUT: Final = "It was left out or altered, and no deletion event accounts for it."
+KEPT: Final = "The gateway says that it deleted this body, and it did not."
 NOT_THERE: Final = "Nothing shows that this card was there: the record may be invented."
 
 
@@ -92,16 +122,8 @@ class Refused(Exception):
         super().__init__(what)
         self.what, self.means, self.where = what, means, where
 
-    def __str__(self) -> str:
-        return f"{self.what}. Where: {self.where}. It means: {self.means}"
-
-
-class Unreadable(Exception):
-    """The input cannot be read at all; nothing was judged."""
-
 
 def need(holds: object, what: str, means: str = "", where: str = "") -> None:
-    """Refuse, saying what is wrong, unless the rule holds."""
     if not holds:
         raise Refused(what, means, where)
 
@@ -139,19 +161,17 @@ def read_file(path: Path, cap: int) -> bytes:
     return data
 
 
-# --- Bytes, JSON, base64: the page's introduction --------------------------------------------
 def sha256(*parts: bytes) -> bytes:
     return hashlib.sha256(b"".join(parts)).digest()
 
 
-def one_base64(text: str | bytes) -> bytes:
+def one_base64(text: str) -> bytes:
     """Standard base64 in its one spelling: decoded, encoded again, compared."""
-    encoded = text.encode("utf-8", "replace") if isinstance(text, str) else text
     try:
-        data = base64.b64decode(encoded, validate=True)
+        data = base64.b64decode(text, validate=True)
     except ValueError as fault:
         raise Refused("base64 that cannot be decoded") from fault
-    need(base64.b64encode(data) == encoded, "base64 that is not in its one spelling")
+    need(base64.b64encode(data).decode() == text, "base64 that is not in its one spelling")
     return data
 
 
@@ -184,69 +204,54 @@ def typed(value: object, kind: type[T], what: str) -> T:
     return value
 
 
-class Record:
-    """One JSON object; each reader refuses a field that is missing or of another type."""
-
-    __slots__ = ("fields",)
-
-    def __init__(self, fields: dict[str, object]) -> None:
-        self.fields = fields
-
-    @classmethod
-    def parse(cls, data: bytes) -> Record:
-        """Strict I-JSON, one object."""
-        try:
-            text = data.decode("utf-8")
-            value: object = _JSON.decode(text)
-            if "\\u" in text:
-                json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a surrogate pair?
-        except (ValueError, RecursionError) as fault:
-            raise Refused("bytes that are no I-JSON") from fault
-        return cls(typed(value, dict, "the JSON"))
-
-    def take(self, name: str, kind: type[T]) -> T:
-        need(name in self.fields, f"the field {name!r} is missing")
-        return typed(self.fields[name], kind, f"the field {name!r}")
-
-    def maybe(self, name: str, read: Callable[[str], T]) -> T | None:
-        """A field that may be null but must be there."""
-        return None if self.take(name, object) is None else read(name)
-
-    def many(self, name: str, kind: type[T]) -> list[T]:
-        return [typed(one, kind, f"an item of {name!r}") for one in self.take(name, list)]
-
-    def text(self, name: str) -> str:
-        return self.take(name, str)
-
-    def number(self, name: str) -> int:
-        need((value := self.take(name, int)) >= 0, f"the field {name!r} is below zero")
-        return value
-
-    def hex(self, name: str, size: int = 32) -> bytes:
-        return one_hex(self.text(name), size)
-
-    def hex16(self, name: str) -> bytes:
-        return self.hex(name, 16)
-
-    def base64(self, name: str) -> bytes:
-        return one_base64(self.text(name))
-
-    def record(self, name: str) -> Record:
-        return Record(self.take(name, dict))
-
-    def version(self, name: str) -> Version:
-        version = self.record(name)
-        return version.number("epoch"), version.number("n")
+def parse(data: bytes) -> Fields:
+    try:
+        value: object = _JSON.decode(text := data.decode("utf-8"))
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a surrogate pair?
+    except (ValueError, RecursionError) as fault:
+        raise Refused("bytes that are no I-JSON") from fault
+    return typed(value, dict, "the JSON")
 
 
-def name_of(version: Version) -> str:
-    return f"version {version[0]}.{version[1]}"
+def number_of(value: object, what: str) -> int:
+    need((number := typed(value, int, what)) >= 0, f"{what} is below zero")
+    return number
 
 
-# --- Keys and envelopes: §1 ------------------------------------------------------------------
+READERS: Final[dict[str, Callable[[object, str], object]]] = {
+    "any": lambda value, _: value,
+    "base64": lambda value, what: one_base64(typed(value, str, what)),
+    "bool": lambda value, what: typed(value, bool, what),
+    "hex": lambda value, what: one_hex(typed(value, str, what)),
+    "hex16": lambda value, what: one_hex(typed(value, str, what), 16),
+    "integer": lambda value, what: typed(value, int, what),
+    "number": number_of,
+    "text": lambda value, what: typed(value, str, what),
+    "version": lambda value, _: tuple(vars(read("version", value)).values()),
+}
+
+
+def read(shape: str, value: object, _what: str = "") -> Shape:
+    """The fields that SHAPES names; refused if one is missing or of another kind."""
+    fields, found = typed(value, dict, f"the {shape}"), Shape()
+    for name, _, kind in (word.partition(":") for word in SHAPES[shape].split()):
+        need(name in fields, f"the field {name!r} is missing")
+        one, what, base = fields[name], f"the field {name!r}", kind.rstrip("?*")
+        reader = READERS.get(base) or functools.partial(read, base)
+        if "|" in kind:
+            need(one in kind.split("|") and one, f"{what} is {shown(repr(one))}, not {kind}")
+        elif kind.endswith("*"):
+            one = [reader(item, what) for item in typed(one, list, what)]
+        elif one is not None or not kind.endswith("?"):
+            one = reader(one, what)
+        setattr(found, name, one)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A public key. `id` is hex H(SPKI)."""
+    """A public key (§1). `id` is hex H(SPKI)."""
 
     id: str
     public: Public
@@ -254,11 +259,10 @@ class Key:
     def signed(self, signature: bytes, message: bytes) -> bool:
         try:
             if isinstance(self.public, ec.EllipticCurvePublicKey):
-                r, s = utils.decode_dss_signature(signature)
-                if utils.encode_dss_signature(r, s) != signature:
-                    return False  # DER in another encoding
-                self.public.verify(signature, message, ec.ECDSA(hashes.SHA256()))
-            elif isinstance(self.public, rsa.RSAPublicKey):
+                again = utils.encode_dss_signature(*utils.decode_dss_signature(signature))
+                self.public.verify(again, message, ec.ECDSA(hashes.SHA256()))
+                return again == signature  # DER in its one encoding
+            if isinstance(self.public, rsa.RSAPublicKey):
                 self.public.verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
             else:
                 self.public.verify(signature, message)
@@ -287,52 +291,39 @@ def read_key(spki: bytes, kind: str) -> Key:
     return Key(sha256(spki).hex(), public)
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """A signed statement, its form checked, its signature not yet (`check`)."""
-
-    kind: str
-    payload: bytes
-    keyid: str
-    signature: bytes
-    digest: bytes
-    record: Record
-
-    def check(self, key: Key, whose: str) -> None:
-        name = f"application/vnd.tapover.{self.kind}.v1+json"
-        message = f"DSSEv1 {len(name)} {name} {len(self.payload)} ".encode() + self.payload
-        need(self.keyid == key.id, f"a {self.kind} that names another key than {whose}", FORGED)
-        holds = key.signed(self.signature, message)
-        need(holds, f"a {self.kind} whose signature by {whose} fails", FORGED)
+def check(envelope: Shape, key: Key, whose: str) -> None:
+    """The envelope's signature is by this key (DSSE, §1)."""
+    name, size = f"application/vnd.tapover.{envelope.kind}.v1+json", len(envelope.payload)
+    message = f"DSSEv1 {len(name)} {name} {size} ".encode() + envelope.payload
+    need(envelope.keyid == key.id, f"a {envelope.kind} that names another key than {whose}", FORGED)
+    holds = key.signed(envelope.signature, message)
+    need(holds, f"a {envelope.kind} whose signature by {whose} fails", FORGED)
 
 
-def read_envelope(line: bytes, kinds: frozenset[str]) -> Envelope:
-    """The one spelling of an envelope, of one of these kinds, its payload parsed."""
+def read_envelope(line: bytes, *kinds: str) -> Shape:
+    """A signed statement of one of these kinds, its form checked, its signature not yet."""
     found = ENVELOPE.fullmatch(line)
     if found is None or len(line) > MAX_ENVELOPE:
         raise Refused("bytes that are no envelope in its one spelling")
     kind = found[1].decode()
     need(kind in kinds, f"a statement of kind {shown(kind)!r}, which does not belong here")
-    payload, signature = one_base64(found[2]), one_base64(found[4])
-    record = Record.parse(payload)
-    right = record.text("type") == f"tapover/{kind}/v1"
-    need(right, f"a {kind} envelope whose payload says another type")
-    return Envelope(kind, payload, found[3].decode(), signature, sha256(line), record)
+    fields = parse(payload := one_base64(found[2].decode()))
+    need(fields.get("type") == f"tapover/{kind}/v1", f"a {kind} whose payload says another type")
+    signature, signer = one_base64(found[4].decode()), found[3].decode()
+    signed = {"keyid": signer, "signature": signature, "payload": payload}
+    return Shape(kind=kind, digest=sha256(line), fields=fields, **signed)
 
 
-# --- The tree (RFC 9162 §2.1) and the checkpoint (C2SP signed note): §2 ----------------------
 class Tree:
-    """`levels[k]` holds the hashes of the complete subtrees of 2^k leaves, from the left."""
+    """`levels[k]` holds the hashes of the complete subtrees of 2^k leaves, from the left (§2)."""
 
     def __init__(self) -> None:
-        self.levels: list[list[bytes]] = [[]]
+        self.levels: defaultdict[int, list[bytes]] = defaultdict(list)
 
     def append(self, leaf: bytes) -> None:
         self.levels[0].append(sha256(b"\x00", leaf))
         level = 0
         while len(self.levels[level]) % 2 == 0:
-            if level + 1 == len(self.levels):
-                self.levels.append([])
             self.levels[level + 1].append(sha256(b"\x01", *self.levels[level][-2:]))
             level += 1
 
@@ -356,69 +347,50 @@ def climb(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:
     return sha256(b"\x01", path[-1], climb(leaf, index - half, size - half, path[:-1]))
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    """A checkpoint, its form checked; `signatures` are (name, key hash ‖ signature)."""
-
-    signed: bytes
-    origin: str
-    size: int
-    root: bytes
-    signatures: list[tuple[str, bytes]]
-
-    def check(self, keys: Keys, *, alone: bool) -> None:
-        """Its signature by the log's key; `alone`: every byte must be covered by it."""
-        what = f"a checkpoint of {shown(self.origin)}, not of {keys.origin}"
-        need(self.origin == keys.origin, what, FORGED)
-        hint = keys.note_hash
-        ours = [one for name, one in self.signatures if name == keys.origin and one[:4] == hint]
-        holds = len(ours) == 1 and keys.log.signed(ours[0][4:], self.signed)
-        need(holds, "a checkpoint whose signature by the log's key fails", FORGED)
-        means = "Nothing covers them. If they are witnesses', --allow-witnesses passes over them."
-        only = len(self.signatures) == 1 or not alone
-        need(only, "signature lines that are not the log's own", means)
+def check_note(note: Shape, keys: Shape, *, alone: bool) -> None:
+    """Its signature by the log's key; `alone`: every byte must be covered by it."""
+    need(note.origin == keys.origin, f"a checkpoint of another log than {keys.origin}", FORGED)
+    hint = keys.note_hash
+    ours = [one for name, one in note.signatures if name == keys.origin and one[:4] == hint]
+    holds = len(ours) == 1 and keys.log.signed(ours[0][4:], note.signed)
+    need(holds, "a checkpoint whose signature by the log's key fails", FORGED)
+    means = "Nothing covers them. If they are witnesses', --allow-witnesses passes over them."
+    only = len(note.signatures) == 1 or not alone
+    need(only, "signature lines that are not the log's own", means)
 
 
-def read_note(data: bytes) -> Note:
-    try:
-        text, blank, tail = data.decode("utf-8").partition("\n\n")
-    except UnicodeError as fault:
-        raise Refused("a checkpoint that is no UTF-8") from fault
+def read_note(data: bytes) -> Shape:
+    """A checkpoint (§2), its form checked; `signatures` are (name, key hash ‖ signature)."""
+    text, blank, tail = data.decode("utf-8", "replace").partition("\n\n")
     origin, size, root, *more = [*text.split("\n"), "", ""]
-    whole = blank and len(more) == 2 and tail.endswith("\n")  # noqa: PLR2004 - the two above
+    whole = blank and more == ["", ""] and tail.endswith("\n")
     need(whole, "a checkpoint that is not three lines, a blank one and signatures")
-    need(SIZE.fullmatch(size), "a checkpoint whose size is no plain number")
-    need(len(value := one_base64(root)) == 32, "a checkpoint whose root is no SHA-256")  # noqa: PLR2004
+    plain = size.isascii() and size.isdigit() and str(int(size[:15])) == size
+    need(plain, "a checkpoint whose size is no plain number")
+    need(len(value := one_base64(root)) == len(sha256()), "a checkpoint whose root is no SHA-256")
     signatures = []
     for line in tail[:-1].split("\n"):
         if (found := SIGNATURE_LINE.fullmatch(line)) is None:
             raise Refused("a checkpoint with a line that is no signature")
         signatures.append((found[1], one_base64(found[2])))
-    return Note(f"{text}\n".encode(), origin, int(size), value, signatures)
-
-
-# --- The folder (C2SP tlog-tiles): §3 --------------------------------------------------------
-def tile_path(folder: str, number: int, width: int) -> str:
-    groups = [f"{number % 1000:03}"]
-    while number := number // 1000:
-        groups.append(f"x{number % 1000:03}")
-    partial = "" if width == TILE else f".p/{width}"
-    return f"tile/{folder}/{'/'.join(reversed(groups))}{partial}"
+    note = {"origin": origin, "size": int(size), "root": value, "signatures": signatures}
+    return Shape(signed=f"{text}\n".encode(), **note)
 
 
 def tiles(size: int) -> Iterator[tuple[str, int, int, int]]:
-    """(path, level, first, width) of every tile; level -1 are the bundles of leaves."""
+    """(path, level, first, width) of every tile (§3); level -1 are the bundles of leaves."""
     level = -1
     while count := size // TILE ** max(level, 0):
         for first in range(0, count, TILE):
-            width = min(TILE, count - first)
-            folder = "entries" if level < 0 else str(level)
-            yield tile_path(folder, first // TILE, width), level, first, width
+            number, width = first // TILE, min(TILE, count - first)
+            path = f"{number % 1000:03}" + ("" if width == TILE else f".p/{width}")
+            while number := number // 1000:
+                path = f"x{number % 1000:03}/{path}"
+            yield f"tile/{'entries' if level < 0 else level}/{path}", level, first, width
         level += 1
 
 
 def walk(folder: Path) -> set[str]:
-    """The names of files, and of folders with a slash behind."""
     found = set()
     for path in folder.rglob("*"):
         name, mode = path.relative_to(folder).as_posix(), path.lstat().st_mode
@@ -426,14 +398,14 @@ def walk(folder: Path) -> set[str]:
         need(plain, "something that is neither file nor folder", ALTERED, shown(name))
         found.add(name + "/" if stat.S_ISDIR(mode) else name)
     if not found & {"checkpoint", "bodies"}:
-        raise Unreadable(f"{folder} is no export: neither `checkpoint` nor `bodies` is in it")
+        raise OSError(f"{folder} is no export: neither `checkpoint` nor `bodies` is in it")
     for name in ("checkpoint", "bodies"):
         need(name in found, "a file is missing", ALTERED, name)
     return found
 
 
 def check_layout(found: set[str], size: int) -> None:
-    """Exactly the files that a log of this size has. Stops at the first that is missing."""
+    """Exactly the files that a log of this size has (§3). Stops at the first that is missing."""
     expected = {"checkpoint", "bodies"}
     for path, *_ in tiles(size):
         need(path in found, f"a tile of {size:,} leaves is missing", ALTERED, path)
@@ -446,7 +418,6 @@ def check_layout(found: set[str], size: int) -> None:
 
 
 def leaves(folder: Path, size: int) -> Iterator[tuple[int, bytes]]:
-    """Every leaf with its index."""
     for path, _, first, width in (tile for tile in tiles(size) if tile[1] < 0):
         with at(path, ALTERED):
             data, start = read_file(folder / path, width * (2 + MAX_ENVELOPE)), 0
@@ -459,7 +430,6 @@ def leaves(folder: Path, size: int) -> Iterator[tuple[int, bytes]]:
 
 
 def check_tiles(folder: Path, size: int, tree: Tree) -> None:
-    """Every tile, byte for byte as recomputed from the leaves."""
     for path, level, first, width in (tile for tile in tiles(size) if tile[1] >= 0):
         with at(path, ALTERED):
             right = b"".join(tree.levels[8 * level][first : first + width])
@@ -487,130 +457,28 @@ class Bodies:
         self.file.seek(offset)
         return self.file.read(length) if length >= 0 else None
 
-    def check_all_named(self) -> None:
-        for line, digest in enumerate(self.places, 1):
-            with at(f"bodies, line {line}", "It was altered or slipped in: nobody signed for it."):
-                need(digest in self.named, "a body that no statement names")
 
-
-# --- The key statement: §4 -------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The keys in force from the leaf after `leaf` on."""
-
-    leaf: int
-    epoch: int
-    site: str
-    log_epoch: int
-    statement: Key
-    log: Key
-    origin: str
-    note_hash: bytes
-
-
-def read_keys(line: bytes, leaf: int, fingerprint: str) -> Keys:
-    envelope = read_envelope(line, frozenset(("keys",)))
-    record, log = envelope.record, envelope.record.record("log")
+def read_keys(line: bytes, leaf: int, fingerprint: str) -> Shape:
+    """A key statement (§4): the keys in force from the leaf after `leaf` on."""
+    keys = read("keys", (envelope := read_envelope(line, "keys")).fields)
+    log = read("log", keys.log)
     means = "This is another site's evidence, or somebody made up a site of the same name."
-    root = record.base64("root")
-    need(sha256(root).hex() == fingerprint, "a root that is not the one that you named", means)
-    envelope.check(read_key(root, P256), "the site's root")
-    site, log_epoch = record.text("site"), log.number("epoch")
-    need(SITE.fullmatch(site), "a site name that cannot stand in a checkpoint")
-    for name in ("issued_ms", "terminal_ca", "operator_ca", "card_ca"):
-        record.take(name, object)
-    log_key = read_key(log.base64("key"), ED25519)
-    raw = log_key.public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-    origin = f"tapover.{site}/log/{log_epoch}"
-    note_hash = sha256(origin.encode(), b"\n\x01", raw)[:4]
-    epoch, statement = record.number("epoch"), read_key(record.base64("statement_key"), P256)
-    return Keys(leaf, epoch, site, log_epoch, statement, log_key, origin, note_hash)
+    named = sha256(keys.root).hex() == fingerprint
+    need(named, "a root that is not the one that you named", means)
+    check(envelope, read_key(keys.root, P256), "the site's root")
+    keys.leaf, keys.log_epoch = leaf, log.epoch
+    keys.statement, keys.log = read_key(keys.statement_key, P256), read_key(log.key, ED25519)
+    raw = serialization.Encoding.Raw, serialization.PublicFormat.Raw
+    keys.origin = f"tapover.{keys.site}/log/{log.epoch}"
+    keys.note_hash = sha256(keys.origin.encode(), b"\n\x01", keys.log.public.public_bytes(*raw))[:4]
+    return keys
 
 
-class KeyHistory(list[Keys]):
-    """The key statements of the log, each replacing the one before for the leaves after it."""
-
-    def before(self, leaf: int) -> Keys:
-        """The keys in force at `leaf` (for a checkpoint: its size)."""
-        return next((keys for keys in reversed(self) if keys.leaf < leaf), self[0])
+def in_force(history: list[Shape], leaf: int) -> Shape:
+    """The keys in force at `leaf` (for a checkpoint: its size)."""
+    return next((keys for keys in reversed(history) if keys.leaf < leaf), history[0])
 
 
-# --- The directory: §5 -----------------------------------------------------------------------
-def check_entitlement(entry: Record) -> None:
-    for one in entry.many("credentials", dict):
-        slot, algorithm = (credential := Record(one)).text("slot"), credential.text("algorithm")
-        known = slot in {"9A", "9E"} and algorithm in {P256, RSA2048}
-        need(known, "a credential of a slot or algorithm that the page does not know")
-        read_key(credential.base64("key"), algorithm)
-        credential.take("pin_gated", bool)
-    need(entry.text("status") in STATUSES, "an entitlement of an unknown status")
-    entry.text("holder")
-
-
-class Directory:
-    """Every version of who may sign: entitlements by card, batch keys by terminal."""
-
-    def __init__(self) -> None:
-        self.versions: list[tuple[Version, bytes]] = []  # with the digest of the change
-        self.known: dict[Version, tuple[int, int]] = {}  # ordinal and leaf
-        self.requests: set[bytes | None] = {None}
-        self.cards: defaultdict[bytes, list[tuple[int, bytes]]] = defaultdict(list)  # body or b""
-        self.batch_keys: defaultdict[str, dict[str, Key]] = defaultdict(dict)
-
-    def change(self, change: Record, digest: bytes, leaf: int, bodies: Bodies) -> None:
-        version, previous = change.version("version"), change.maybe("previous", change.hex)
-        (epoch, n), head = self.versions[-1] if self.versions else ((version[0], 0), None)
-        follows = version == (epoch, n + 1) or (version[0] > epoch and version[1] == 1)
-        means = "A change is missing, out of order, or belongs to another directory."
-        need(follows and previous == head, "a directory change that does not follow", means)
-        asked = change.maybe("request", change.hex)
-        means = "Nothing shows who asked for this change."
-        need(asked in self.requests, "a directory change whose request is no earlier leaf", means)
-        change.number("issued_ms")
-        self.known[version] = (len(self.versions), leaf)
-        self.versions.append((version, digest))
-        for number, text in enumerate(change.many("entries", str), 1):
-            with at(f"leaf {leaf} (directory {name_of(version)}), entry {number}"):
-                bodies.named.add(name := one_hex(text))
-                body = bodies.get(name)
-                need(body, "a directory entry whose body is not in the export", ALTERED)
-                self._entry(Record.parse(body or b""), name, len(self.versions) - 1)
-
-    def _entry(self, entry: Record, name: bytes, ordinal: int) -> None:
-        kind = entry.text("type")
-        if kind == "tapover/entitlement/v1":
-            check_entitlement(entry)
-            self.cards[entry.hex16("guid")].append((ordinal, name))
-        elif kind == "tapover/terminal/v1":
-            key = read_key(entry.base64("batch_key"), P256)
-            need(entry.text("state") in {"active", "retired"}, "a terminal of an unknown state")
-            self.batch_keys[entry.text("terminal")][key.id] = key
-        elif kind == "tapover/removed/v1":
-            what = entry.text("kind")
-            need(what in {"entitlement", "terminal", "policy"}, "a removal of an unknown kind")
-            if what == "entitlement":
-                self.cards[entry.hex16("id")].append((ordinal, b""))
-        else:
-            need(kind == "tapover/policy/v1", "a directory entry of an unknown type")
-
-    def check_head(self, version: Version, head: bytes | None, whose: str) -> None:
-        """A head that somebody was shown is the change of the log, where the log has it."""
-        if version in self.known:
-            means = "Somebody was shown another directory than the one in this log."
-            same = head == self.versions[self.known[version][0]][1]
-            need(same, f"{whose} with another head for {name_of(version)} than the log", means)
-
-    def entitlement(self, guid: bytes, version: Version, leaf: int) -> bytes:
-        """The body (its hash) under `guid` in a version that the log had before `leaf`, or b""."""
-        ordinal, made = self.known.get(version, (0, leaf))
-        means = "Nothing shows which keys the site vouched for when this was recorded."
-        need(made < leaf, f"a record under {name_of(version)}, which no earlier leaf made", means)
-        entries = self.cards.get(guid, [])
-        newest = bisect_right(entries, ordinal, key=lambda entry: entry[0])
-        return entries[newest - 1][1] if newest else b""
-
-
-# --- Journals and batches: §6 ----------------------------------------------------------------
 @dataclass(slots=True)
 class Journal:
     """One chain. `chain[i]` is the value before sequence i; `deleted` names rules by sequence."""
@@ -620,6 +488,7 @@ class Journal:
     chain: list[bytes]
     events: list[bytes] = field(default_factory=list)
     batches: list[tuple[int, int]] = field(default_factory=list)  # (first sequence, leaf)
+    missing: set[int] = field(default_factory=set)
     deleted: dict[int, str] = field(default_factory=dict)
 
     def leaf_of(self, sequence: int) -> int:
@@ -630,83 +499,135 @@ class Journal:
         return f"terminal {shown(self.terminal)}, journal {self.id}, {where}"
 
 
-class Log:
-    """The log, leaf by leaf: what each statement says, in the order in which they stand."""
+def new_journal(journal_id: bytes, terminal: str) -> Journal:
+    return Journal(journal_id.hex(), terminal, [sha256(b"tapover:journal:v1\n", journal_id)])
 
-    def __init__(self, keys: KeyHistory, tree: Tree, bodies: Bodies) -> None:
+
+class Log:
+    """The log, leaf by leaf (§5, §6): what each statement says, in their order."""
+
+    def __init__(self, keys: list[Shape], tree: Tree, bodies: Bodies) -> None:
         self.keys, self.tree, self.bodies = keys, tree, bodies
-        self.directory = Directory()
         self.journals: dict[str, Journal] = {}
         self.kinds: Counter[str] = Counter()
-        self.foreign_holds = 0
+        self.versions: list[tuple[Version, bytes]] = []  # with the digest of the change
+        self.known: dict[Version, tuple[int, int]] = {}  # ordinal and leaf
+        self.requests: set[bytes | None] = {None}
+        self.cards: defaultdict[bytes, list[tuple[int, bytes]]] = defaultdict(list)  # body or b""
+        self.batch_keys: defaultdict[str, dict[str, Key]] = defaultdict(dict)
 
-    def take(self, index: int, leaf: bytes) -> None:
-        envelope = read_envelope(leaf, LEAF_KINDS)
-        keys, record = self.keys.before(index), envelope.record
+    def take(self, leaf: int, line: bytes) -> None:
+        envelope, keys = read_envelope(line, "batch", *LEAVES), in_force(self.keys, leaf)
         self.kinds[envelope.kind] += 1
-        if envelope.kind == "batch":
-            self._batch(envelope, index)
-        elif envelope.kind == "change-request":
-            self.directory.requests.add(envelope.digest)
-        elif envelope.kind == "directory-change":
-            envelope.check(keys.statement, "the site's statement key")
-            need(record.text("site") == keys.site, "a directory change of another site")
-            self.directory.change(record, envelope.digest, index, self.bodies)
-        elif envelope.kind == "directory-manifest":
-            envelope.check(keys.statement, "the site's statement key")
-            known = (version := record.version("version")) in self.directory.known
-            need(known, f"a manifest of {name_of(version)}, which no earlier leaf made")
-            self.directory.check_head(version, record.hex("head"), "a manifest")
+        if envelope.kind == "change-request":
+            self.requests.add(envelope.digest)
+        elif envelope.kind == "batch":
+            batch = read("batch", envelope.fields)
+            where = f"terminal {shown(batch.terminal)}, journal {batch.journal.hex()}"
+            with at(f"leaf {leaf}, {where}"):
+                self._batch(envelope, batch, leaf)
+        elif envelope.kind.startswith("directory-"):
+            check(envelope, keys.statement, "the site's statement key")
+            statement = read(envelope.kind, envelope.fields)
+            if envelope.kind == "directory-change":
+                need(statement.site == keys.site, "a directory change of another site")
+                self._change(statement, envelope.digest, leaf)
+            what = f"a manifest of {VERSION.format(*statement.version)}, which no earlier leaf made"
+            need(statement.version in self.known, what)
+            if envelope.kind == "directory-manifest":
+                self.check_head(statement, "a manifest")
 
-    def _batch(self, envelope: Envelope, leaf: int) -> None:
-        batch = envelope.record
-        terminal, journal_id = batch.text("terminal"), batch.hex16("journal")
-        with at(f"leaf {leaf}, terminal {shown(terminal)}, journal {journal_id.hex()}"):
-            keys = {envelope.keyid: self.keys.before(leaf).statement}
-            if terminal != GATEWAY:
-                keys = self.directory.batch_keys.get(terminal, {})
-            means = "Nothing shows that this terminal made it: the directory had no such key."
-            known = envelope.keyid in keys
-            need(known, "a batch by a key that was not the terminal's", means)
-            envelope.check(keys[envelope.keyid], "the terminal's batch key")
-            chain = [sha256(b"tapover:journal:v1\n", journal_id)]
-            fresh = Journal(journal_id.hex(), terminal, chain)
-            journal = self.journals.setdefault(fresh.id, fresh)
-            need(journal.terminal == terminal, "a batch in another terminal's journal")
-            self._continue(journal, batch, leaf)
-            if holds := batch.maybe("holds", batch.record):
-                self._holds(holds, leaf)
+    def _change(self, change: Shape, digest: bytes, leaf: int) -> None:
+        version: Version = change.version
+        (epoch, n), head = self.versions[-1] if self.versions else ((version[0], 0), None)
+        follows = version == (epoch, n + 1) or (version[0] > epoch and version[1] == 1)
+        means = "A change is missing, out of order, or belongs to another directory."
+        follows = follows and change.previous == head
+        need(follows, "a directory change that does not follow", means)
+        asked = change.request in self.requests
+        need(asked, "a directory change whose request is no earlier leaf", "Nobody asked for it.")
+        self.known[version] = (len(self.versions), leaf)
+        self.versions.append((version, digest))
+        for number, name in enumerate(change.entries, 1):
+            with at(f"leaf {leaf} (directory {VERSION.format(*version)}), entry {number}"):
+                self.bodies.named.add(name)
+                body = self.bodies.get(name)
+                need(body, "a directory entry whose body is not in the export", ALTERED)
+                self._entry(parse(body or b""), name)
 
-    def _continue(self, journal: Journal, batch: Record, leaf: int) -> None:
-        first, delivered = batch.number("first"), len(journal.events)
+    def _entry(self, fields: Fields, name: bytes) -> None:
+        kind = next((one for one in ENTRIES if fields.get("type") == f"tapover/{one}/v1"), None)
+        if kind is None:
+            raise Refused("a directory entry of an unknown type")
+        entry, ordinal = read(kind, fields), len(self.versions) - 1
+        if kind == "entitlement":
+            for one in entry.credentials:
+                read_key(one.key, one.algorithm)
+            self.cards[entry.guid].append((ordinal, name))
+        elif kind == "terminal":
+            key = read_key(entry.batch_key, P256)
+            self.batch_keys[entry.terminal][key.id] = key
+        elif kind == "removed" and entry.kind == "entitlement":
+            self.cards[one_hex(entry.id, 16)].append((ordinal, b""))
+
+    def check_head(self, shown_to: Shape, whose: str) -> None:
+        """A head that somebody was shown is the change of the log, where the log has it."""
+        if (version := shown_to.version) in self.known:
+            means = "Somebody was shown another directory than the one in this log."
+            same = shown_to.head == self.versions[self.known[version][0]][1]
+            need(
+                same,
+                f"{whose} with another head for {VERSION.format(*version)} than the log",
+                means,
+            )
+
+    def entitlement(self, guid: bytes, version: Version, leaf: int) -> bytes:
+        """The body (its hash) under `guid` in a version that the log had before `leaf`, or b""."""
+        ordinal, made = self.known.get(version, (0, leaf))
+        means = "Nothing shows which keys the site vouched for when this was recorded."
+        need(
+            made < leaf,
+            f"a record under {VERSION.format(*version)}, which no earlier leaf made",
+            means,
+        )
+        entries = self.cards.get(guid, [])
+        newest = bisect_right(entries, ordinal, key=lambda entry: entry[0])
+        return entries[newest - 1][1] if newest else b""
+
+    def _batch(self, envelope: Shape, batch: Shape, leaf: int) -> None:
+        keys = {envelope.keyid: in_force(self.keys, leaf).statement}
+        if batch.terminal != GATEWAY:
+            keys = self.batch_keys.get(batch.terminal, {})
+        means = "Nothing shows that this terminal made it: the directory had no such key."
+        need(envelope.keyid in keys, "a batch by a key that was not the terminal's", means)
+        check(envelope, keys[envelope.keyid], "the terminal's batch key")
+        fresh = new_journal(batch.journal, batch.terminal)
+        journal = self.journals.setdefault(fresh.id, fresh)
+        need(journal.terminal == batch.terminal, "a batch in another terminal's journal")
+        first, delivered = batch.first, len(journal.events)
         means = "Events are missing or told twice, the journal forked, or batches are out of order."
         need(first == delivered, f"a batch from {first} where {delivered} comes next", means)
         means = "The terminal's chain went on from other events than the log holds: a fork."
-        follows = batch.hex("previous") == journal.chain[-1]
+        follows = batch.previous == journal.chain[-1]
         need(follows, f"a batch that does not continue the chain at sequence {first}", means)
-        need(events := batch.many("events", str), "a batch without events")
+        need(batch.events, "a batch without events")
         journal.batches.append((first, leaf))
-        for event in map(one_hex, events):
+        for event in batch.events:
             journal.events.append(event)
             journal.chain.append(sha256(journal.chain[-1], event))
             self.bodies.named.add(event)
-
-    def _holds(self, holds: Record, leaf: int) -> None:
-        """A checkpoint that the terminal had accepted earlier is one of this very log."""
-        epoch, size, root = holds.number("epoch"), holds.number("size"), holds.hex("root")
-        ours = self.keys.before(leaf).log_epoch
-        if epoch < ours:
-            self.foreign_holds += 1
-            return
-        means = "The terminal was shown another log: this one was rewritten, or there are two."
-        earlier = epoch == ours and size <= leaf
-        need(earlier, f"a batch that holds a checkpoint of {size:,} leaves from later", means)
-        same = root == self.tree.root(size)
-        need(same, f"a batch that holds another root for the first {size:,} leaves", means)
+        ours, holds = self.keys[0].log_epoch, batch.holds
+        if holds and holds.epoch < ours:
+            self.kinds["holds of an earlier log epoch"] += 1
+        elif holds:  # a checkpoint that the terminal had accepted: one of this very log
+            means = "The terminal was shown another log: this one was rewritten, or there are two."
+            earlier, size = holds.epoch == ours and holds.size <= leaf, holds.size
+            need(earlier, f"a batch that holds a checkpoint of {size:,} leaves from later", means)
+            same = holds.root == self.tree.root(size)
+            need(same, f"a batch that holds another root for the first {size:,} leaves", means)
 
 
-# --- Events: §7 ------------------------------------------------------------------------------
-@dataclass(slots=True)
+@dataclass
 class Tally:
     """What one terminal's journals came to; `signed` counts claims that hold, by purpose."""
 
@@ -720,95 +641,64 @@ class Tally:
     not_before: list[int] = field(default_factory=list)  # the earliest and the latest, ms
 
 
-def read_event(journal: Journal, sequence: int, data: bytes) -> Record:
+def read_event(journal: Journal, sequence: int, data: bytes) -> Fields:
     """The event's detail, when the event is the one that stands at this place."""
     need(len(data) <= MAX_EVENT, f"an event of more than {MAX_EVENT:,} bytes")
-    event = Record.parse(data)
-    need(event.text("type") == "tapover/event/v1", "an event of another type")
-    said = (event.text("terminal"), event.text("journal"), event.number("sequence"))
+    event = read("event", parse(data))
+    said = (event.terminal, event.journal.hex(), event.sequence)
     same = said == (journal.terminal, journal.id, sequence)
     need(same, "an event that says another terminal, journal or sequence than its batch")
-    need(event.text("clock") in CLOCKS, "an event with an unknown kind of clock")
-    one_hex(salt := event.text("salt"), 16 if len(salt) == 32 else 32)  # noqa: PLR2004 - digits
-    for name, kind in (("boot", str), ("monotonic_ms", int), ("wall_ms", int)):
-        event.take(name, kind)
-    return event.record("detail")
-
-
-def mark_deleted(log: Log, journal: Journal, sequence: int, detail: Record) -> None:
-    """What the gateway says that it deleted: bodies of events that the log held before."""
-    target = log.journals.get(detail.hex16("journal").hex(), Journal("", "", []))
-    first, count, leaf = detail.number("first"), detail.number("count"), journal.leaf_of(sequence)
-    later = (start for start, where in target.batches if where >= leaf)
-    held = sequence if target is journal else next(later, len(target.events))
-    right = count and first + count <= held
-    need(right, "a deletion of events that the log did not hold before it")
-    target.deleted |= dict.fromkeys(range(first, first + count), detail.text("rule"))
-
-
-def read_deletions(log: Log) -> None:
-    for journal in [one for one in log.journals.values() if one.terminal == GATEWAY]:
-        for sequence, digest in enumerate(journal.events):
-            with at(journal.place(sequence)):
-                if body := log.bodies.get(digest):
-                    detail = read_event(journal, sequence, body)
-                    if detail.text("kind") == "bodies.deleted":
-                        mark_deleted(log, journal, sequence, detail)
+    return typed(event.detail, dict, "the detail")
 
 
 class JournalCheck:
-    """One journal's events in order: each claim against what stands before it."""
+    """One journal's events in order (§7): each claim against what stands before it."""
 
     def __init__(self, log: Log, journal: Journal, tally: Tally, covered: int) -> None:
         self.log, self.journal, self.tally, self.covered = log, journal, tally, covered
         self.heartbeats: dict[bytes, int | None] = {}  # issued_ms; None: deleted
-        self.records: dict[int, tuple[Record, bytes]] = {}  # with the event's digest
+        self.records: dict[int, tuple[Shape, bytes]] = {}  # with the event's bytes
         self.served: set[int] = set()
         self.sign_ons: Counter[tuple[str | None, ...]] = Counter()
-        self.gone = 0  # deleted bodies so far; each may be the one thing that is missed
-        self.digest = b""
-        self.readers: dict[str, Callable[[int, Record], None]] = {
-            "journal.opened": self._opened,
-            "heartbeat.held": self._heartbeat,
-            "card.record": self._record,
-            "card.outcome": self._outcome,
-            "session.changed": self._session,
-        }
+        self.gone = 0  # missing bodies so far; each may be the one thing that is missed
 
     def event(self, sequence: int, digest: bytes) -> None:
-        body, rule = self.log.bodies.get(digest), self.journal.deleted.get(sequence)
         self.tally.events += 1
-        if rule is not None:
-            means = "The gateway says that it deleted this body, and it did not."
-            need(body is None, "a body that was declared deleted is in the export", means)
-            self.tally.deleted[rule] += 1
+        if (body := self.log.bodies.get(digest)) is None:
+            self.journal.missing.add(sequence)
             self.gone += 1
             return
-        if body is None:
-            means = "It was left out or altered, and no deletion event accounts for it."
-            raise Refused("an event whose body is not in the export", means)
-        self.digest = digest
         detail = read_event(self.journal, sequence, body)
-        kind = detail.text("kind")
+        kind = typed(detail.get("kind"), str, "the kind of the event")
         right = (sequence == 0) == (kind == "journal.opened")
         need(right, "a journal that does not begin with journal.opened, or has a second one")
-        right = kind != "bodies.deleted" or self.journal.terminal == GATEWAY
-        need(right, "bodies.deleted outside the gateway's own journal")
-        if reader := self.readers.get(kind):
-            reader(sequence, detail)
+        if "." in kind and kind in SHAPES:
+            getattr(self, f"_{kind.replace('.', '_')}")(sequence, read(kind, detail), body)
 
-    def _opened(self, _sequence: int, detail: Record) -> None:
-        previous = detail.maybe("previous_journal", detail.hex16)
-        head, known = detail.take("previous_head", object), detail.take("previous_next", object)
-        if previous is None:
-            need(head is known is None, "a journal.opened that names its predecessor by half")
+    def check_missing(self) -> None:
+        """What is missing was deleted, and what was deleted is missing."""
+        for sequence in sorted(self.journal.missing ^ self.journal.deleted.keys()):
+            what, means = "an event whose body is not in the export", LEFT_OUT
+            if sequence in self.journal.deleted:
+                what, means = "a body that was declared deleted is in the export", KEPT
+            raise Refused(what, means, self.journal.place(sequence))
+        self.tally.deleted.update(self.journal.deleted.values())
+
+    def _missed(self, doubt: str, what: str, means: str) -> None:
+        """Something that must stand earlier does not: at most it was deleted, one for each."""
+        need(self.gone, what, means)
+        self.gone -= 1
+        self.tally.doubts[doubt] += 1
+
+    def _journal_opened(self, _sequence: int, opened: Shape, _: bytes) -> None:
+        named = [opened.previous_journal, opened.previous_next, opened.previous_head]
+        if named == [None] * 3:
             self.tally.doubts["opened"] += 1
             return
-        head, known = detail.hex("previous_head"), detail.number("previous_next")
-        before, own = self.log.journals.get(previous.hex()), self.journal
-        start = sha256(b"tapover:journal:v1\n", previous)
-        before = before or Journal(previous.hex(), own.terminal, [start])
-        right = before.terminal == own.terminal and before is not own
+        need(None not in named, "a journal.opened that names its predecessor by half")
+        previous, known, head, own = *named, self.journal
+        before = self.log.journals.get(previous.hex()) or new_journal(previous, own.terminal)
+        right = before.terminal == own.terminal and before.id != own.id
         need(right, "a journal that names itself or another terminal's as its predecessor")
         missing = known - len(before.events)
         means = "The earlier journal in the log is not the one that the terminal wrote."
@@ -818,128 +708,109 @@ class JournalCheck:
             gap = f"journal {before.id} had at least {plural(known, 'event')}"
             self.tally.gaps.append(f"{gap}, of which {missing:,} were never delivered")
 
-    def _heartbeat(self, sequence: int, detail: Record) -> None:
-        envelope = read_envelope(detail.base64("envelope"), frozenset(("heartbeat",)))
-        heartbeat, leaf = envelope.record, self.journal.leaf_of(sequence)
-        known = [one for one in self.log.keys if one.leaf < leaf]
-        ours = [one.statement for one in known if one.statement.id == envelope.keyid]
+    def _heartbeat_held(self, sequence: int, held: Shape, _: bytes) -> None:
+        envelope, leaf = read_envelope(held.envelope, "heartbeat"), self.journal.leaf_of(sequence)
+        known = [one.statement for one in self.log.keys if one.leaf < leaf]
+        ours = [one for one in known if one.id == envelope.keyid]
         need(ours, "a heartbeat by a key that is not the site's", FORGED)
-        envelope.check(ours[0], "the site's statement key")
-        need(heartbeat.text("site") == known[0].site, "a heartbeat of another site")
-        version, head = heartbeat.version("version"), heartbeat.maybe("head", heartbeat.hex)
-        self.log.directory.check_head(version, head, "a heartbeat")
-        need((issued := heartbeat.number("issued_ms")) <= LAST_MS, "a heartbeat of no time")
-        self.heartbeats[envelope.digest] = issued
+        check(envelope, ours[0], "the site's statement key")
+        heartbeat = read("heartbeat", envelope.fields)
+        need(heartbeat.site == self.log.keys[0].site, "a heartbeat of another site")
+        self.log.check_head(heartbeat, "a heartbeat")
+        self.heartbeats[envelope.digest] = heartbeat.issued_ms
 
-    def _record(self, sequence: int, detail: Record) -> None:
-        record = detail.record("record")
+    def _card_record(self, sequence: int, detail: Shape, body: bytes) -> None:
+        record = detail.record
         means = "The card may have signed this at another place in the journal, or in another."
-        right = record.hex("previous") == self.journal.chain[sequence]
-        need(right, "a card record that names another chain value than its place has", means)
-        need(record.text("purpose") in PURPOSES, "a card record of an unknown purpose")
-        _ = record.hex("nonce"), record.hex16("guid"), record.version("directory")
-        heartbeat = record.maybe("heartbeat", record.hex)
-        if heartbeat is not None and heartbeat not in self.heartbeats:
+        same = record.previous == self.journal.chain[sequence]
+        need(same, "a card record that names another chain value than its place has", means)
+        if record.heartbeat and record.heartbeat not in self.heartbeats:
             means = "Its lower bound in time has nothing behind it."
             self._missed("bound", "a card record whose heartbeat was not held before", means)
-            self.heartbeats[heartbeat] = None
-        self.records[sequence] = (record, self.digest)
+            self.heartbeats[record.heartbeat] = None
+        self.records[sequence] = (record, sha256(body))
 
-    def _missed(self, doubt: str, what: str, means: str) -> None:
-        """Something that must stand earlier does not: at most it was deleted, one for each."""
-        need(self.gone, what, means)
-        self.gone -= 1
-        self.tally.doubts[doubt] += 1
-
-    def _outcome(self, sequence: int, detail: Record) -> None:
-        result, number = detail.text("result"), detail.maybe("record", detail.number)
-        record, claim = None, result in CLAIMS
+    def _card_outcome(self, sequence: int, outcome: Shape, _: bytes) -> None:
+        number, result, claim = outcome.record, outcome.result, outcome.result in CLAIMS
+        record, event = self.records.get(number, (None, b""))
         if number is not None:
-            record = self.records.get(number)
-            known = record or (number < sequence and number in self.journal.deleted)
+            known = record or number in self.journal.missing
             need(known, f"an outcome of {number}, which is no card record", NOT_THERE)
-            same = not record or record[0].hex16("guid") == detail.maybe("guid", detail.hex16)
+            same = not record or record.guid == outcome.guid
             need(same, "an outcome for another card than its record", NOT_THERE)
-        signature = detail.maybe("signature", detail.base64)
-        wrong_key = detail.maybe("reason", detail.text) == "card-key-wrong"
         if claim:
-            whole = None not in (number, detail.maybe("key", detail.hex), signature)
+            whole = None not in (number, outcome.key, outcome.signature)
             need(whole, f"{result!r} without a card's signature", NOT_THERE)
             need(number not in self.served, f"{result!r} by a record that served", NOT_THERE)
-            self.served.add(number or 0)
-        if signature is not None and (claim or not wrong_key):
+            self.served.add(number)
+        if outcome.signature is not None and (claim or outcome.reason != "card-key-wrong"):
             need(number is not None, "a card's signature over no record", NOT_THERE)
             if record:
-                self._signature(self.journal.leaf_of(sequence), detail, *record)
+                self._signature(self.journal.leaf_of(sequence), outcome, record, event)
             else:
                 self.tally.doubts["signature"] += 1
-        self.sign_ons[(result, *_whose(detail))] += 1
+        self.sign_ons[result, outcome.session, outcome.holder, outcome.position] += 1
 
-    def _signature(self, leaf: int, detail: Record, record: Record, event: bytes) -> None:
+    def _signature(self, leaf: int, outcome: Shape, record: Shape, event: bytes) -> None:
         """It is by a key of this card in the version that the record names, over that record."""
-        version = record.version("directory")
-        name = self.log.directory.entitlement(record.hex16("guid"), version, leaf)
-        entitlement = Record.parse(self.log.bodies.get(name) or b'{"credentials":[]}')
-        pin, key = record.text("purpose") == "pin", detail.hex("key")
-        keys = [Record(one) for one in entitlement.many("credentials", dict)]
-        keys = [one for one in keys if sha256(one.base64("key")) == key]
-        used = [one for one in keys if not pin or one.text("slot") == "9A"]
-        right = used and used[0].text("algorithm") == detail.text("algorithm")
-        what = f"a signature by a key that was not this card's in {name_of(version)}"
-        need(right, what, NOT_THERE)
+        body = self.log.bodies.get(self.log.entitlement(record.guid, record.directory, leaf))
+        entitled = read("entitlement", parse(body)) if body else Shape(credentials=[])
+        keys = [one for one in entitled.credentials if sha256(one.key) == outcome.key]
+        pin = record.purpose == "pin"
+        used = [one for one in keys if one.slot == "9A" or not pin]
+        right = used and used[0].algorithm == outcome.algorithm
+        version = VERSION.format(*record.directory)
+        need(right, f"a signature by a key that was not this card's in {version}", NOT_THERE)
         means = "The tap is written down for somebody else than the card's holder."
-        same = detail.maybe("holder", detail.text) == entitlement.text("holder")
+        same = outcome.holder == entitled.holder
         need(same, "an outcome for another holder than the directory's", means)
-        public = read_key(used[0].base64("key"), used[0].text("algorithm"))
         message = b"tapover:card:v1\n" + (self.log.bodies.get(event) or b"")
-        holds = public.signed(detail.base64("signature"), message)
+        holds = read_key(used[0].key, outcome.algorithm).signed(outcome.signature, message)
         need(holds, "a card's signature that does not hold", NOT_THERE)
-        if detail.text("result") in CLAIMS:
-            tally, heartbeat = self.tally, record.maybe("heartbeat", record.hex)
-            tally.signed[record.text("purpose")] += 1
+        if outcome.result in CLAIMS:
+            tally = self.tally
+            tally.signed[record.purpose] += 1
             tally.covered += leaf < self.covered
-            tally.doubts["inactive"] += entitlement.text("status") != "active"
-            tally.doubts["pin"] += pin and (len(keys) > 1 or not used[0].take("pin_gated", bool))
-            tally.doubts["time"] += heartbeat is None
-            issued = self.heartbeats[heartbeat] if heartbeat else None
-            bounds = [*tally.not_before, *([] if issued is None else [issued])]
-            tally.not_before = [min(bounds), max(bounds)] if bounds else []
+            tally.doubts["inactive"] += entitled.status != "active"
+            tally.doubts["pin"] += pin and (len(keys) > 1 or not used[0].pin_gated)
+            tally.doubts["time"] += record.heartbeat is None
+            if (issued := self.heartbeats.get(record.heartbeat)) is not None:
+                bounds = [*tally.not_before, issued]
+                tally.not_before = [min(bounds), max(bounds)]
 
-    def _session(self, _sequence: int, detail: Record) -> None:
-        sign_on = (change := detail.text("change"), *_whose(detail))
-        detail.take("cause", object)
-        if change in SIGN_ONS and not self.sign_ons[sign_on]:
-            means = "Somebody's session was shown without that person's card."
-            self._missed("session", f"a session {change} without a card outcome of its own", means)
-        elif change in SIGN_ONS:
-            self.sign_ons[sign_on] -= 1
+    def _session_changed(self, _sequence: int, session: Shape, _: bytes) -> None:
+        if (change := session.change) in SIGN_ONS:
+            sign_on = (change, session.session, session.holder, session.position)
+            what = f"a session {change} without a card outcome of its own"
+            if self.sign_ons[sign_on]:
+                self.sign_ons[sign_on] -= 1
+            else:
+                self._missed("session", what, "Somebody's session was shown without that card.")
 
-
-def _whose(detail: Record) -> list[str | None]:
-    return [detail.maybe(name, detail.text) for name in ("session", "holder", "position")]
+    def _bodies_deleted(self, sequence: int, deletion: Shape, _: bytes) -> None:
+        need(self.journal.terminal == GATEWAY, "bodies.deleted outside the gateway's own journal")
+        target = self.log.journals.get(deletion.journal.hex()) or new_journal(b"", "")
+        leaf, end = self.journal.leaf_of(sequence), deletion.first + deletion.count
+        later = (start for start, where in target.batches if where >= leaf)
+        held = sequence if target is self.journal else next(later, len(target.events))
+        what = "a deletion of events that the log did not hold before it"
+        need(deletion.first < end <= held, what)
+        target.deleted |= dict.fromkeys(range(deletion.first, end), deletion.rule)
 
 
 def check_events(log: Log, covered: int) -> dict[str, Tally]:
-    tallies: defaultdict[str, Tally] = defaultdict(Tally)
+    tallies, checks = defaultdict[str, Tally](Tally), list[JournalCheck]()
     total, done = sum(len(one.events) for one in log.journals.values()), 0
     for journal in log.journals.values():
-        check = JournalCheck(log, journal, tallies[journal.terminal], covered)
-        check.tally.journals += 1
+        checks.append(JournalCheck(log, journal, tallies[journal.terminal], covered))
+        checks[-1].tally.journals += 1
         for sequence, digest in enumerate(journal.events):
             with at(journal.place(sequence)):
-                check.event(sequence, digest)
+                checks[-1].event(sequence, digest)
             progress(done := done + 1, total, "events")
+    for check in checks:
+        check.check_missing()
     return dict(sorted(tallies.items()))
-
-
-# --- What is proven, and what is not: §8 -----------------------------------------------------
-@dataclass(slots=True)
-class Report:
-    """`facts` for a program, sentences for a person."""
-
-    facts: dict[str, object]
-    proven: list[str] = field(default_factory=list)
-    open: list[str] = field(default_factory=list)  # not proven
 
 
 DOUBTS: Final = {
@@ -959,8 +830,7 @@ CLOSING: Final = (
 )
 
 
-def describe(name: str, tally: Tally, report: Report) -> None:
-    """One terminal's sentences."""
+def describe(name: str, tally: Tally, report: Shape) -> None:
     who = "The gateway's own journal" if name == GATEWAY else f"Terminal {shown(name)}"
     said = f"{who}: {plural(tally.events, 'event')} in {plural(tally.journals, 'journal')}, "
     said += "complete from the first to the last one delivered, unaltered, in this order"
@@ -968,8 +838,9 @@ def describe(name: str, tally: Tally, report: Report) -> None:
     if counts:
         said += f"; {', '.join(counts)}, each signed by the cardholder's own card"
     if tally.not_before:
-        ends = [datetime.fromtimestamp(ms // 1000, UTC) for ms in tally.not_before]
-        said += f", none before {ends[0]:%F %T} UTC, the newest not before {ends[-1]:%F %T} UTC"
+        seconds = [min(ms // 1000, LAST_SECOND) for ms in tally.not_before]
+        first, last = (datetime.fromtimestamp(second, UTC) for second in seconds)
+        said += f", none before {first:%F %T} UTC, the newest not before {last:%F %T} UTC"
     report.proven.append(f"{said}.")
     report.open += [f"{who}: a gap: {gap}." for gap in tally.gaps]
     for rule, number in sorted(tally.deleted.items()):
@@ -983,51 +854,46 @@ def describe(name: str, tally: Tally, report: Report) -> None:
             report.open.append(f"{who}: {plural(count, 'claim')} {words}.")
 
 
-def describe_log(log: Log, size: int, tallies: dict[str, Tally], own: Note | None) -> Report:
-    keys, directory = log.keys.before(size), log.directory
-    report = Report({"site": keys.site, "origin": keys.origin, "size": size, "leaves": log.kinds})
-    facts = ("journals", "events", "signed", "deleted", "gaps")
-    report.facts["terminals"] = {
-        name: {fact: getattr(one, fact) for fact in facts} for name, one in tallies.items()
-    }
-    report.proven.append(
-        f"Site {shown(keys.site)}: the log of {plural(size, 'statement')} ({keys.origin}) is whole;"
-        " its keys come from the root that you named, its checkpoint is signed by the log's key."
-    )
-    newest = f", the newest {name_of(directory.versions[-1][0])}" if directory.versions else ""
-    changes = plural(len(directory.versions), "directory change")
-    report.proven.append(f"{changes}, one chain{newest}: every version that was vouched for.")
+def describe_log(log: Log, size: int, tallies: dict[str, Tally], own: Shape | None) -> Shape:
+    keys = in_force(log.keys, size)
+    facts = {"site": keys.site, "origin": keys.origin, "size": size, "leaves": log.kinds}
+    facts["terminals"] = {name: vars(tally) for name, tally in tallies.items()}
+    report = Shape(facts=facts, proven=[], open=[])
+    said = f"Site {shown(keys.site)}: the log of {plural(size, 'statement')} ({keys.origin}) is"
+    said += " whole; its keys are your root's, and the log's key signed its checkpoint."
+    report.proven.append(said)
+    newest = f", the newest {VERSION.format(*log.versions[-1][0])}" if log.versions else ""
+    said = f"{plural(len(log.versions), 'directory change')}, one chain{newest}: every version."
+    report.proven.append(said)
     for name, tally in tallies.items():
         describe(name, tally, report)
     if own is None:
         report.open.append("That others see the same log: you brought no checkpoint of your own.")
     else:
-        count = plural(sum(one.covered for one in tallies.values()), "card signature")
-        report.proven.append(
-            f"The log still begins with the {plural(own.size, 'statement')} of your own checkpoint:"
-            f" none was altered since you obtained it, and {count} under it were made before that."
-        )
-    if log.foreign_holds:
-        what = "named a checkpoint of an earlier log epoch, which this export cannot show"
-        report.open.append(f"{plural(log.foreign_holds, 'batch', 'batches')} {what}.")
+        taps = plural(sum(one.covered for one in tallies.values()), "card signature")
+        said = f"The log still begins with the {plural(own.size, 'statement')} of your own"
+        said += f" checkpoint: none was altered since, and {taps} under it were made before that."
+        report.proven.append(said)
+    if count := log.kinds["holds of an earlier log epoch"]:
+        held = plural(count, "checkpoint")
+        report.open.append(f"{held} of an earlier log epoch that terminals held.")
     report.open += CLOSING
     return report
 
 
-# --- The two things to verify, and the command: §9, §10 --------------------------------------
-def verify_export(chosen: argparse.Namespace) -> Report:
+def verify_export(chosen: argparse.Namespace) -> Shape:
+    """The whole log and every body; see the top of this file."""
     folder: Path = chosen.export
     found = walk(folder)
     with at("checkpoint", ALTERED):
         note = read_note(read_file(folder / "checkpoint", MAX_NOTE))
         need(note.size, "a log without leaves, so without keys")
     check_layout(found, note.size)
-    tree, keys, statements = Tree(), KeyHistory(), []
+    tree, keys, statements = Tree(), list[Shape](), []
     for index, leaf in leaves(folder, note.size):
         tree.append(leaf)
         if index == 0 or leaf.startswith(KEYS_PREFIX):
             statements.append((index, leaf))
-        progress(index, note.size, "leaves hashed")
     check_tiles(folder, note.size, tree)
     for index, leaf in statements:
         with at(f"leaf {index} (key statement)"):
@@ -1036,67 +902,57 @@ def verify_export(chosen: argparse.Namespace) -> Report:
             same = (new.site, new.log_epoch) == (keys[0].site, keys[0].log_epoch)
             need(same, "a key statement of another site or log epoch than the first")
     with at("checkpoint", ALTERED):
-        note.check(keys.before(note.size), alone=not chosen.allow_witnesses)
+        check_note(note, in_force(keys, note.size), alone=not chosen.allow_witnesses)
         need(tree.root(note.size) == note.root, "a root that the leaves do not hash to")
-    held = check_own(chosen.checkpoint, note, keys, tree) if chosen.checkpoint else None
+    held = None
+    with at("your own checkpoint", "The log was rewritten, or others are shown another log."):
+        if chosen.checkpoint:
+            held = read_note(read_file(chosen.checkpoint, MAX_NOTE))
+            check_note(held, in_force(keys, held.size), alone=False)
+            means = "The export is older than your checkpoint, or leaves were taken away."
+            what = f"{held.size:,} leaves, of which the export has {note.size:,}"
+            need(held.size <= note.size, what, means)
+            what = f"another root for the first {held.size:,} leaves than the export"
+            need(held.root == tree.root(held.size), what)
     with (folder / "bodies").open("rb") as file:
         log = Log(keys, tree, Bodies(file))
         for index, leaf in leaves(folder, note.size):
             with at(f"leaf {index}"):
                 log.take(index, leaf)
             progress(index, note.size, "leaves read")
-        log.bodies.check_all_named()
-        read_deletions(log)
+        for line, digest in enumerate(log.bodies.places, 1):
+            named = digest in log.bodies.named
+            need(named, "a body that no statement names", ALTERED, f"bodies, line {line}")
         tallies = check_events(log, held.size if held else 0)
     return describe_log(log, note.size, tallies, held)
 
 
-def check_own(path: Path, note: Note, keys: KeyHistory, tree: Tree) -> Note:
-    """The auditor's own checkpoint is of this log, which still begins with what it covers."""
-    with at(f"your checkpoint {path}", "This is no checkpoint of this log."):
-        own = read_note(read_file(path, MAX_NOTE))
-        own.check(keys.before(own.size), alone=False)
-        means = "The export is older than your checkpoint, or leaves were taken away: ask again."
-        what = f"{own.size:,} leaves, of which the export has {note.size:,}"
-        need(own.size <= note.size, what, means)
-        means = "The log was rewritten since, or you and others are shown different logs."
-        same = own.root == tree.root(own.size)
-        need(same, f"another root for the first {own.size:,} leaves than the export", means)
-    return own
-
-
-def verify_proof(chosen: argparse.Namespace) -> Report:
-    """One event, its batch, the batch's place under a checkpoint."""
+def verify_proof(chosen: argparse.Namespace) -> Shape:
+    """One event, its batch, the batch's place under a checkpoint (§9)."""
     try:
-        proof = Record.parse(read_file(chosen.proof, MAX_PROOF))
-        need(proof.text("type") == "tapover/proof/v1", "JSON of another type")
+        proof = read("proof", parse(read_file(chosen.proof, MAX_BODY)))
     except Refused as fault:
-        raise Unreadable(f"{chosen.proof} is no proof: {fault.what}") from fault
+        raise OSError(f"{chosen.proof} is no proof: {fault.what}") from fault
     with at("the proof", ALTERED):
-        keys = read_keys(proof.base64("keys"), 0, chosen.root)
-        note = read_note(proof.text("checkpoint").encode("utf-8"))
-        note.check(keys, alone=False)
-        line, index = proof.base64("batch"), proof.number("leaf")
-        nodes = [one_base64(text) for text in proof.many("inclusion", str)]
-        found = climb(sha256(b"\x00", line), index, note.size, nodes)
+        keys, index = read_keys(proof.keys, 0, chosen.root), proof.leaf
+        note = read_note(proof.checkpoint.encode("utf-8"))
+        check_note(note, keys, alone=False)
+        found = climb(sha256(b"\x00", proof.batch), index, note.size, proof.inclusion)
         stands = index < note.size and found == note.root
         need(stands, f"a batch that is not leaf {index} under the checkpoint")
-        envelope, event = read_envelope(line, frozenset(("batch",))), proof.base64("event")
-        batch = envelope.record
-        terminal, journal_id = batch.text("terminal"), batch.hex16("journal").hex()
-        if terminal == GATEWAY:
-            envelope.check(keys.statement, "the site's statement key")
-        digests = [one_hex(text) for text in batch.many("events", str)]
-        need((digest := sha256(event)) in digests, "an event that is not among the batch's")
-        sequence = batch.number("first") + digests.index(digest)
-        read_event(Journal(journal_id, terminal, []), sequence, event)
-    report = Report({"site": keys.site, "origin": keys.origin, "size": note.size, "leaf": index})
-    report.facts |= {"terminal": terminal, "journal": journal_id, "sequence": sequence}
-    report.proven.append(
-        f"Site {shown(keys.site)}: event {sequence} of journal {journal_id}, said to be of terminal"
-        f" {shown(terminal)}, stands unaltered in leaf {index} of the log of {note.size:,}."
-    )
-    if terminal != GATEWAY:
+        envelope, digest = read_envelope(proof.batch, "batch"), sha256(proof.event)
+        batch = read("batch", envelope.fields)
+        if batch.terminal == GATEWAY:
+            check(envelope, keys.statement, "the site's statement key")
+        need(digest in batch.events, "an event that is not among the batch's")
+        sequence = batch.first + batch.events.index(digest)
+        read_event(journal := new_journal(batch.journal, batch.terminal), sequence, proof.event)
+    facts = {"site": keys.site, "origin": keys.origin, "size": note.size, "leaf": index}
+    facts |= {"terminal": journal.terminal, "journal": journal.id, "sequence": sequence}
+    report = Shape(facts=facts, proven=[], open=[])
+    said = f"Event {sequence} of journal {journal.id}, said to be of {shown(journal.terminal)},"
+    report.proven.append(f"{said} stands unaltered in leaf {index} of site {shown(keys.site)}.")
+    if journal.terminal != GATEWAY:
         report.open.append("Whose key signed the batch: that needs the directory, so an export.")
     report.open.append("What the event claims, a card's signature above all: likewise.")
     return report
@@ -1113,8 +969,6 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     chosen = parser.parse_args(argv)
     if (chosen.export is None) == (chosen.proof is None):
         parser.error("give either EXPORT_DIR or --proof FILE")
-    if chosen.proof is not None and chosen.checkpoint is not None:
-        parser.error("--checkpoint goes with EXPORT_DIR")
     if not re.fullmatch(r"[0-9a-f]{64}", chosen.root):
         parser.error("--root is SHA-256 of the root's key: 64 lower-case hex digits")
     return chosen
@@ -1126,20 +980,19 @@ def main(argv: list[str] | None = None) -> int:
         chosen = arguments(argv)
     except SystemExit as leave:  # argparse has said why, or has helped
         return 2 if leave.code else 0
-    facts: dict[str, object]
     try:
         report = verify_proof(chosen) if chosen.proof else verify_export(chosen)
-        lists = {"proven": report.proven, "not_proven": report.open}
-        status, facts = 0, {"verdict": "proven", **report.facts, **lists}
+        status, verdict, facts = 0, "proven", report.facts
+        facts |= {"proven": report.proven, "not_proven": report.open}
         words = "\n  - ".join(("Proven:", *report.proven))
         words += "\n  - ".join(("\nNot proven:", *report.open))
     except Refused as no:
-        status, words = 1, f"REFUSED: {no}"
-        facts = {"verdict": "refused", "what": no.what, "where": no.where, "means": no.means}
-    except (Unreadable, OSError) as fault:
-        status, words = 2, f"CANNOT BE READ: {fault}"
-        facts = {"verdict": "unreadable", "what": str(fault)}
-    print(json.dumps(facts, indent=2) if chosen.json else words)
+        status, verdict, facts = 1, "refused", vars(no)
+        words = f"REFUSED: {no.what}. Where: {no.where}. It means: {no.means}"
+    except OSError as fault:
+        status, verdict, facts = 2, "unreadable", {"what": str(fault)}
+        words = f"CANNOT BE READ: {fault}"
+    print(json.dumps({"verdict": verdict, **facts}, indent=2) if chosen.json else words)
     return status
 
 
