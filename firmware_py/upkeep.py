@@ -20,7 +20,13 @@ from firmware_py import snapshot, trust
 from firmware_py.custody import Custody
 from firmware_py.fetch import FetchFailed, NotKnown
 from firmware_py.items import DirectoryChanged, Item
-from firmware_py.store import Directory, DirectoryDamaged, DirectoryFailed, OutOfOrder
+from firmware_py.store import (
+    Directory,
+    DirectoryDamaged,
+    DirectoryFailed,
+    OutOfOrder,
+    set_aside,
+)
 from runtime.clock import Clock
 from runtime.durable import StorageError
 from runtime.logs import Trouble
@@ -140,14 +146,19 @@ class Upkeep:
     async def _catch_up(self) -> None:
         custody = self._custody
         if custody.damaged:
-            highest = custody.kept.store.remembered.highest
-            opened = await asyncio.to_thread(Directory.open_or_replace, self._path, highest)
-            custody.take_directory(opened.directory)
+            custody.kept.directory.close()
+            custody.take_directory(await asyncio.to_thread(self._begin_directory_anew))
         if custody.keys_wanted:
             await self._fetch_keys()
         if self._behind:
             await self._fetch_directory()
         custody.wanted = None
+
+    def _begin_directory_anew(self) -> Directory:
+        """The damaged one is kept aside for whoever looks into it."""
+        set_aside(self._path)
+        highest = self._custody.kept.store.remembered.highest
+        return Directory.open_or_replace(self._path, highest).directory
 
     async def _fetch_keys(self) -> None:
         custody = self._custody
