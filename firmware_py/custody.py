@@ -78,6 +78,8 @@ class Custody:
         self.waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
         self.on_work: Callable[[], None] = lambda: None
         """Called when there is something to write or fetch."""
+        self.on_ties_changed: Callable[[], None] = lambda: None
+        """Called when the site has another log, or other authorities."""
         self._clock = clock
         self._rtc_ms = rtc_ms
         self._beat: Envelope | None = None
@@ -207,7 +209,9 @@ class Custody:
 
     def take_keys(self, keys: trust.Keys) -> None:
         """Another key statement is believed from now on."""
-        self.kept.keys = keys
+        before, self.kept.keys = self.kept.keys, keys
+        if _ties(before) != _ties(keys):
+            self.on_ties_changed()
         self.time = self.time.new_epoch(keys.epoch, keys.statement.issued_ms, self.monotonic_ms())
         self.time_to_keep = True
 
@@ -221,6 +225,12 @@ class Custody:
             LOG.error("the directory is damaged", extra={"why": str(error)})
         self.damaged = True
         self.want(self.kept.store.remembered.highest.version)
+
+
+def _ties(keys: trust.Keys) -> tuple[object, ...]:
+    """By which connections and receipts are believed: fixed for the daemon's run."""
+    statement = keys.statement
+    return statement.log, statement.terminal_ca, statement.operator_ca
 
 
 def _log_alarm(code: AlarmCode, subject: Digest | None = None, why: str = "") -> None:

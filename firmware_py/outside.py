@@ -25,6 +25,7 @@ from firmware_py.shipper import Shipper
 from firmware_py.upkeep import Upkeep
 from runtime.clock import Clock
 from runtime.logs import Trouble
+from runtime.settings import StartError
 
 if TYPE_CHECKING:
     from firmware_py.app import App
@@ -82,6 +83,8 @@ class Outside:
             chance=random.Random(),
         )
         app.journal.on_failed = self._journal_failed
+        self._ties_changed = asyncio.Event()
+        app.custody.on_ties_changed = self._ties_changed.set
 
     @classmethod
     async def make(cls, app: App, mailbox: Mailbox) -> Self:
@@ -99,6 +102,7 @@ class Outside:
         return {
             "journal": self._mend_journal(),
             "upkeep": self._upkeep.run(),
+            "ties": self._watch_ties(),
             "forgetting": self._forget(),
             "shipper": self._shipper.run(),
             "link": self._link.run(),
@@ -144,6 +148,11 @@ class Outside:
                     await self._clock.sleep_until(self._clock.monotonic_ns() + REOPEN_NS)
             trouble.over()
             self._post(JournalBack())
+
+    async def _watch_ties(self) -> None:
+        """The site has another log or other authorities: only a fresh start believes them whole."""
+        await self._ties_changed.wait()
+        raise StartError("the site's key statement has changed; start this daemon again")
 
     async def _forget(self) -> None:
         trouble = Trouble(LOG, "forgetting what the site's log holds")

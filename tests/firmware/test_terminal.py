@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ import pytest_asyncio
 
 from contract.directory import Entitlement, Status
 from contract.events import CardRecorded, Reason, TapTiming
+from contract.ids import SessionId
 from contract.policy import TapOut
 from firmware_py import words
+from firmware_py.items import JournalForked
 from firmware_py.kiosk.commands import Cancelled, LockPressed, Received
 from firmware_py.kiosk.view import Screen
+from firmware_py.workspace import WorkspaceFailed
 from hardware.virtual.behaviour import Behaviour
 from hardware.virtual.card import Card
 from hardware.virtual.faults import Hung, Torn
@@ -295,6 +299,34 @@ async def test_a_suspended_card_may_still_leave(ward: Bench) -> None:
         ("parked-by-tap", Reason.GRANTED),
         ("refused", Reason.SUSPENDED),
     ]
+
+
+async def test_a_workspace_that_fails_ends_locked(ward: Bench) -> None:
+    def fail(session: SessionId, ready: Callable[[], None]) -> None:
+        raise WorkspaceFailed("no window")
+
+    show, ward.workspace.show = ward.workspace.show, fail  # type: ignore[method-assign]
+    await ward.tap(AMAL, Screen.LOCKED)
+    assert ward.workspace.shown is None
+    assert (await ward.changes())[-1] == ("amal", "locked", "fault")
+    ward.workspace.show = show  # type: ignore[method-assign]
+    await ward.tap(AMAL)
+
+
+async def test_a_fork_is_answered_between_two_taps(ward: Bench) -> None:
+    begun = asyncio.Event()
+
+    def begin_anew() -> None:
+        ward.journal.begin_anew("0.1.0")
+        begun.set()
+
+    ward.terminal.begin_journal_anew = begin_anew
+    await ward.tap(AMAL)
+    ward.post(JournalForked())
+    async with asyncio.timeout(5):
+        await begun.wait()
+    asked = await ward.tap(BEA, Screen.NOTICE)  # the old journal's PIN proves nothing in this one
+    assert asked.words == words.SLOT_ONCE
 
 
 async def test_after_a_restart_sessions_are_closed_and_grace_is_remembered(
