@@ -22,6 +22,9 @@ from runtime.logs import Trouble
 _log: Final = logging.getLogger(__name__)
 _NS: Final = 1_000_000_000
 SAVE_EVERY_S: Final = 1
+# A terminal asks at each connect and every ten minutes. One that asks all the time must not crowd
+# the site's heartbeats out of the link: its newest question is answered once in this time.
+ANSWER_EVERY_MS: Final = 1_000
 # More than any site has; a broker with a faulty rule must not fill our memory.
 _MOST_TERMINALS: Final = 20_000
 
@@ -62,6 +65,8 @@ class Fleet:
         self._answer = answer
         self._seen: dict[TerminalId, Seen] = {}
         self._unsaved: dict[TerminalId, tuple[int, bytes]] = {}
+        self._answer_due_ms: dict[TerminalId, int] = {}
+        self._questions: dict[TerminalId, str] = {}
         self._bad = Trouble(_log, "reading a terminal's status")
         self._saving = Trouble(_log, "saving the fleet's status")
 
@@ -85,7 +90,16 @@ class Fleet:
         self._seen[terminal] = Seen(now_ms, status)
         self._unsaved[terminal] = (now_ms, payload)
         if status.question is not None:
-            self._answer(terminal, status.question)
+            self._questions[terminal] = status.question
+            if self._answer_due_ms.get(terminal, 0) <= self._monotonic_ms():
+                self._answer_newest(terminal)
+
+    def _answer_newest(self, terminal: TerminalId) -> None:
+        self._answer_due_ms[terminal] = self._monotonic_ms() + ANSWER_EVERY_MS
+        self._answer(terminal, self._questions.pop(terminal))
+
+    def _monotonic_ms(self) -> int:
+        return self._clock.monotonic_ns() // 1_000_000
 
     def rows(self) -> list[FleetRow]:
         """Every terminal of the register, and every other that was heard. Raises StoreFailed."""
@@ -104,10 +118,15 @@ class Fleet:
         ]
 
     async def run(self) -> None:
-        """Saves what is new, once a second, for ever, and once more at the end."""
+        """Once a second, for ever: answers who asked too soon, saves what is new.
+
+        Saves once more at the end.
+        """
         try:
             while True:
                 await self._clock.sleep_until(self._clock.monotonic_ns() + SAVE_EVERY_S * _NS)
+                for terminal in tuple(self._questions):
+                    self._answer_newest(terminal)
                 await asyncio.to_thread(self.save)
         finally:
             self.save()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from gateway.http.gate import Gate
 from runtime.settings import PortError
 
 if TYPE_CHECKING:
@@ -31,13 +32,18 @@ _AT_ONCE: Final = 4_000
 # What a stopping gateway grants to requests under way.
 _FAREWELL_S: Final = 3
 _IDLE_S: Final = 15
+# Between two looks at a connection: the largest answer (8 MiB) passes a slow line in it. One whose
+# request is still the same at the next look (or has not come) is cut off: nobody holds on by
+# sending or reading a byte now and then.
+PATIENCE_S: Final = 60.0
 
 
 class _WithPeer(H11Protocol):
-    """Puts the peer's certificate into every request's scope."""
+    """Puts the peer's certificate into every request's scope; ends what does not end itself."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._look(before=self)
         tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
         certificate = tls.getpeercert(binary_form=True)
         inner = cast("ASGIApp", self.app)
@@ -47,6 +53,16 @@ class _WithPeer(H11Protocol):
             await inner(scope, receive, send)
 
         self.app = cast("Any", app)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._next_look.cancel()
+        super().connection_lost(exc)
+
+    def _look(self, before: object) -> None:
+        if self.cycle is before:
+            self.transport.abort()
+        else:
+            self._next_look = self.loop.call_later(PATIENCE_S, self._look, self.cycle)
 
 
 class _Server(uvicorn.Server):
@@ -71,7 +87,7 @@ def bind(key: str, host: str, port: int) -> socket.socket:
     `key` is the setting that names the port. Raises PortError.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening = Gate(family)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
