@@ -5,13 +5,15 @@ Every name, card and PIN here is made up for the demo and the tests.
 
 from __future__ import annotations
 
+import queue
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from benchmarks.ward.pcscd import Pcscd
+from benchmarks.ward.pcscd import Pcscd, VirtualReader
 from benchmarks.ward.ports import PortBlock
 from contract.certificates import spki
 from contract.directory import Credential, Entitlement, Name, Position, Slot
@@ -104,13 +106,16 @@ def hired(folder: Path, somebody: Person, now_ms: int) -> Member:
 
 
 class Desk:
-    """Where cards are made: one reader of its own, and blank cards. A context manager."""
+    """Where cards are made: two readers of its own, and blank cards. A context manager."""
 
     def __init__(self, folder: Path, site: SiteFolder, box: CardBox, ports: PortBlock) -> None:
         self._folder = folder
         self._site = site
         self._box = box
         self._pcscd = Pcscd(ports, ("Desk",))
+        self._free: queue.SimpleQueue[VirtualReader] = queue.SimpleQueue()
+        for reader in self._pcscd.readers:
+            self._free.put(reader)
         self._clock = SystemClock()
 
     def __enter__(self) -> Self:
@@ -121,15 +126,22 @@ class Desk:
         self._pcscd.close()
 
     def issue(self, staff: Sequence[Person]) -> list[Member]:
-        """Personalises a blank card for each, one after another."""
+        """Personalises a blank card for each: one is made while the next is being noticed."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._pcscd.use_here()
-        return [self._issue(somebody) for somebody in staff]
+        with ThreadPoolExecutor(len(self._pcscd.readers)) as makers:
+            return list(makers.map(self._issue, staff))
 
     def _issue(self, somebody: Person) -> Member:
+        reader = self._free.get()
+        try:
+            return self._issue_in(reader, somebody)
+        finally:
+            self._free.put(reader)
+
+    def _issue_in(self, reader: VirtualReader, somebody: Person) -> Member:
         path = self._folder / f"{somebody.holder.id}.json"
         Card.create(path)
-        reader = self._pcscd.readers[0]
         self._box.insert(reader.port, path, faults=somebody.faults)
         self._box.wait(path, 5.0, powered=True)
         try:

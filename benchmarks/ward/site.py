@@ -13,6 +13,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -85,6 +86,16 @@ class Ward:
                 log=folder / "gateway.log",
             )
         )
+        self._cards = Process(
+            Command(
+                name="cards",
+                argv=[
+                    *(sys.executable, "-m", "hardware.virtual", "box"),
+                    *("--socket", str(self._socket)),
+                ],
+                log=folder / "cards.log",
+            )
+        )
         self.broker: Mosquitto
 
     def __enter__(self) -> Self:
@@ -126,7 +137,6 @@ class Ward:
         text += [f"broker_port = {self.broker.port}", f"https_port = {self.https_port}"]
         text += [f"admin_port = {self.admin_port}"]
         (self.folder / "gateway.toml").write_text("\n".join(text) + "\n")
-        self._begin_log()
 
     def _begin_log(self) -> None:
         """A site's evidence log is begun once, by command: no daemon makes it implicitly."""
@@ -149,36 +159,35 @@ class Ward:
         return BrokerFiles(*((self.site.broker / name).read_bytes() for name in names))
 
     def _start(self) -> None:
-        box = Process(
-            Command(
-                name="cards",
-                argv=[
-                    sys.executable,
-                    "-m",
-                    "hardware.virtual",
-                    "box",
-                    "--socket",
-                    str(self._socket),
-                ],
-                log=self.folder / "cards.log",
-            )
-        )
-        self._running.enter_context(box)
-        box.wait_for_line("card box ready")
+        self._running.enter_context(self._cards)
         self._running.enter_context(self.broker)
         self._running.callback(self.gateway.stop)
+        with ThreadPoolExecutor() as helping:
+            # The gateway's start is mostly imports; meanwhile cards are made at the desk.
+            gateway = helping.submit(self._found_gateway)
+            made = self._make_cards()
+            self.members = {member.person.holder.id: member for member in made}
+            registered = self._register_terminals()
+            gateway.result()
+            self.publish(
+                _policy(self._policy), *registered, *(member.entitlement for member in made)
+            )
+            around = Surroundings(self.site, self.broker.port, self.https_port, self._settings)
+            for terminal in self.terminals.values():
+                self._running.callback(terminal.close)
+                terminal.configure(around)
+            awake = [one for name, one in self.terminals.items() if name not in self._asleep]
+            for started in [helping.submit(terminal.start) for terminal in awake]:
+                started.result()
+
+    def _found_gateway(self) -> None:
+        self._begin_log()
         self.start_gateway()
+
+    def _make_cards(self) -> list[Member]:
+        self._cards.wait_for_line("card box ready")
         with Desk(self.folder / "cards", self.site, self.box, self.ports) as desk:
-            made = desk.issue(self._staff)
-        self.members = {member.person.holder.id: member for member in made}
-        registered = self._register_terminals()
-        self.publish(_policy(self._policy), *registered, *(member.entitlement for member in made))
-        around = Surroundings(self.site, self.broker.port, self.https_port, self._settings)
-        for terminal in self.terminals.values():
-            self._running.callback(terminal.close)
-            terminal.configure(around)
-            if terminal.name not in self._asleep:
-                terminal.start()
+            return desk.issue(self._staff)
 
     def start_gateway(self) -> None:
         """Starts it, also after it was killed; returns when operators are answered."""
