@@ -48,13 +48,13 @@ class Settings:
     def __post_init__(self) -> None:
         """Refuse what no site could mean, in words that say what to mend."""
         if not is_name(self.terminal) or self.terminal in (GATEWAY, RESERVED):
-            raise ValueError("terminal: is no terminal's name; take small letters, digits, hyphens")
+            raise ValueError("terminal: is no terminal's name: small letters, digits and hyphens")
         if not is_name(self.site):
-            raise ValueError("site: is no site's name; take small letters, digits, hyphens")
+            raise ValueError("site: is no site's name: small letters, digits and hyphens")
         fits = len(self.root_fingerprint) == _FINGERPRINT_DIGITS
         if not fits or not set(self.root_fingerprint) <= set(string.hexdigits.lower()):
             raise ValueError(
-                "root_fingerprint: must be 64 lower-case hexadecimal digits; copy it from the root"
+                "root_fingerprint: must be 64 lower-case hexadecimal digits, as the root prints them"
             )
         self.gateway_address  # noqa: B018 - raises where it is wrong
 
@@ -71,7 +71,7 @@ class Settings:
     @property
     def gateway_address(self) -> tuple[str, int]:
         """Host and port of the gateway's listener for terminals. Raises ValueError."""
-        wrong = ValueError("gateway_url: must be https://host:port and nothing more; correct it")
+        wrong = ValueError("gateway_url: must be https://host:port and nothing more")
         url = urlsplit(self.gateway_url)
         try:
             host, port = url.hostname, url.port
