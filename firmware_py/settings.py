@@ -54,7 +54,7 @@ class Settings:
         fits = len(self.root_fingerprint) == _FINGERPRINT_DIGITS
         if not fits or not set(self.root_fingerprint) <= set(string.hexdigits.lower()):
             raise ValueError(
-                "root_fingerprint: must be 64 lower-case hexadecimal digits, as the root prints them"
+                "root_fingerprint: must be 64 lower-case hexadecimal digits, as at provisioning"
             )
         self.gateway_address  # noqa: B018 - raises where it is wrong
 
