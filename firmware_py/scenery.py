@@ -19,7 +19,7 @@ _S: Final = 1_000_000_000
 SILENCE_NS: Final = 3 * _S
 """Six heartbeats missed: shown as offline."""
 _COARSE_S: Final = 10
-"""An age is shown exactly up to here, then in steps: the glass need not change each second."""
+"""An age is shown in steps: the glass need not change each second."""
 
 
 class Scenery:
@@ -100,9 +100,8 @@ class Scenery:
             "gateway": self.link_up and not heard,
             "directory": not self._custody.has_directory,
         }
-        age_s = None if freshness.age_ms is None else freshness.age_ms // 1000
-        if age_s is not None and age_s >= _COARSE_S:
-            age_s = age_s // _COARSE_S * _COARSE_S
+        age_ms = freshness.age_ms
+        age_s = None if age_ms is None else age_ms // 1000 // _COARSE_S * _COARSE_S
         return Surroundings(
             link="online" if self.link_up and heard else "offline",
             rights_age_s=age_s,

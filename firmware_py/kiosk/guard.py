@@ -13,13 +13,10 @@ reach. So, before anything else is looked at:
 from __future__ import annotations
 
 import hmac
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qs
-
-LOG: Final = logging.getLogger("tapover.kiosk")
 
 SECRET_HEADER: Final = b"x-tapover-boot"
 OPEN_PATHS: Final = frozenset({"/", "/kiosk.css", "/kiosk.js"})
@@ -63,11 +60,6 @@ class Rules:
 
     def _is_secret(self, shown: list[bytes]) -> bool:
         return len(shown) == 1 and hmac.compare_digest(shown[0], self.secret.encode())
-
-
-def note_refusal(why: str, method: str) -> None:
-    """One line in the log; the request itself is not quoted."""
-    LOG.warning("kiosk request refused", extra={"why": why, "method": method})
 
 
 def _values(headers: Headers, name: bytes) -> list[bytes]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from pathlib import Path
@@ -24,8 +25,11 @@ from firmware_py.kiosk.commands import (
     CommandRefused,
     read_command,
 )
-from firmware_py.kiosk.guard import Rules, note_refusal
+from firmware_py.kiosk.guard import Rules
+from runtime.logs import Trouble
 from runtime.settings import PortError
+
+LOG: Final = logging.getLogger("tapover.kiosk")
 
 LOOPBACK: Final = "127.0.0.1"
 PING_S: Final = 2.0
@@ -84,6 +88,7 @@ class Kiosk:
         self._sink = sink
         self.port: int = listener.getsockname()[1]
         self._rules = Rules(f"{LOOPBACK}:{self.port}", secret)
+        self._refusing = Trouble(LOG, "a request to the kiosk")
         folder = Path(__file__).parent / "page"
         self._pages = {
             path: ((folder / name).read_bytes(), kind) for path, (name, kind) in _PAGE.items()
@@ -130,7 +135,7 @@ class Kiosk:
             return
         method, path = scope["method"], scope["path"]
         if (why := self._rules.refusal(scope)) is not None:
-            note_refusal(why, method)
+            self._refusing.failed(why)  # whoever floods us does not flood the log
             await _answer(send, 403, b"refused\n")
         elif method == "POST" and path[1:] in NAMES:
             status, words = await self._command(path[1:], scope, receive)
