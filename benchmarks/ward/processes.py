@@ -6,6 +6,7 @@ and a line of it can be awaited. Ready means an event was seen: a line, a port, 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -235,6 +236,9 @@ class Process:
             self._reader.join(1.0)
 
     def _complaint(self, what: str) -> str:
+        if self._ended and self._child is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(1.0)  # its output ends a moment before it does
         status = self._child.poll() if self._child is not None else None
         ended = "" if status is None else f" (it ended with status {status})"
         tail = "\n".join(f"    {line}" for line in self.lines[-_TAIL:])

@@ -127,18 +127,24 @@ def test_a_cable_is_pulled_without_a_word_and_nobody_waits_for_it(ward: Ward, lo
 
 
 @pytest.mark.parametrize(
-    ("break_glass", "screen", "result"),
-    [(None, "refused", "refused"), (BREAK_GLASS, "offer", "offered")],
+    ("break_glass", "broker_too", "screen", "result"),
+    [(None, True, "refused", "refused"), (BREAK_GLASS, False, "offer", "offered")],
     ids=["without break-glass", "with break-glass"],
 )
 def test_rights_older_than_the_wards_limit_open_nothing(
-    ward: Ward, log: Log, break_glass: BreakGlass | None, screen: str, result: str
+    ward: Ward,
+    log: Log,
+    break_glass: BreakGlass | None,
+    broker_too: bool,  # noqa: FBT001 - a parameter of the test
+    screen: str,
+    result: str,
 ) -> None:
     bay, elena = ward["bay-1"], ward.member("h-elena")
     at_work(ward, bay, ward.member("h-amal"))
     wait_held(ward, ward.set_policy(offline_limit_s=LIMIT_S, break_glass=break_glass))
     ward.gateway.kill()
-    ward.broker.kill()
+    if broker_too:
+        ward.broker.kill()
     shows(bay, lambda view: view["rights_age_s"] > LIMIT_S)
     at = Mark.now(ward, bay)
 

@@ -117,6 +117,7 @@ def test_amals_work_was_parked_for_the_newcomer_and_is_back_at_her_tap(
         left = bay.glass.wait_screen("locked", mark=asked)
 
     assert (left.view["name"], left.view["covered"]) == (None, True)
+    at.wait_for("card.outcome", lambda one: one["result"] == "refused")
     assert at.outcomes() == [("asked", Reason.PIN_NEEDED), ("refused", Reason.PIN_ABANDONED)]
     tap(bay, ward.box, amal)
     assert [one["change"] for one in at.since("session.changed")] == ["parked", "resumed"]
