@@ -53,6 +53,11 @@ class Mailbox:
         except asyncio.QueueFull:
             LOG.error("an item was dropped", extra={"kind": type(item).__name__})  # noqa: TRY400
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits."""
+        return self._queue.empty()
+
     async def next(self) -> Item:
         """The oldest item."""
         return await self._queue.get()

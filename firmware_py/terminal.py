@@ -108,6 +108,11 @@ class Terminal:
         """Whether the consumer has taken an item lately: it has one a second at least."""
         return self._clock.monotonic_ns() - self._turned_ns <= within_s * _S
 
+    @property
+    def at_rest(self) -> bool:
+        """Nothing waits on the queue, for a card or for the disk."""
+        return self._mailbox.empty and self._visits.newest is None and self._stage.settled
+
     def handle(self, item: Item) -> None:
         """Take one item, and show what it came to."""
         self._turned_ns = self._clock.monotonic_ns()
@@ -300,10 +305,9 @@ class Terminal:
 
     def _journal_forked(self) -> None:
         """Begin another journal between two taps."""
-        idle = self._visits.newest is None and self._stage.settled and self._signon.pad is None
         if self.begin_journal_anew is None or self._journal_down:
             return
-        if not idle:
+        if not self.at_rest or self._signon.pad is not None:
             self._timers.set("fork", LOOK_S, items.JournalForked())
             return
         self.begin_journal_anew()

@@ -136,6 +136,7 @@ class Bench:
         self.board = Recorder()
         self.workspace = ScreenWorkspace()
         self._held = asyncio.Event()
+        self._handled = asyncio.Event()
         self.journal_path = folder / stores.JOURNAL
         self._deadline_s = card_deadline_s
         self._folder = stores.open_folder(folder)
@@ -172,6 +173,13 @@ class Bench:
         )
         self.terminal = Terminal(parts, self.mailbox)
         self.terminal.on_news = self._held.set
+        handle = self.terminal.handle
+
+        def handled(item: Item) -> None:
+            handle(item)
+            self._handled.set()
+
+        self.terminal.handle = handled  # type: ignore[method-assign]
         upkeep = Upkeep(
             self.custody,
             self._folder.directory_path,
@@ -286,6 +294,18 @@ class Bench:
         except TimeoutError:
             shown = [f"{view.screen}: {view.words}" for view in self.board.views[mark:]]
             raise AssertionError(f"the glass did not come to it; it showed {shown}") from None
+
+    async def rest(self) -> None:
+        """Until nothing is under way; raises what the terminal died of."""
+        async with asyncio.timeout(DEADLINE_S):
+            while not self.terminal.at_rest and not self._tasks[-1].done():
+                self._handled.clear()
+                await asyncio.wait(
+                    [asyncio.create_task(self._handled.wait()), self._tasks[-1]],
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+        if self._tasks[-1].done():
+            self._tasks[-1].result()
 
     def since(self, mark: int) -> list[View]:
         """Views from a mark on."""
