@@ -18,6 +18,7 @@ from typing import Any, Final
 import uvicorn
 
 from firmware_py.kiosk.board import Board, TooManyWatchers, Watcher
+from firmware_py.kiosk.callers import PROVEN, callers
 from firmware_py.kiosk.commands import (
     MAX_BODY_BYTES,
     NAMES,
@@ -35,7 +36,7 @@ LOOPBACK: Final = "127.0.0.1"
 PING_S: Final = 2.0
 """A page that hears nothing for three of these covers itself."""
 
-# The page's own connections are three; the rest is room for a slow close. Above it: 503.
+# Strangers' places, and as many for the page, which has three. Above it: 503.
 MAX_CONNECTIONS: Final = 32
 # A browser's headers to loopback stay below 2 KiB.
 MAX_HEADER_BYTES: Final = 8192
@@ -96,11 +97,12 @@ class Kiosk:
         self._server = _Server(
             uvicorn.Config(
                 self._application,
-                http="h11",
+                http=callers(),
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
                 log_config=None,
+                log_level="error",  # a stranger's nonsense shall not fill the log
                 access_log=False,  # a line of it would show the secret in the stream's address
                 server_header=False,
                 date_header=False,
@@ -137,11 +139,18 @@ class Kiosk:
         if (why := self._rules.refusal(scope)) is not None:
             self._refusing.failed(why)  # whoever floods us does not flood the log
             await _answer(send, 403, b"refused\n")
-        elif method == "POST" and path[1:] in NAMES:
-            status, words = await self._command(path[1:], scope, receive)
-            await _answer(send, status, words)
         elif method == "GET" and path in self._pages:
             await _answer(send, 200, *self._pages[path])
+        else:
+            scope[PROVEN]()
+            await self._to_the_page(scope, receive, send)
+
+    async def _to_the_page(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer somebody who knows the secret."""
+        method, path = scope["method"], scope["path"]
+        if method == "POST" and path[1:] in NAMES:
+            status, words = await self._command(path[1:], scope, receive)
+            await _answer(send, status, words)
         elif method == "GET" and path == "/state":
             await self._state(receive, send)
         else:
