@@ -105,6 +105,7 @@ class App:
         )
         terminal = Terminal(parts, mailbox)
         outside.attach(terminal)
+        terminal.on_missing = self._tell_missing
         try:
             await run_all(
                 {
@@ -134,6 +135,11 @@ class App:
             return secret_of_boot(self.settings.state_dir, self.clock.boot_id)
         except StorageError as error:
             raise SettingsError(f"state_dir: {error}") from error
+
+    def _tell_missing(self, missing: tuple[str, ...]) -> None:
+        words = f"waits for {', '.join(missing)}" if missing else "everything is there"
+        self.manager.status(words)
+        LOG.info(words)
 
     async def _ready(self, kiosk: Kiosk, on_ready: Callable[[], None]) -> None:
         await kiosk.listening()

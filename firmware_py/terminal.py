@@ -86,6 +86,9 @@ class Terminal:
         self._turned_ns = made.clock.monotonic_ns()
         self.on_news: Callable[[], None] = lambda: None
         """Called when counts or directory have changed."""
+        self.on_missing: Callable[[tuple[str, ...]], None] = lambda _: None
+        """Called with what is waited for, when that has changed."""
+        self._missing: tuple[str, ...] | None = None
         self.begin_journal_anew: Callable[[], object] | None = None
         """Answers a fork."""
 
@@ -338,6 +341,10 @@ class Terminal:
             seen_ns=self._led_by_ns,
         )
         self._time_laps(self._parts.board.publish(compose(scene)))
+        missing = scene.around.waits_for
+        if self._started and missing != self._missing:
+            self._missing = missing
+            self.on_missing(missing)
         self._set_timers()
 
     def _checking(self) -> str | None:

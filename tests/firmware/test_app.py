@@ -232,7 +232,7 @@ async def test_with_nothing_there_it_starts_waits_and_says_for_what(
         await daemon.until("waiting")
 
 
-async def test_the_watchdog_is_fed(
+async def test_the_watchdog_is_fed_and_the_status_says_what_is_missing(
     settings: dict[str, object], tmp_path: Path, short_tmp: Path
 ) -> None:
     path = write(tmp_path, settings)
@@ -242,7 +242,7 @@ async def test_the_watchdog_is_fed(
         daemon = start(path, NOTIFY_SOCKET=str(short_tmp / "notify"), WATCHDOG_USEC="400000")
         try:
             heard = b""
-            while heard.count(b"WATCHDOG=1") < 3:
+            while heard.count(b"WATCHDOG=1") < 3 or b"STATUS=waits for pcscd, broker" not in heard:
                 heard += await asyncio.to_thread(manager.recv, 4096)
         finally:
             daemon.kill()
