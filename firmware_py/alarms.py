@@ -1,4 +1,4 @@
-"""Alarms: what must not pass unseen goes into journal, log and count, at a bounded rate."""
+"""Alarms: what must not pass unseen goes into journal and log at a bounded rate, and is counted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from firmware_py.journal import Journal, JournalFailed
 from runtime.clock import Clock
 
 _log: Final = logging.getLogger(__name__)
-# A peer that sends nonsense for a night must not fill the journal: one event a code and minute.
+# A peer that sends nonsense for a night must fill neither journal nor log: one a code and minute.
 QUIET_NS: Final = 60 * 1_000_000_000
 
 
@@ -27,10 +27,12 @@ class Alarms:
     def sound(self, code: AlarmCode, subject: Digest | None = None, why: str = "") -> None:
         """`subject` is the digest of what was refused; `why` is for the log alone."""
         self.count += 1
-        _log.warning("alarm", extra={"code": code, "subject": subject, "why": why})
         now_ns = self._clock.monotonic_ns()
         last_ns = self._last_ns.get(code)
-        if last_ns is not None and now_ns - last_ns < QUIET_NS:
+        quiet = last_ns is not None and now_ns - last_ns < QUIET_NS
+        facts = {"code": code, "subject": subject, "why": why, "so_far": self.count}
+        _log.log(logging.DEBUG if quiet else logging.WARNING, "alarm", extra=facts)
+        if quiet:
             return
         self._last_ns[code] = now_ns
         try:
