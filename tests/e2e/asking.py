@@ -68,9 +68,13 @@ def at_work(ward: Ward, bay: WardTerminal, member: Member) -> None:
 
 
 def turned_away(ward: Ward, bay: WardTerminal, member: Member, **how: Any) -> Tap:  # noqa: ANN401
-    """A tap that opens nothing; what the glass said of it."""
-    away = {"refused", "offer"}
-    return tap(bay, ward.box, member, lambda view: view["screen"] in away, **how)
+    """A tap that opens nothing; what the glass said of it. No view on the way to it says why."""
+    away, mark = {"refused", "offer"}, bay.glass.mark()
+    answer = tap(bay, ward.box, member, lambda view: view["screen"] in away, **how)
+    for seen in bay.glass.since(mark):
+        assert seen.view["reason"] is None
+        assert not _telling(seen.view["words"])
+    return answer
 
 
 def shows(bay: WardTerminal, wanted: Callable[[View], bool], timeout_s: float = 20.0) -> Seen:
@@ -90,10 +94,13 @@ def offline(bay: WardTerminal) -> None:
 
 def assert_neutral(view: View) -> None:
     """Nothing on the glass says why; a reference leads to the reason in the log."""
-    words = view["words"].lower()
-    assert not [word for word in _TELLING if word in words], view["words"]
+    assert not _telling(view["words"]), view["words"]
     assert view["reason"] is None
     assert re.fullmatch(r"[0-9A-F]{4}-\d+", view["reference"] or ""), view["reference"]
+
+
+def _telling(words: str) -> list[str]:
+    return [word for word in _TELLING if re.search(rf"\b{word}", words.lower())]
 
 
 @dataclass

@@ -6,6 +6,7 @@ the policy's `offline_boot`.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -181,3 +182,34 @@ def test_a_clock_chip_that_was_right_while_online_carries_the_ordinary_limit(
     mend(ward)
     shows(bay, lambda view: view["clock"] == "site")
     log.verified()
+
+
+def test_a_directory_set_back_on_the_terminals_own_disk_gives_no_right_back(
+    ward: Ward, bay: WardTerminal, log: Log, tmp_path: Path
+) -> None:
+    bronwen = ward.member("h-bronwen")
+    bay.kill()
+    files = [path.name for path in bay.state.glob("directory.sqlite*")]
+    for name in files:
+        shutil.copy2(bay.state / name, tmp_path / name)
+    bay.boot()
+    wait_held(ward, ward.set_status(bronwen, Status.REVOKED))
+    bay.kill()
+    for path in bay.state.glob("directory.sqlite*"):
+        path.unlink()
+    for name in files:
+        shutil.copy2(tmp_path / name, bay.state / name)
+    cut_off(ward)
+    bay.boot()
+
+    shows(bay, lambda view: "directory" in view["waits_for"])
+    refused = turned_away(ward, bay, bronwen)
+
+    assert refused.words == NOBODY_NOW
+    assert_neutral(refused.view)
+    mend(ward)
+    shows(bay, lambda view: not view["waits_for"])  # it has fetched the whole anew
+    again = turned_away(ward, bay, bronwen)
+    assert log.outcome(refused)["reason"] == Reason.NO_DIRECTORY
+    assert log.outcome(again)["reason"] == Reason.REVOKED
+    wait_held(ward, ward.set_status(bronwen, Status.ACTIVE))

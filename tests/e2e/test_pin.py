@@ -28,6 +28,8 @@ from tests.e2e.asking import (
 )
 
 WRONG = "975310"
+TAP, VERIFIED = 3, 3  # exchanges of a tap; of a PIN visit until VERIFY has been answered
+GIVE_UP = {"card_deadline_s": 2.0}
 UNGATED = person(
     "h-ungated", "Una Gates", "518203", *STAFF[0].holder.positions, faults=("ungated-9a",)
 )
@@ -36,7 +38,9 @@ UNGATED = person(
 @pytest.fixture(scope="module")
 def ward(module_tmp: Path) -> Iterator[Ward]:
     """One terminal; one card's 9A signed without a PIN when it was made at the desk."""
-    with Ward(module_tmp / "ward", ("bay-1",), (*STAFF[:2], UNGATED), LONG_DAY) as ward:
+    with Ward(
+        module_tmp / "ward", ("bay-1",), (*STAFF[:2], UNGATED), LONG_DAY, settings=GIVE_UP
+    ) as ward:
         yield ward
 
 
@@ -190,6 +194,31 @@ def test_a_card_taken_out_too_soon_is_asked_for_again(
     with in_the_slot(ward, bay, owing) as mark:
         pad(bay, mark, None)
     bay.glass.wait(lambda view: "card back" in view["words"], enter(bay, owing.pin))
+    bay.sign_on_with_pin(owing)
+
+
+def test_a_card_torn_out_after_its_pin_proves_nothing_until_it_is_back(
+    ward: Ward, bay: WardTerminal, owing: Member
+) -> None:
+    at = Mark.now(ward, bay)
+    with in_the_slot(ward, bay, owing, faults=(f"torn:after={TAP + VERIFIED}",)) as mark:
+        pad(bay, mark, None)
+        bay.glass.wait(lambda view: "card back" in view["words"], enter(bay, owing.pin))
+    at.wait_for("card.outcome", lambda one: one["reason"] == Reason.CARD_TORN)
+    assert "proved" not in {result for result, _ in at.outcomes()}
+    bay.sign_on_with_pin(owing)
+
+
+@pytest.mark.full
+def test_a_card_that_hangs_after_its_pin_is_given_up(
+    ward: Ward, bay: WardTerminal, owing: Member, log: Log
+) -> None:
+    with in_the_slot(ward, bay, owing, faults=(f"hung:at={TAP + VERIFIED + 1}",)) as mark:
+        pad(bay, mark, None)
+        refused = bay.glass.wait_screen("refused", mark=enter(bay, owing.pin))
+    assert_neutral(refused.view)
+    outcome = referred(log.events(), refused.view["reference"])["detail"]
+    assert (outcome["result"], outcome["reason"]) == ("refused", Reason.CARD_HUNG)
     bay.sign_on_with_pin(owing)
 
 
