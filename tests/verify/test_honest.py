@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
+import tapover_verify
 from tests.verify.maker import Journal
 from tests.verify.signers import P256, Ed25519, Fields, b64, compact, digest
 from tests.verify.story import Auditor, honest_ward, open_ward
@@ -206,3 +209,14 @@ def test_any_one_byte_of_a_proof_changed_is_refused(auditor: Auditor) -> None:
         path.write_bytes(whole[:offset] + bytes([whole[offset] ^ 1]) + whole[offset + 1 :])
         verdict = auditor.run("--proof", str(path), "--root", ward.site.fingerprint)
         assert verdict.exit in {1, 2}, offset
+
+
+def test_the_program_is_one_file_that_rests_on_cryptography_alone() -> None:
+    tree = ast.parse(Path(tapover_verify.__file__).read_text(encoding="utf-8"))
+    imported = {
+        (node.module or "" if isinstance(node, ast.ImportFrom) else alias.name).partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert imported - sys.stdlib_module_names == {"cryptography"}
