@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from contract.directory import Status
-from contract.events import Detail, Reason, TapTiming, TrustChanged
+from contract.events import Detail, Reason, TrustChanged
 from contract.policy import Policy
 from contract.tap import DirectoryVersion
 from firmware_py import items, words
@@ -24,6 +24,7 @@ from firmware_py.journal import JournalFailed
 from firmware_py.kiosk import commands
 from firmware_py.kiosk.view import Screen
 from firmware_py.link import Asked, DirectoryHeard, HeartbeatHeard, LinkChanged
+from firmware_py.pacing import Pacing
 from firmware_py.parts import Mailbox, Parts
 from firmware_py.presence import Presence
 from firmware_py.presenting import Notice, compose
@@ -40,8 +41,6 @@ from firmware_py.sessions import (
 )
 from firmware_py.signon import SignOn
 from firmware_py.stage import Stage
-from firmware_py.stopwatch import Lap, Stopwatch
-from firmware_py.timers import Timers
 from firmware_py.visits import Purpose, Visits
 from hardware import readers
 
@@ -49,12 +48,6 @@ LOG: Final = logging.getLogger("tapover.terminal")
 
 _MS: Final = 1_000_000
 _S: Final = 1_000_000_000
-NOTICE_S: Final = 4.0
-"""How long a passing word stands, unless somebody touches the screen."""
-RECEIPT_S: Final = 1.0
-"""How long a tap's timing waits for the page."""
-LOOK_S: Final = 1.0
-"""How often the link's silence and the age of the rights are looked at."""
 _CHECKING: Final = {Purpose.TAP: words.CHECKING, Purpose.PIN: words.PIN_CHECKING}
 
 
@@ -72,8 +65,7 @@ class Terminal:
         self._signon = SignOn(
             made.journal, made.custody, self._stage, made.pins, made.sound, made.publish_pin
         )
-        self._timers: Timers[Item] = Timers(made.clock, mailbox.post)
-        self._stopwatch = Stopwatch()
+        self._pacing = Pacing(made.clock, mailbox.post)
         self._presence = Presence()
         self._scenery = Scenery(made.custody, self._stage, self._presence, made.clock)
         self._started = False
@@ -81,8 +73,6 @@ class Terminal:
         self._led_by_ns: int | None = None
         self._deciding: Purpose | None = None
         self._answered = 0
-        self._due_ms: int | None = None
-        self._noticed: Notice | None = None
         self._turned_ns = made.clock.monotonic_ns()
         self.on_news: Callable[[], None] = lambda: None
         """Called when counts or directory have changed."""
@@ -100,7 +90,7 @@ class Terminal:
     async def run(self) -> None:
         """Watch the readers and consume, until cancelled; then every session ends."""
         self._parts.readers.start(self._mailbox.post)
-        self._timers.set("look", LOOK_S, items.SurroundingsChanged())
+        self._pacing.look_again()
         try:
             while True:
                 self.handle(await self._mailbox.next())
@@ -141,7 +131,7 @@ class Terminal:
             case items.Durable():
                 self._stage.durable()
             case commands.Received(seq):
-                self._timings(self._stopwatch.received(seq, self._clock.monotonic_ns()))
+                self._note(*self._pacing.received(seq))
             case HeartbeatHeard():
                 self._scenery.heard_ns = item.heard_ns
                 self._custody.hear_heartbeat(item)
@@ -171,7 +161,7 @@ class Terminal:
             case items.DirectoryChanged():
                 self._directory_changed(item)
             case items.TimingDue(record):
-                self._timings(self._stopwatch.overdue(record, self._clock.monotonic_ns()))
+                self._note(*self._pacing.overdue(record))
             case items.CardRests():
                 if self._presence.rests(item):
                     self._signon.outcomes.unread(Reason.CARD_LEFT)
@@ -186,14 +176,13 @@ class Terminal:
                     self._signon.outcomes.unread(Reason.CARD_ERROR)
             case readers.CardRemoved(reader):
                 self._presence.removed(reader)
-                self._timers.cancel(f"rests {reader}")
+                self._pacing.card_went(reader)
             case readers.ReaderAttached() | readers.ReaderDetached():
                 self._note(self._presence.reader(item))
                 self._started = True
             case readers.ServiceLost() | readers.ServiceRestored():
                 self._presence.service(item)
                 self._started = self._started or isinstance(item, readers.ServiceLost)
-                self._timers.set("start", LOOK_S, items.SurroundingsChanged())
             case LinkChanged():
                 self._scenery.link_up = item.up
             case Asked():
@@ -203,20 +192,19 @@ class Terminal:
             case items.JournalBack():
                 self._journal_down = False
                 self._stage.pay()
+                self._pacing.due_again()
                 self._signon.outcomes.notice = None
             case items.JournalForked():
                 self._journal_forked()
             case items.SurroundingsChanged():
                 self._started = self._started or self._presence.service_up
-                self._timers.set("look", LOOK_S, items.SurroundingsChanged())
+                self._pacing.look_again()
 
     def _card_arrived(self, item: readers.CardArrived) -> None:
         self._presence.arrived(item)
         if item.at_start:
             return
-        limit_s = self._policy().left_card_s
-        rests = items.CardRests(item.reader, item.seen_ns)
-        self._timers.set(f"rests {item.reader}", limit_s, rests)
+        self._pacing.card_came(item, self._policy().left_card_s)
         if self._journal_down:
             self._signon.outcomes.notice = Notice(Screen.REFUSED, words.NOT_NOW)
             return
@@ -287,10 +275,6 @@ class Terminal:
         if self._stage.newest.asked is None:
             self._signon.pad = None
 
-    def _timings(self, laps: tuple[TapTiming, ...]) -> None:
-        for timing in laps:
-            self._note(timing)
-
     # --- the journal fails ------------------------------------------------------------------
 
     def _journal_lost(self, why: str) -> None:
@@ -301,24 +285,24 @@ class Terminal:
         self._signon.forget()
         self._stage.drop(Faulted())
 
-    def _note(self, detail: Detail) -> None:
+    def _note(self, *details: Detail) -> None:
         """Journal what nobody waits for; while the journal is down it is in the log alone."""
-        if not self._journal_down:
-            self._parts.journal.append(detail)
+        if details and not self._journal_down:
+            self._parts.journal.append(*details)
 
     def _journal_forked(self) -> None:
         """Begin another journal between two taps."""
         if self.begin_journal_anew is None or self._journal_down:
             return
         if not self.at_rest or self._signon.pad is not None:
-            self._timers.set("fork", LOOK_S, items.JournalForked())
+            self._pacing.fork_again()
             return
         self.begin_journal_anew()
         self._signon.forget_pins()
 
     def _stop(self) -> None:
         self._parts.readers.stop()
-        self._timers.close()
+        self._pacing.close()
         self._visits.close()
         if self._stage.takes(ShuttingDown) and not self._journal_down:
             try:
@@ -340,12 +324,17 @@ class Terminal:
             greeting=self._signon.greeting,
             seen_ns=self._led_by_ns,
         )
-        self._time_laps(self._parts.board.publish(compose(scene)))
+        view = self._parts.board.publish(compose(scene))
+        if timed := self._signon.outcomes.timed:
+            self._pacing.begin_laps(timed, view)
+            timed.clear()
+            self.on_news()
+        notice = None if self._journal_down else self._signon.outcomes.notice
+        self._pacing.keep(due_ms(self._stage.newest, self._policy()), notice)
         missing = scene.around.waits_for
         if self._started and missing != self._missing:
             self._missing = missing
             self.on_missing(missing)
-        self._set_timers()
 
     def _checking(self) -> str | None:
         """What to say while a card is looked at, and until what came of it is durable.
@@ -358,31 +347,6 @@ class Terminal:
         if visit is not None and visit.number > self._answered:
             return _CHECKING[visit.purpose]
         return None if self._deciding is None else _CHECKING[self._deciding]
-
-    def _time_laps(self, view: int) -> None:
-        for timed in self._signon.outcomes.timed:
-            tap = timed.tapped
-            lap = Lap(timed.record, tap.seen_ns, tap.card_ns, tap.exchanges, timed.flush_ns, view)
-            self._stopwatch.start(lap)
-            self._timers.set(f"lap {timed.record}", RECEIPT_S, items.TimingDue(timed.record))
-        if self._signon.outcomes.timed:
-            self.on_news()
-        self._signon.outcomes.timed.clear()
-
-    def _set_timers(self) -> None:
-        due_at_ms = due_ms(self._stage.newest, self._policy())
-        if due_at_ms != self._due_ms:
-            self._due_ms = due_at_ms
-            self._timers.cancel("due")
-            if due_at_ms is not None:
-                after_ms = max(0, due_at_ms - self._clock.monotonic_ns() // _MS)
-                self._timers.set("due", after_ms / 1000, items.TimePassed())
-        notice = None if self._journal_down else self._signon.outcomes.notice
-        if notice is not self._noticed:
-            self._noticed = notice
-            self._timers.cancel("notice")
-            if notice is not None:
-                self._timers.set("notice", NOTICE_S, items.NoticeOver())
 
 
 def _trust_changed(item: items.DirectoryChanged) -> TrustChanged:

@@ -38,6 +38,8 @@ _S: Final = 1_000_000_000
 KEEP_TIME_NS: Final = 60 * _S
 RETRY_FIRST_NS: Final = 1 * _S
 RETRY_MOST_NS: Final = 60 * _S
+# Anybody can name an unknown key; a site changes its keys once in years.
+KEYS_EVERY_NS: Final = 10 * _S
 
 _EXPECTED: Final = (FetchFailed, DirectoryDamaged, DirectoryFailed, OutOfOrder, StorageError)
 
@@ -83,6 +85,7 @@ class Upkeep:
         self._trouble = Trouble(LOG, "catching up with the site")
         self._retry_ns = RETRY_FIRST_NS
         self._retry_at_ns = 0
+        self._keys_at_ns = 0
         custody.on_work = self._wake.set
 
     def hurry(self) -> None:
@@ -114,7 +117,11 @@ class Upkeep:
     def _behind(self) -> bool:
         custody = self._custody
         wanted = custody.wanted is not None and custody.wanted > custody.version
-        return custody.keys_wanted or not custody.whole or wanted
+        return self._keys_due or not custody.whole or wanted
+
+    @property
+    def _keys_due(self) -> bool:
+        return self._custody.keys_wanted and self._clock.monotonic_ns() >= self._keys_at_ns
 
     async def _work(self) -> None:
         """Apply what has come; fetch what is missing, unless the last try has only just failed."""
@@ -148,7 +155,7 @@ class Upkeep:
         if custody.damaged:
             custody.kept.directory.close()
             custody.take_directory(await asyncio.to_thread(self._begin_directory_anew))
-        if custody.keys_wanted:
+        if self._keys_due:
             await self._fetch_keys()
         if self._behind:
             await self._fetch_directory()
@@ -173,6 +180,7 @@ class Upkeep:
             case trust.UpToDate():
                 pass
         custody.keys_wanted = False
+        self._keys_at_ns = self._clock.monotonic_ns() + KEYS_EVERY_NS
 
     async def _fetch_directory(self) -> None:
         custody = self._custody
