@@ -24,7 +24,8 @@ class Gate(socket.socket):
     """A listening socket that hangs up on connections above the limits."""
 
     def __init__(self, family: socket.AddressFamily) -> None:
-        super().__init__(family, socket.SOCK_STREAM)
+        # The protocol by its number: asyncio sets TCP_NODELAY for no other socket.
+        super().__init__(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._most = min(MOST, files // _SHARE)
         self._callers: dict[str, WeakSet[socket.socket]] = {}
