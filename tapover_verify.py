@@ -140,9 +140,9 @@ def at(where: str, means: str = MALFORMED) -> Iterator[None]:
 
 
 def shown(text: str) -> str:
-    """Untrusted text, fit for somebody's screen: short, and nothing that steers a terminal."""
-    printable = "".join(letter if letter.isprintable() else "�" for letter in text[:100])
-    return printable + ("…" if len(text) > len(printable) else "")
+    """Untrusted text, fit for any screen: short, ASCII, and nothing that steers a terminal."""
+    printable = "".join(letter if " " <= letter <= "~" else "?" for letter in text[:100])
+    return printable + ("..." if len(text) > len(printable) else "")
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -469,7 +469,7 @@ def read_keys(line: bytes, leaf: int, fingerprint: str) -> Shape:
     keys.leaf, keys.log_epoch = leaf, log.epoch
     keys.statement, keys.log = read_key(keys.statement_key, P256), read_key(log.key, ED25519)
     raw = serialization.Encoding.Raw, serialization.PublicFormat.Raw
-    keys.origin = f"tapover.{keys.site}/log/{log.epoch}"
+    keys.origin = f"tapover.{shown(keys.site)}/log/{log.epoch}"
     keys.note_hash = sha256(keys.origin.encode(), b"\n\x01", keys.log.public.public_bytes(*raw))[:4]
     return keys
 
@@ -989,7 +989,7 @@ def main(argv: list[str] | None = None) -> int:
     except Refused as no:
         status, verdict, facts = 1, "refused", vars(no)
         words = f"REFUSED: {no.what}. Where: {no.where}. It means: {no.means}"
-    except OSError as fault:
+    except (OSError, RecursionError) as fault:  # folders in folders without end
         status, verdict, facts = 2, "unreadable", {"what": str(fault)}
         words = f"CANNOT BE READ: {fault}"
     print(json.dumps({"verdict": verdict, **facts}, indent=2) if chosen.json else words)
