@@ -6,7 +6,7 @@ public key.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -14,14 +14,25 @@ from contract.ids import (
     BootIdField,
     DigestField,
     JournalIdField,
+    KeyId,
     Nonce,
     SiteIdField,
     TerminalIdField,
 )
 from contract.journal import Holds
-from contract.signing import PayloadType, Statement
+from contract.signing import (
+    Envelope,
+    PayloadType,
+    SignatureRefused,
+    Statement,
+    VerifyKey,
+)
 from contract.tap import DirectoryVersion
-from contract.wire import Base64, Count, Part, Record, UnixMs
+from contract.wire import Base64, Count, Part, Record, UnixMs, decode_base64
+
+
+class RootRefused(SignatureRefused):
+    """A key statement of another root than the one that was pinned at provisioning."""
 
 
 class LogKey(Part):
@@ -55,6 +66,22 @@ class KeyStatement(Statement):
     """DER certificate: operators and the gateway's own server certificate."""
     card_ca: Base64
     """DER certificate; trusted by no listener of ours."""
+
+    @classmethod
+    def open_pinned(cls, envelope: Envelope, fingerprint: KeyId) -> Self:
+        """The statement, once it is signed by the root whose key has this SHA-256.
+
+        The root's key stands inside what it signs: that its digest is pinned is what lets it be
+        read from bytes that nobody has vouched for yet. Raises RootRefused, SignatureRefused or
+        WireError.
+        """
+        if envelope.key_id != fingerprint:
+            raise RootRefused("signed by another root than the one pinned")
+        unverified = cls.from_bytes(decode_base64(envelope.payload))
+        root = VerifyKey.from_base64(unverified.root)
+        if root.key_id != fingerprint:
+            raise RootRefused("it names another root than the one pinned")
+        return cls.open(envelope, root)
 
 
 class Heartbeat(Statement):

@@ -47,8 +47,8 @@ from contract.signing import (
     VerifyKey,
     sha256,
 )
-from contract.statements import Heartbeat, KeyStatement
-from contract.wire import WireError, decode_base64
+from contract.statements import Heartbeat, KeyStatement, RootRefused
+from contract.wire import WireError
 
 NOTHING: Final = Version(0, 0)
 
@@ -296,23 +296,17 @@ def open_statement(kind: type[S], envelope: Envelope, keys: Keys) -> S:
 
 
 def _open_keys(data: bytes, fingerprint: KeyId) -> Keys:
-    """Signature first: by the root whose digest is pinned, which the statement carries itself."""
     envelope = Envelope.from_bytes(data)
-    if envelope.key_id != fingerprint:
-        raise StatementRefused(Fault.WRONG_ROOT)
-    # The root's key is inside what it signs; its digest is pinned, so reading it first gives
-    # nobody anything. Only the key is taken from the unverified bytes.
-    unverified = KeyStatement.from_bytes(decode_base64(envelope.payload))
-    root = VerifyKey.from_base64(unverified.root)
-    if root.key_id != fingerprint:
-        raise StatementRefused(Fault.WRONG_ROOT)
     try:
-        statement = KeyStatement.open(envelope, root)
+        statement = KeyStatement.open_pinned(envelope, fingerprint)
+    except RootRefused as error:
+        raise StatementRefused(Fault.WRONG_ROOT) from error
     except SignatureRefused as error:
         raise StatementRefused(Fault.SIGNATURE) from error
+    root_key = VerifyKey.from_base64(statement.root)
     statement_key = VerifyKey.from_base64(statement.statement_key)
     log_key = VerifyKey.from_base64(statement.log.key)
-    kinds = (root.algorithm, statement_key.algorithm, log_key.algorithm)
+    kinds = (root_key.algorithm, statement_key.algorithm, log_key.algorithm)
     if kinds != (Algorithm.P256, Algorithm.P256, Algorithm.ED25519):
         raise SignatureRefused("a key of another kind than its use asks for")
     return Keys(statement, envelope, statement_key, log_key)

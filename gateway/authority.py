@@ -19,19 +19,16 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
 from contract.certificates import common_name
-from contract.ids import Digest, SiteId
+from contract.ids import Digest, KeyId, SiteId
 from contract.signing import (
     Algorithm,
     Envelope,
-    PayloadType,
     SignatureRefused,
     SoftwareSigner,
-    VerifyKey,
-    sha256,
 )
 from contract.statements import KeyStatement
 from contract.topics import GATEWAY
-from contract.wire import WireError, check_i_json, decode_base64, encode_base64
+from contract.wire import WireError, encode_base64
 from runtime.durable import StorageError, read_capped
 from runtime.settings import CertificateError
 
@@ -103,13 +100,7 @@ def open_key_statement(data: bytes, root: Digest) -> tuple[KeyStatement, Envelop
     Raises WireError or SignatureRefused.
     """
     envelope = Envelope.from_bytes(data)
-    payload = check_i_json(decode_base64(envelope.payload), KeyStatement.CAP)
-    # Whose signature to check stands inside; it counts only because its hash is pinned.
-    spki = payload.get("root") if isinstance(payload, dict) else None
-    key = VerifyKey.from_base64(spki if isinstance(spki, str) else "")
-    if sha256(key.spki) != root:
-        raise SignatureRefused("the root is not the one of `root_fingerprint`")
-    return KeyStatement.from_bytes(envelope.verify(PayloadType.KEYS, key)), envelope
+    return KeyStatement.open_pinned(envelope, KeyId(root)), envelope
 
 
 def server_context(tls: Tls) -> ssl.SSLContext:
