@@ -173,12 +173,17 @@ class Ward:
                 _policy(self._policy), *registered, *(member.entitlement for member in made)
             )
             around = Surroundings(self.site, self.broker.port, self.https_port, self._settings)
+            self._running.callback(self._close_terminals)
             for terminal in self.terminals.values():
-                self._running.callback(terminal.close)
                 terminal.configure(around)
             awake = [one for name, one in self.terminals.items() if name not in self._asleep]
             for started in [helping.submit(terminal.start) for terminal in awake]:
                 started.result()
+
+    def _close_terminals(self) -> None:
+        with ThreadPoolExecutor() as helping:
+            for closed in [helping.submit(one.close) for one in self.terminals.values()]:
+                closed.result()
 
     def _found_gateway(self) -> None:
         self._begin_log()

@@ -15,7 +15,6 @@ import pytest
 from benchmarks.ward.evidence import wait_held
 from benchmarks.ward.people import STAFF, Member
 from benchmarks.ward.site import Ward
-from benchmarks.ward.taps import tap
 from benchmarks.ward.terminals import WardTerminal
 from contract.directory import Status
 from contract.events import Reason
@@ -29,6 +28,7 @@ from tests.e2e.asking import (
     at_work,
     online,
     shows,
+    tap,
     turned_away,
 )
 
@@ -74,7 +74,7 @@ def mend(ward: Ward) -> None:
 
 def owes_pin(ward: Ward, bay: WardTerminal, member: Member) -> None:
     """A tap on the plate is not enough for her now."""
-    asked = tap(bay, ward.box, member, lambda view: view["screen"] == "notice")
+    asked = tap(ward, bay, member, lambda view: view["screen"] == "notice")
     assert asked.words == SLOT_ONCE
     bay.glass.post("cancel")
 
@@ -107,7 +107,7 @@ def test_with_an_unconfirmed_clock_every_tap_asks_for_the_pin_and_is_marked(
     # The network comes back: the clock is the site's again, unasked, and a tap is enough.
     mend(ward)
     shows(bay, lambda view: view["clock"] == "site")
-    tap(bay, ward.box, amal)
+    tap(ward, bay, amal)
     seen = [event["detail"] for event in log.events()]
     assert [one for one in opened if one not in seen] == []
     log.verified()
@@ -174,7 +174,7 @@ def test_a_clock_chip_that_was_right_while_online_carries_the_ordinary_limit(
 
     bay.sign_on_with_pin(amal)  # another boot: grace starts anew
     bay.sign_on_with_pin(bronwen)
-    tap(bay, ward.box, amal)
+    tap(ward, bay, amal)
     at_work(ward, bay, bronwen)
 
     clocks = {one["clock"] for one in at.since("card.outcome")}

@@ -15,7 +15,6 @@ import pytest
 from benchmarks.ward.evidence import gather, on_disk, wait_covered, wait_delivered, wait_held
 from benchmarks.ward.people import STAFF
 from benchmarks.ward.site import Ward
-from benchmarks.ward.taps import tap
 from benchmarks.ward.terminals import WardTerminal
 from contract.directory import Status
 from contract.events import Reason
@@ -34,6 +33,7 @@ from tests.e2e.asking import (
     offline,
     online,
     shows,
+    tap,
     turned_away,
 )
 from tests.e2e.insider import Insider, SetBack, head_of
@@ -74,7 +74,7 @@ def mend(ward: Ward) -> None:
 def over_and_back(ward: Ward, bay: WardTerminal) -> list[bool]:
     """Taps each over the other; whether the glass said online at each."""
     return [
-        tap(bay, ward.box, ward.member(holder)).online
+        tap(ward, bay, ward.member(holder)).online
         for holder in ("h-amal", "h-bronwen", "h-amal", "h-bronwen")
     ]
 

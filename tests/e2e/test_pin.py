@@ -13,7 +13,6 @@ from benchmarks.ward.evidence import referred, wait_held
 from benchmarks.ward.glass import Seen
 from benchmarks.ward.people import STAFF, Member, person
 from benchmarks.ward.site import Ward
-from benchmarks.ward.taps import tap
 from benchmarks.ward.terminals import WardTerminal, is_open_for
 from contract.events import Reason
 from tests.e2e.asking import (
@@ -24,6 +23,7 @@ from tests.e2e.asking import (
     assert_neutral,
     at_work,
     newcomer,
+    tap,
     turned_away,
 )
 
@@ -123,7 +123,7 @@ def test_amals_work_was_parked_for_the_newcomer_and_is_back_at_her_tap(
     assert (left.view["name"], left.view["covered"]) == (None, True)
     at.wait_for("card.outcome", lambda one: one["result"] == "refused")
     assert at.outcomes() == [("asked", Reason.PIN_NEEDED), ("refused", Reason.PIN_ABANDONED)]
-    tap(bay, ward.box, amal)
+    tap(ward, bay, amal)
     assert [one["change"] for one in at.since("session.changed")] == ["parked", "resumed"]
 
 
@@ -179,13 +179,13 @@ def test_a_strict_card_on_the_plate_is_sent_to_the_slot_once(
     ward: Ward, bay: WardTerminal, owing: Member
 ) -> None:
     at = Mark.now(ward, bay)
-    asked = tap(bay, ward.box, owing, lambda view: view["screen"] == "notice")
+    asked = tap(ward, bay, owing, lambda view: view["screen"] == "notice")
     assert asked.words == "Put your card in the slot once, then tap for the rest of the shift."
     assert at.outcomes() == [("asked", Reason.PIN_NOT_HERE)]
 
     bay.sign_on_with_pin(owing)
     at_work(ward, bay, ward.member("h-amal"))
-    tap(bay, ward.box, owing)  # now a tap is enough
+    tap(ward, bay, owing)  # now a tap is enough
 
 
 def test_a_card_taken_out_too_soon_is_asked_for_again(
@@ -227,7 +227,7 @@ def test_a_shorter_grace_counts_at_once(ward: Ward, bay: WardTerminal, owing: Me
     at_work(ward, bay, ward.member("h-amal"))
     wait_held(ward, ward.set_policy(grace_s=0))
     try:
-        tap(bay, ward.box, owing, lambda view: view["screen"] == "notice")
+        tap(ward, bay, owing, lambda view: view["screen"] == "notice")
     finally:
         wait_held(ward, ward.set_policy())
         bay.glass.post("cancel")

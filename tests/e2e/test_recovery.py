@@ -13,11 +13,10 @@ import pytest
 from benchmarks.ward.evidence import on_disk
 from benchmarks.ward.people import STAFF
 from benchmarks.ward.site import Ward
-from benchmarks.ward.taps import tap
 from benchmarks.ward.terminals import PAIRS, WardTerminal
 from contract.events import Reason
 from hardware.virtual.names import Access
-from tests.e2e.asking import LONG_DAY, Log, Mark, assert_neutral, at_work, online, shows
+from tests.e2e.asking import LONG_DAY, Log, Mark, assert_neutral, at_work, online, shows, tap
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +49,7 @@ def test_a_terminal_switched_on_for_the_first_time_waits_for_its_site(ward: Ward
     new.start()
     view = waits_for(new, "broker", "directory")
     assert (view["screen"], view["link"]) == ("waiting", "offline")
-    refused = tap(new, ward.box, amal, lambda view: view["screen"] == "refused")
+    refused = tap(ward, new, amal, lambda view: view["screen"] == "refused")
     assert_neutral(refused.view)
 
     ward.broker.start()
@@ -77,7 +76,7 @@ def test_a_terminal_restarted_in_the_silence_goes_on_with_what_it_holds(
     assert (view["screen"], view["name"]) == ("locked", None)
 
     at_work(ward, bay, bronwen)
-    tap(bay, ward.box, ward.member("h-amal"))  # the PIN of before the restart still counts
+    tap(ward, bay, ward.member("h-amal"))  # the PIN of before the restart still counts
 
     ward.broker.start()
     ward.start_gateway()
@@ -92,7 +91,7 @@ def test_pcscd_dies_and_comes_back(ward: Ward, bay: WardTerminal) -> None:
     assert view["name"] == ward.member("h-amal").shown  # her work stays
     bay.pcscd.start()
     has_all(bay)
-    tap(bay, ward.box, ward.member("h-bronwen"), lambda view: view["screen"] in {"open", "notice"})
+    tap(ward, bay, ward.member("h-bronwen"), lambda view: view["screen"] in {"open", "notice"})
     bay.glass.post("cancel")
 
 
@@ -103,7 +102,7 @@ def test_every_reader_is_unplugged_and_comes_back(ward: Ward, bay: WardTerminal)
     assert view["name"] is None
     bay.pcscd.restart()
     has_all(bay)
-    tap(bay, ward.box, ward.member("h-amal"))
+    tap(ward, bay, ward.member("h-amal"))
 
 
 def test_one_reader_is_unplugged_and_the_others_serve(ward: Ward, bay: WardTerminal) -> None:
@@ -114,7 +113,7 @@ def test_one_reader_is_unplugged_and_the_others_serve(ward: Ward, bay: WardTermi
     at_work(ward, bay, ward.member("h-amal"))
     known = {"open", "notice"}
     for reader in left:
-        tap(bay, ward.box, ward.member("h-bronwen"), lambda v: v["screen"] in known, reader=reader)
+        tap(ward, bay, ward.member("h-bronwen"), lambda v: v["screen"] in known, reader=reader)
         bay.glass.post("cancel")
     bay.pcscd.restart()
     has_all(bay)
@@ -134,14 +133,14 @@ def test_a_card_that_lay_there_when_the_daemon_started_is_no_tap(
         bay.boot()
         has_all(bay)
         bay.glass.post("activity")
-        tap(bay, ward.box, ward.member("h-bronwen"), lambda v: v["screen"] in {"open", "notice"})
+        tap(ward, bay, ward.member("h-bronwen"), lambda v: v["screen"] in {"open", "notice"})
         bay.glass.post("cancel")
     finally:
         ward.box.remove(reader.port)
     seen = [event["detail"] for event in on_disk(ward, "bay-1")[at:]]
     holders = {one.get("holder") for one in seen if one["kind"] == "card.outcome"}
     assert amal.entitlement.holder not in holders
-    tap(bay, ward.box, amal)  # taken away and held there again, it is one
+    tap(ward, bay, amal)  # taken away and held there again, it is one
 
 
 def test_switched_off_in_order_every_session_ends_in_the_journal(

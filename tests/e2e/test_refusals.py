@@ -13,7 +13,6 @@ import pytest
 from benchmarks.ward.evidence import referred, wait_held
 from benchmarks.ward.people import STAFF, Member
 from benchmarks.ward.site import Ward
-from benchmarks.ward.taps import tap
 from benchmarks.ward.terminals import WardTerminal, is_open_for
 from contract.directory import Status
 from contract.events import Reason
@@ -29,6 +28,7 @@ from tests.e2e.asking import (
     assert_neutral,
     at_work,
     newcomer,
+    tap,
     turned_away,
     with_card,
 )
@@ -150,7 +150,7 @@ def test_a_card_that_never_answers_is_given_up_while_the_other_reader_works(
     ward.box.insert(stuck.port, chidi.card, access=access, faults=("hung:at=3",))
     try:
         bay.glass.wait_screen("checking", mark=mark)
-        tap(bay, ward.box, bronwen, reader=other)
+        tap(ward, bay, bronwen, reader=other)
         before = [seen.screen for seen in bay.glass.since(mark)]
         given_up = bay.glass.wait_screen("refused", mark=mark)
     finally:
