@@ -23,6 +23,7 @@ from contract.ids import (
     DigestField,
     GuidField,
     HolderIdField,
+    KeyId,
     Nonce,
     OperatorIdField,
     PositionIdField,
@@ -38,9 +39,19 @@ from contract.signing import (
     SignatureRefused,
     Statement,
     VerifyKey,
+    sha256,
 )
 from contract.tap import DirectoryVersion
-from contract.wire import Base64, Count, Part, Record, UnixMs, WireError, check_i_json
+from contract.wire import (
+    Base64,
+    Count,
+    Part,
+    Record,
+    UnixMs,
+    WireError,
+    check_i_json,
+    decode_base64,
+)
 
 # An entitlement with two RSA keys and sixteen positions stays below 4 KiB; twice that is the bound.
 MAX_ENTRY_BYTES = 8192
@@ -89,6 +100,11 @@ class Credential(Part):
     """DER SubjectPublicKeyInfo."""
     pin_gated: bool = False
     """Whether enrolment saw this key refuse to sign before VERIFY."""
+
+    @property
+    def key_id(self) -> KeyId:
+        """SHA-256 of the SubjectPublicKeyInfo."""
+        return KeyId(sha256(decode_base64(self.key)))
 
     def verify_key(self) -> VerifyKey:
         """Raises SignatureRefused when key and algorithm do not fit."""

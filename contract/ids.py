@@ -69,3 +69,7 @@ class Version:
 
     def __str__(self) -> str:
         return f"{self.epoch}.{self.n}"
+
+    def next_in(self, epoch: int) -> Version:
+        """The version that a change makes of this one under the keys of `epoch`."""
+        return Version(epoch, self.n + 1 if epoch == self.epoch else 1)

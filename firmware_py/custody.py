@@ -15,11 +15,10 @@ from typing import Final, Protocol
 
 from contract.directory import Entitlement
 from contract.events import AlarmCode
-from contract.ids import BootId, Digest, Guid, KeyId, TerminalId, Version, WardId
-from contract.policy import Policy
+from contract.ids import BootId, Digest, Guid, KeyId, TerminalId, Version
 from contract.signing import Envelope
 from firmware_py import trust
-from firmware_py.decision import Place
+from firmware_py.decision import Place, default_policy
 from firmware_py.journal import Stamp
 from firmware_py.link import Asked, DirectoryHeard, HeartbeatHeard
 from firmware_py.sitetime import Freshness, Moment, Question, SiteTime, TimeFault
@@ -32,7 +31,6 @@ LOG: Final = logging.getLogger("tapover.custody")
 _MS: Final = 1_000_000
 # Changes are a few a day; a burst beyond this is caught up with by asking.
 MAX_WAITING: Final = 64
-_DEFAULTS: Final = Policy(ward=WardId("unknown"), salt="0" * 32)
 
 
 class Sound(Protocol):
@@ -124,7 +122,7 @@ class Custody:
                 return self.kept.directory.place(self.kept.terminal)
             except (DirectoryDamaged, DirectoryFailed) as error:
                 self._note_damage(error)
-        return Place(None, None, _DEFAULTS)
+        return Place(None, None, default_policy())
 
     def freshness(self) -> Freshness:
         """How much is known of the present."""

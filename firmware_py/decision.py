@@ -24,7 +24,6 @@ Pure; the first rule that fits decides:
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,12 +37,14 @@ from contract.directory import (
     TerminalState,
 )
 from contract.events import ClockTrust, Reason
-from contract.ids import Guid, KeyId, PositionId, Version
+from contract.ids import Guid, KeyId, PositionId, Version, WardId
 from contract.policy import OfflineBoot, Policy
-from contract.wire import decode_base64
 from firmware_py.grace import ProvenPin, remaining_ms
 from firmware_py.sitetime import Freshness, Moment
 from hardware.readers import Interface
+
+NO_WARD: Final = WardId("unknown")
+"""Where a terminal stands that is in no register."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,11 @@ class Place:
     terminal: Terminal | None
     policy: Policy
     """The ward's, or the contract's defaults where the ward has none."""
+
+
+def default_policy(ward: WardId = NO_WARD) -> Policy:
+    """The contract's defaults, for a ward (or nobody's) that the directory has no policy of."""
+    return Policy(ward=ward, salt="0" * 32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +251,7 @@ _REASON_OF: Final = {
 def _signed(proof: Proof, entitlement: Entitlement) -> Credential | None:
     """The credential under which the signature held; null for a wrong card, slot or key."""
     credential = entitlement.credential(proof.slot)
-    if credential is None or proof.guid != entitlement.guid or proof.key != key_id(credential):
+    if credential is None or proof.guid != entitlement.guid or proof.key != credential.key_id:
         return None
     return credential
 
@@ -286,9 +292,4 @@ def _in_grace(case: _Case, position: Position) -> bool:
         return False
     policy, terminal = case.place.policy, case.place.terminal.terminal
     left_ms = remaining_ms(grace, policy, position.role, terminal, case.now)
-    return left_ms > 0 and grace.key == key_id(pin_key)
-
-
-def key_id(credential: Credential) -> KeyId:
-    """SHA-256 of the credential's SubjectPublicKeyInfo."""
-    return KeyId(hashlib.sha256(decode_base64(credential.key)).hexdigest())
+    return left_ms > 0 and grace.key == pin_key.key_id

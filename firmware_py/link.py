@@ -41,7 +41,7 @@ STATUS_CHANGED_NS: Final = 1 * _S
 """A change of the counts is told so much later, together with those that follow it."""
 FAREWELL_S: Final = 1.0
 SILENCE_NS: Final = 3 * _S
-"""Six heartbeats missed: the gateway was away, and is there again with the next one."""
+"""Six heartbeats missed: the gateway is away (shown as offline) until the next one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Final
 from contract.ids import SessionId
 from firmware_py.custody import Custody
 from firmware_py.kiosk.view import ParkedLine, Person, Surroundings
+from firmware_py.link import SILENCE_NS
 from firmware_py.pad import Pad
 from firmware_py.presence import Presence
 from firmware_py.presenting import Notice, Scene, person
@@ -15,9 +16,6 @@ from firmware_py.stage import Stage
 from runtime.clock import Clock
 
 _MS: Final = 1_000_000
-_S: Final = 1_000_000_000
-SILENCE_NS: Final = 3 * _S
-"""Six heartbeats missed: shown as offline."""
 _COARSE_S: Final = 10
 """An age is shown in steps: the glass need not change each second."""
 

@@ -25,7 +25,7 @@ from contract.directory import Entitlement, EntryKind, Terminal
 from contract.ids import Digest, Guid, TerminalId, Version, WardId
 from contract.policy import Policy
 from contract.wire import Record, WireError
-from firmware_py.decision import Place
+from firmware_py.decision import Place, default_policy
 from firmware_py.trust import NOTHING, Change, Held, Row
 from runtime.durable import StorageError, flush_folder
 
@@ -166,7 +166,8 @@ class Directory:
         Raises OutOfOrder, DirectoryFailed, DirectoryDamaged.
         """
         with self._writing, _translated(), contextlib.closing(_connect(self._path)) as connection:
-            if not _next(change.held.version, _read_held(connection).version):
+            version, before = change.held.version, _read_held(connection).version
+            if version <= before or version != before.next_in(version.epoch):
                 raise OutOfOrder(f"{change.held.version} does not follow {self._held.version}")
             with _transaction(connection):
                 for row in change.rows:
@@ -212,9 +213,9 @@ class Directory:
     def _find_place(self, terminal: TerminalId) -> Place:
         version = None if self._held.version == NOTHING else self._held.version
         entry = self.terminal(terminal)
-        ward = entry.ward if entry else WardId("unknown")
-        policy = self.policy(ward) if entry else None
-        return Place(version, entry, policy or Policy(ward=ward, salt="0" * 32))
+        if entry is None:
+            return Place(version, None, default_policy())
+        return Place(version, entry, self.policy(entry.ward) or default_policy(entry.ward))
 
 
 class SnapshotWriter:
@@ -324,12 +325,6 @@ def _bound(row: Row, line: bytes) -> tuple[int, str, bytes, bytes]:
 def _fits(kind: EntryKind, id_: str, line: bytes) -> bytes:
     """A row's checksum: against decay, not against an attacker, who could write it as well."""
     return hashlib.sha256(b"%d %s\n%s" % (_KIND[kind], id_.encode(), line)).digest()[:_CHECK_BYTES]
-
-
-def _next(version: Version, held: Version) -> bool:
-    if version.epoch == held.epoch:
-        return version.n == held.n + 1
-    return version.epoch > held.epoch and version.n == 1
 
 
 @contextlib.contextmanager

@@ -230,7 +230,7 @@ def judge_change(message: bytes, keys: Keys, held: Held) -> Apply | UpToDate | G
         return Refused(Fault.FORKED, sha256(message)) if fork else UpToDate()
     if version.epoch != keys.epoch or version.n == 0:
         return Refused(Fault.EPOCH, sha256(message))
-    if not _follows(version, held.version):
+    if version != held.version.next_in(version.epoch):
         return GapTo(version)
     if change.previous != held.head:
         return Refused(Fault.FORKED, sha256(message))
@@ -320,10 +320,3 @@ def _keys_fault(keys: Keys, site: SiteId, held: Keys | None) -> Fault | None:
     if keys.epoch < held.epoch:
         return Fault.ROLLED_BACK
     return None if keys.envelope.digest == held.envelope.digest else Fault.FORKED
-
-
-def _follows(version: Version, held: Version) -> bool:
-    """Exactly next: n + 1 in the same epoch, or the first of a higher one."""
-    if version.epoch == held.epoch:
-        return version.n == held.n + 1
-    return version.epoch > held.epoch and version.n == 1

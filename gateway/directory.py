@@ -182,7 +182,7 @@ class Directory:
             before = _head(work.tx.directory.newest_change())
             _write_entries(work, asked)
             work.add_statement(asked.envelope)
-            version = _next(before.version, self._authority.keys.epoch)
+            version = before.version.next_in(self._authority.keys.epoch)
             change = DirectoryChange(
                 site=self._authority.site,
                 version=DirectoryVersion.of(version),
@@ -210,10 +210,6 @@ class Directory:
 
 def _head(newest: ChangeRow | None) -> Head:
     return Head(newest.version, newest.digest) if newest else Head(NO_VERSION, None)
-
-
-def _next(version: Version, epoch: int) -> Version:
-    return Version(epoch, version.n + 1 if version.epoch == epoch else 1)
 
 
 def _require_usable(entry: Entry) -> None:
