@@ -4,7 +4,8 @@
   judge a choice.
 - Verify, then parse: `Envelope.verify` returns the payload only after the signature held.
 - An envelope has one spelling: compact JSON, fields in DSSE's order, canonical base64, DER
-  signatures re-encoded and compared. So the hash of an envelope names it.
+  signatures re-encoded and compared, of an ECDSA signature's two forms the one with the lower s.
+  So the hash of an envelope names it, and nobody but the signer can make another one.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from contract.wire import Base64, Part, Record, WireError, decode_base64, encode
 
 RSA_BITS = 2048
 RSA_EXPONENT = 65_537
+_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 class SignatureRefused(Exception):
@@ -223,19 +225,29 @@ class Envelope(Record):
             raise SignatureRefused(f"payload type is {self.payloadType}, expected {payload_type}")
         if self.key_id != key.key_id:
             raise SignatureRefused("signed by another key")
-        payload = decode_base64(self.payload)
-        key.verify(pae(payload_type, payload), decode_base64(self.signatures[0].sig))
+        payload, signature = decode_base64(self.payload), decode_base64(self.signatures[0].sig)
+        key.verify(pae(payload_type, payload), signature)
+        if _one_form(key, signature) != signature:
+            raise SignatureRefused("signature is the other form of one that holds")
         return payload
 
 
 def seal(payload_type: PayloadType, payload: bytes, signer: Signer) -> Envelope:
     """Signs `payload` as it is."""
-    signature = signer.sign(pae(payload_type, payload))
+    signature = _one_form(signer.public, signer.sign(pae(payload_type, payload)))
     return Envelope(
         payloadType=payload_type,
         payload=encode_base64(payload),
         signatures=(EnvelopeSignature(keyid=signer.public.key_id, sig=encode_base64(signature)),),
     )
+
+
+def _one_form(key: VerifyKey, signature: bytes) -> bytes:
+    """Whoever sees an ECDSA signature (r, s) can write (r, n - s), which holds as well."""
+    if key.algorithm is not Algorithm.P256:
+        return signature
+    r, s = utils.decode_dss_signature(signature)
+    return utils.encode_dss_signature(r, min(s, _P256_ORDER - s))
 
 
 class Statement(Record):

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import utils
 
 from contract.ids import TerminalId
 from contract.journal import Receipt, Verdict, join_lines
 from contract.signing import Envelope
 from contract.topics import FromTerminal, Site, ToTerminal, site_topic, terminal_topic
-from contract.wire import decode_base64
+from contract.wire import decode_base64, encode_base64
 from runtime.mqtt import Message, MqttLink
 from tests.gateway.conftest import Box, made_box
 from tests.gateway.identities import Person, Scribe
 from tests.gateway.requests import request, terminal_entry
 
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 DEEP = b'{"a":' * 9_000 + b"1" + b"}" * 9_000
 NONSENSE = (
     *(b"", b"\x00", b"\xff" * 999, b"{}", b"{}\n{}", b"null", b"\n" * 200_000, DEEP),
@@ -119,6 +121,42 @@ async def test_a_terminal_writes_neither_for_another_nor_for_the_site(
     assert [message for message in heard if message.payload == b"forged"] == []
     assert after["refused"] - before["refused"] == 2
     assert after["batches"].get("fork", 0) == 0
+
+
+async def test_the_other_form_of_a_signature_makes_no_fork_of_an_honest_journal(
+    box: Box, bays: tuple[Person, Person]
+) -> None:
+    """Who carries a batch can write (r, n - s) for (r, s), without the key."""
+    bay = bays[0]
+    scribe = Scribe("bay-1", bay.signer)
+    _, envelope, bodies = scribe.cut(scribe.some(2))
+    sent = envelope.signatures[0]
+    r, s = utils.decode_dss_signature(decode_base64(sent.sig))
+    other = encode_base64(utils.encode_dss_signature(r, P256_ORDER - s))
+    signatures = (sent.model_copy(update={"sig": other}),)
+    forged = envelope.model_copy(update={"signatures": signatures})
+    audit = terminal_topic(scribe.terminal, FromTerminal.AUDIT)
+    receipts = terminal_topic(scribe.terminal, ToTerminal.RECEIPT)
+    before = await asyncio.to_thread(health, box)
+    async with asyncio.timeout(30), box.link(bay) as link:
+        for form in (forged, envelope):
+            await link.publish(audit, join_lines(form, bodies))
+        heard = [m async for m in some(link, lambda m: m.topic == receipts, 1)]
+    after = await asyncio.to_thread(health, box)
+    receipt = Receipt.open(Envelope.from_bytes(heard[0].payload), box.identity.log.public)
+    assert (receipt.verdict, receipt.batch) == (Verdict.ACCEPTED, envelope.digest)
+    assert after["refused"] - before["refused"] == 1
+
+
+async def some(
+    link: MqttLink, wanted: Callable[[Message], bool], count: int
+) -> AsyncIterator[Message]:
+    async for message in link.messages():
+        if wanted(message):
+            yield message
+            count -= 1
+        if not count:
+            return
 
 
 def test_an_operators_word_counts_once_for_his_site_and_by_his_key_alone(
