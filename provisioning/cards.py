@@ -116,8 +116,7 @@ def prove(client: PivClient, credentials: list[Credential], pin: Pin) -> list[Cr
 
 def _expect_refusal(client: PivClient, pin: Pin) -> None:
     """Offers a wrong PIN once: a card that takes it proves nothing by any PIN."""
-    digits = pin.padded().rstrip(b"\xff").decode("ascii")
-    wrong = Pin("".join(str(9 - int(digit)) for digit in digits))
+    wrong = Pin("".join(str(9 - int(digit)) for digit in _digits(pin)))
     try:
         client.verify_pin(wrong)
     except WrongPin:
@@ -139,6 +138,10 @@ def _keep_secrets(folder: Path, guid: bytes, management: ManagementKey, puk: Pin
     record = {
         "management_algorithm": management.algorithm.name,
         "management_key": management.value.hex(),
-        "puk": puk.padded().rstrip(b"\xff").decode("ascii"),
+        "puk": _digits(puk),
     }
     keys.write_new(folder / f"{guid.hex()}.json", json.dumps(record).encode())
+
+
+def _digits(pin: Pin) -> str:
+    return pin.padded().rstrip(b"\xff").decode("ascii")

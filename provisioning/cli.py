@@ -20,7 +20,7 @@ from hardware.apdu import HardwareError
 from hardware.piv import Pin
 from provisioning import cards, entries, ledger, terminals
 from provisioning import site as sites
-from provisioning.errors import BadInput, ProvisioningError
+from provisioning.errors import BadInput, DiskFailed, ProvisioningError
 from provisioning.publish import Gateway, Operator, publish
 from runtime import durable
 from runtime.clock import SystemClock
@@ -80,7 +80,9 @@ def site_init(
     ] = None,
 ) -> None:
     """Make every key of a site, once; nothing is ever overwritten."""
-    passphrase = None if passphrase_file is None else _first_line(passphrase_file).encode()
+    passphrase = None if passphrase_file is None else _first_line(passphrase_file)
+    if passphrase == b"":
+        raise BadInput(f"{passphrase_file}: its first line is empty, and would encrypt nothing")
     where = sites.SiteFolder(folder)
     sites.init_site(where, SiteId(site), tuple(host), passphrase, SystemClock().wall_ms())
     _words(f"Site {site} is made. Tell auditors the root fingerprint; keep authority/ offline.")
@@ -174,16 +176,15 @@ def _read(path: Path) -> bytes:
         raise BadInput(str(error)) from error
 
 
-def _first_line(path: Path) -> str:
-    return _read(path).decode("utf-8", "replace").partition("\n")[0]
+def _first_line(path: Path) -> bytes:
+    return _read(path).partition(b"\n")[0]
 
 
 def _pin(pin_file: Path | None) -> Pin:
-    digits = (
-        typer.prompt("First PIN", hide_input=True) if pin_file is None else _first_line(pin_file)
-    )
     try:
-        return Pin(digits)
+        if pin_file is None:
+            return Pin(typer.prompt("First PIN", hide_input=True))
+        return Pin(_first_line(pin_file).decode("ascii"))
     except ValueError as error:
         raise BadInput("a PIN is 6 to 8 digits") from error
 
@@ -206,6 +207,9 @@ def run(command: Callable[[], None]) -> int:
     except HardwareError as error:
         _words(f"tapover: the card or its reader: {error}; present the card again [110]")
         return 1
+    except (durable.StorageError, OSError) as error:
+        _words(f"tapover: {error} [{DiskFailed.code}]")
+        return DiskFailed.exit_status
     return 0
 
 

@@ -1,7 +1,4 @@
-"""Directory entries from what an operator knows: who holds a card, in which positions.
-
-A ward's policy.
-"""
+"""Directory entries from what an operator writes down: a card's holder, a ward's policy."""
 
 from __future__ import annotations
 
@@ -36,10 +33,7 @@ class Holder:
 
 
 def read_holder(data: bytes) -> Holder:
-    """From the JSON of a `HolderFile`.
-
-    Raises BadInput naming the field.
-    """
+    """From the JSON of a `HolderFile`. Raises BadInput naming the field."""
     try:
         found = HolderFile.from_bytes(data)
     except WireError as error:
@@ -68,7 +62,7 @@ def restate(entitlement: Entitlement, status: Status) -> Entitlement:
 
 
 def read_policy(data: bytes) -> Policy:
-    """A ward's policy from JSON; Raises BadInput naming the field."""
+    """A ward's policy from JSON. Raises BadInput naming the field."""
     try:
         return Policy.from_bytes(data)
     except WireError as error:

@@ -53,6 +53,9 @@ class GatewayRefused(ProvisioningError):
 
 
 class GatewayAway(ProvisioningError):
-    """The gateway could not be reached; nothing was changed."""
+    """No answer came from the gateway: whether it made the change is not known.
+
+    Asking for the same change again does no harm.
+    """
 
     code = 106

@@ -60,7 +60,8 @@ class Gateway:
 def publish(gateway: Gateway, operator: Operator, entries: Sequence[Entry], now_ms: int) -> Version:
     """Signs and sends one change; returns the version that it became.
 
-    Raises GatewayAway (nothing was changed) or GatewayRefused (with the gateway's words).
+    Raises GatewayAway (no answer: it may have been made) or GatewayRefused (with the gateway's
+    words).
     """
     lines = [entry.to_bytes() for entry in entries]
     request = ChangeRequest(

@@ -121,6 +121,24 @@ def test_an_operator_of_another_site_is_refused(ward: Ward, tmp_path: Path) -> N
     assert "[106]" in done.stderr
 
 
+def test_an_empty_passphrase_is_refused_and_no_bare_root_key_is_made(tmp_path: Path) -> None:
+    (tmp_path / "words").write_text("\nonly the first line counts\n")
+    folder = tmp_path / "site"
+    made = ("site", "init", "--folder", str(folder), "--site", "bare", "--host", "::1")
+    done = tapover(*made, "--passphrase-file", str(tmp_path / "words"))
+    assert (done.returncode, done.stdout, folder.exists()) == (2, "", False)
+    assert "would encrypt nothing" in done.stderr
+
+
+def test_a_disk_that_does_not_take_it_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "site"
+    done = tapover("site", "init", "--folder", str(folder), "--site", "bare", "--host", "::1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert "[107]" in done.stderr
+
+
 def test_what_failed_without_a_gateway_is_done_by_asking_again(ward: Ward) -> None:
     (nobody,) = ward.ports.take()
     signed = (*_signed(ward)[:-1], f"127.0.0.1:{nobody}")
