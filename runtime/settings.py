@@ -10,6 +10,8 @@ Also here: how a daemon that cannot start says so, and with which exit status.
 
 from __future__ import annotations
 
+import os
+import resource
 import sys
 import tomllib
 import types
@@ -73,8 +75,11 @@ class PortError(StartError):
 def run_main(run: Callable[[], object], program: str) -> typing.NoReturn:
     """Run a program and exit; a StartError becomes one line on stderr and its exit status.
 
-    Any other exception is a bug of ours, and keeps its traceback (exit status 1).
+    Any other exception is a bug of ours, and keeps its traceback (exit status 1). What the program
+    writes is its user's alone, and no core file of it shows a key, or a PIN on its way to a card.
     """
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         run()
     except StartError as error:
