@@ -16,10 +16,10 @@ from enum import Enum
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 PIV_CARD_AUTHENTICATION = ObjectIdentifier("2.16.840.1.101.3.6.8")
-SMARTCARD_LOGON = ObjectIdentifier("1.3.6.1.4.1.311.20.2.2")
 
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
@@ -162,7 +162,8 @@ def common_name(certificate: x509.Certificate) -> str:
     return str(values[0].value) if values else ""
 
 
-def spki(key: PublicKey) -> bytes:
+def spki(key: CertificatePublicKeyTypes) -> bytes:
+    """DER SubjectPublicKeyInfo of whatever key a certificate names."""
     return key.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )

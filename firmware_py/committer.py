@@ -255,8 +255,10 @@ class Committer:
         execute = self._connection.execute
         with contextlib.suppress(sqlite3.Error):  # folded later, then; commits are safe in the log
             execute("PRAGMA busy_timeout=0")  # somebody who reads is not waited for
-            fold(self._connection)
-            execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+            try:
+                fold(self._connection)
+            finally:
+                execute(f"PRAGMA busy_timeout={_BUSY_MS}")
             # The first commit into an empty log flushes twice: let it not be a tap's.
             (version,) = execute("PRAGMA user_version").fetchone()
             execute(f"PRAGMA user_version={version}")

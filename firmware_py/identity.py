@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from contract.certificates import common_name, spki
@@ -89,23 +90,26 @@ def _check_certificate(settings: Settings, keys: trust.Keys, certificate: Path, 
         raise CertificateError(f"{certificate} or {key}: {error}; {again}") from error
     if common_name(parsed) != settings.terminal:
         raise CertificateError(f"{certificate}: is not of terminal {settings.terminal}; {again}")
-    if spki(parsed.public_key()) != own.public.spki:  # type: ignore[arg-type]  # any key has one
+    if spki(parsed.public_key()) != own.public.spki:
         raise CertificateError(f"{certificate}: does not belong to {key}; {again}")
-    authority = x509.load_der_x509_certificate(decode_base64(keys.statement.terminal_ca))
+    authority = _authority(keys.statement.terminal_ca, "terminal CA")
     try:
         parsed.verify_directly_issued_by(authority)
-    except Exception as error:
+    except (ValueError, TypeError, InvalidSignature) as error:
         raise CertificateError(
             f"{certificate}: was not issued by the site's terminal CA; {again}"
         ) from error
 
 
-def _write_authority(keys: trust.Keys, path: Path) -> None:
+def _authority(der: str, which: str) -> x509.Certificate:
     try:
-        authority = x509.load_der_x509_certificate(decode_base64(keys.statement.operator_ca))
+        return x509.load_der_x509_certificate(decode_base64(der))
     except (ValueError, WireError) as error:
-        raise CertificateError(f"keys.dsse: holds no operator CA ({error}); enrol again") from error
-    pem = authority.public_bytes(Encoding.PEM)
+        raise CertificateError(f"keys.dsse: holds no {which} ({error}); enrol again") from error
+
+
+def _write_authority(keys: trust.Keys, path: Path) -> None:
+    pem = _authority(keys.statement.operator_ca, "operator CA").public_bytes(Encoding.PEM)
     try:
         if not path.exists() or _read(path) != pem:
             write_file(path, pem)

@@ -20,7 +20,7 @@ from runtime.clock import Clock
 
 LOG: Final = logging.getLogger("tapover.terminal")
 
-# A loopback page, two readers and a gateway make a few items a tap; a thousand is a flood of ours.
+# A loopback page, two readers and a gateway make a few items a tap; this many is a flood of ours.
 MAX_QUEUED: Final = 10_000
 
 

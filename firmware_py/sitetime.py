@@ -88,7 +88,7 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is kept on disk (`store.Memory`), so that a restart forgets nothing that protects."""
+    """What is kept on disk (`trust_store`), so that a restart forgets nothing that protects."""
 
     epoch: int
     floor_ms: int

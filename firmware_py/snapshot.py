@@ -76,7 +76,7 @@ def judge_manifest(
 ) -> Reading | UpToDate | Refused:
     """A manifest's envelope; a `Reading` says what to fetch.
 
-    `highest` is the highest version ever held (`store.TrustStore.highest`), `held` what the
+    `highest` is the highest version ever held (`trust_store.Remembered`), `held` what the
     database has now: less, when it was damaged and is to be filled again.
     """
     try:

@@ -255,12 +255,16 @@ class SnapshotWriter:
 
 
 def set_aside(path: Path) -> None:
-    """Moves a damaged database away, the one set aside before it gone. Nothing if there is none."""
-    for suffix in ("", "-wal", "-shm"):
-        one = path.with_name(path.name + suffix)
-        if one.exists():
-            one.replace(path.with_name(f"{path.name}.damaged{suffix}"))
-    flush_folder(path.parent)
+    """Moves a damaged database away, the one set aside before it gone. Nothing if there is none.
+
+    Raises DirectoryFailed.
+    """
+    with _translated():
+        for suffix in ("", "-wal", "-shm"):
+            one = path.with_name(path.name + suffix)
+            if one.exists():
+                one.replace(path.with_name(f"{path.name}.damaged{suffix}"))
+        flush_folder(path.parent)
 
 
 def _create(path: Path) -> None:

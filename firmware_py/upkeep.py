@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -136,9 +136,9 @@ class Upkeep:
             self._retry_at_ns = self._clock.monotonic_ns() + self._retry_ns
             self._retry_ns = min(2 * self._retry_ns, RETRY_MOST_NS)
 
-    async def _guarded(self, attempt: asyncio.Future[None] | object) -> bool:
+    async def _guarded(self, attempt: Awaitable[None]) -> bool:
         try:
-            await attempt  # type: ignore[misc]  # any awaitable
+            await attempt
         except _EXPECTED as error:
             self._trouble.failed(f"{type(error).__name__}: {error}")
             return False

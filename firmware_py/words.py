@@ -27,7 +27,6 @@ CARD_BACK: Final = "Put your card back, then enter your PIN."
 SLOT_ONCE: Final = "Put your card in the slot once, then tap for the rest of the shift."
 CHOOSE: Final = "Which role now?"
 TAKE_CARD: Final = "Take your card with you."
-EARLIER_CARD: Final = "Take the card out and tap again."
 
 _REFUSED: Final = "This card cannot be used here."
 _KEEP_STILL: Final = "Keep your card still for a moment, then tap again."

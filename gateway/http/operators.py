@@ -119,6 +119,6 @@ def make_app(
 def _operator(certificate: x509.Certificate) -> Operator:
     key = certificate.public_key()
     try:
-        return Operator(OperatorId(peer_name(certificate)), VerifyKey.from_spki(spki(key)))  # type: ignore[arg-type]
+        return Operator(OperatorId(peer_name(certificate)), VerifyKey.from_spki(spki(key)))
     except SignatureRefused as error:
         raise RequestRefused(f"the certificate's key cannot sign: {error}") from error

@@ -18,7 +18,13 @@ import pytest
 from contract.directory import EntryKind, Removed, Status
 from contract.ids import Digest, Guid, TerminalId, Version, WardId
 from firmware_py.snapshot import Reading, Taken, judge_manifest, take
-from firmware_py.store import Directory, DirectoryDamaged, DirectoryFailed, OutOfOrder
+from firmware_py.store import (
+    Directory,
+    DirectoryDamaged,
+    DirectoryFailed,
+    OutOfOrder,
+    set_aside,
+)
 from firmware_py.trust import NOTHING, Apply, Change, Held, judge_change
 from tests.firmware.rights import (
     GUID,
@@ -285,6 +291,14 @@ def test_a_decayed_entry_is_reported_and_never_read_as_another(path: Path) -> No
     directory = reopened(path)
     with pytest.raises(DirectoryDamaged):
         directory.entitlement(GUID)
+
+
+def test_a_damaged_directory_that_cannot_be_moved_away_is_said_in_our_own_words(path: Path) -> None:
+    filled(path, Gateway()).close()
+    path.with_name("directory.sqlite.damaged").mkdir()
+    with pytest.raises(DirectoryFailed):
+        set_aside(path)
+    assert path.exists()
 
 
 def test_a_damaged_directory_is_filled_again_at_the_highest_version(path: Path) -> None:
