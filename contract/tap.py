@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from contract.ids import DigestField, GuidField, Nonce, Version
-from contract.signing import SignatureRefused, VerifyKey
+from contract.signing import Algorithm, SignatureRefused, VerifyKey
 from contract.wire import Base64, Count, Part, Record
 
 DOMAIN = b"tapover:card:v1\n"
@@ -120,6 +120,6 @@ def card_digest(event: bytes) -> bytes:
 
 def verify_card(key: VerifyKey, event: bytes, signature: bytes) -> None:
     """Raises SignatureRefused unless `signature` is the card key's over this card event."""
-    if key.algorithm.value == "ed25519":
+    if key.algorithm is Algorithm.ED25519:
         raise SignatureRefused("not a card's kind of key")
     key.verify(card_message(event), signature)

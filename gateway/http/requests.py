@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from cryptography import x509
@@ -65,7 +66,7 @@ def translate_errors(app: FastAPI) -> None:
         app.add_exception_handler(family, _answer(status))
 
 
-def _answer(status: int):  # type: ignore[no-untyped-def]  # noqa: ANN202 - starlette's own shape
+def _answer(status: int) -> Callable[[Request, Exception], JSONResponse]:
     def handler(_request: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, status_code=status)
 

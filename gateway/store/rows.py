@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from contract.ids import Digest, JournalId, TerminalId
 from contract.journal import MAX_BATCH_EVENTS, Head
 from gateway.store import schema
-from gateway.tiles import HASH_BYTES, TileWrite
+from gateway.tiles import TileWrite
 
 # Rows that a streamed reading fetches at a time.
 _STREAM_ROWS: Final = 500
@@ -126,9 +126,6 @@ class LogRows(Rows):
             sa.select(table.c.hashes).where(table.c.level == level, table.c.number == number)
         )
         return found or b""
-
-    def tile_width(self, level: int, number: int) -> int:
-        return len(self.tile(level, number)) // HASH_BYTES
 
     def add_bodies(self, batches: Sequence[tuple[int, Sequence[bytes]]]) -> None:
         """Event bodies by the leaf of their batch."""
