@@ -29,6 +29,8 @@ CONNECT_S: Final = 5.0
 """For connecting, and for each silence afterwards."""
 ANSWER_NS: Final = 30 * 1_000_000_000
 """For a whole answer: a megabyte comes in well under it on the slowest ward line we plan for."""
+WHOLE_S: Final = 60.0
+"""For a question with everything around it: an answer may also never begin, byte after byte."""
 MAX_CHANGES_BYTES: Final = 2 * 1024 * 1024 + 64 * 1024
 """The gateway sends at most 2 MiB of changes, and a little JSON around them."""
 MAX_CHANGES: Final = 50
@@ -63,6 +65,7 @@ class Gateway:
         self._tls = tls
         self._clock = clock
         self._one = asyncio.Lock()
+        self._given_up = False
         self._connection: http.client.HTTPSConnection | None = None
 
     async def keys(self) -> Envelope:
@@ -124,12 +127,17 @@ class Gateway:
             working = asyncio.ensure_future(
                 asyncio.to_thread(self._exchange, method, path, cap, body)
             )
+            self._given_up = False
             try:
-                answer = await asyncio.shield(working)
-            except asyncio.CancelledError:
+                async with asyncio.timeout(WHOLE_S):
+                    answer = await asyncio.shield(working)
+            except (asyncio.CancelledError, TimeoutError) as ended:
+                self._given_up = True
                 self.close()  # the thread comes back at once
                 with contextlib.suppress(FetchFailed):
                     await working
+                if isinstance(ended, TimeoutError):
+                    raise FetchFailed("an answer that does not begin") from ended
                 raise
         if answer.status in (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.GONE):
             raise NotKnown(f"{path.partition('?')[0]}: {answer.status}")
@@ -144,7 +152,9 @@ class Gateway:
         try:
             return self._try(method, path, cap, body)
         except (http.client.RemoteDisconnected, ConnectionError) as error:
-            if not kept:  # else the other side had closed what we kept open: once more
+            if (
+                not kept or self._given_up
+            ):  # else the other side had closed what we kept open: once more
                 raise FetchFailed(_words(error)) from error
         except _WORLD as error:
             raise FetchFailed(_words(error)) from error
