@@ -124,10 +124,10 @@ class Gateway:
 
     async def _ask(self, method: str, path: str, cap: int, body: bytes | None = None) -> bytes:
         async with self._one:
+            self._given_up = False
             working = asyncio.ensure_future(
                 asyncio.to_thread(self._exchange, method, path, cap, body)
             )
-            self._given_up = False
             try:
                 async with asyncio.timeout(WHOLE_S):
                     answer = await asyncio.shield(working)

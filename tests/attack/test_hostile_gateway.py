@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
+import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 
@@ -25,11 +25,12 @@ def drip(*pieces: bytes) -> Told:
     """The first of these, then the last again and again, as long as somebody listens."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
+        pace = threading.Event()  # never set
         with contextlib.suppress(OSError):
             handler.wfile.write(pieces[0])
             while True:
                 handler.wfile.write(pieces[-1])
-                time.sleep(DRIP_S)
+                pace.wait(DRIP_S)
         handler.close_connection = True
 
     return answer
@@ -45,7 +46,7 @@ NEVER_BEGINS = {
 @pytest.mark.parametrize("told", NEVER_BEGINS.values(), ids=NEVER_BEGINS)
 @pytest.mark.parametrize("kept", [False, True], ids=["at first", "on a kept connection"])
 async def test_an_answer_that_never_begins_is_given_up(
-    site: Site,  # noqa: F811 - the fixture
+    site: Site,
     monkeypatch: pytest.MonkeyPatch,
     told: Told,
     *,
