@@ -51,11 +51,6 @@ def key_hash(name: str, key: VerifyKey) -> bytes:
     return digest[:_KEY_HASH_BYTES]
 
 
-def verifier_key(name: str, key: VerifyKey) -> str:
-    """The key as C2SP writes it, for witnesses and other people's tools."""
-    return f"{name}+{key_hash(name, key).hex()}+{encode_base64(_ED25519_TYPE + raw_ed25519(key))}"
-
-
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A log's size and root at one moment, believed once a note with the log's signature held."""

@@ -97,7 +97,6 @@ class Supervisor:
         self._change = Change(State.DOWN)
         self._failures = 0
         self._up_since_ns: int | None = None
-        self._hurry = asyncio.Event()
 
     @property
     def now(self) -> Change:
@@ -107,10 +106,6 @@ class Supervisor:
     def listen(self, listener: Callable[[Change], None]) -> None:
         """Call ``listener`` at every change, in the event loop; it must neither block nor raise."""
         self._listeners.append(listener)
-
-    def retry_now(self) -> None:
-        """End the present WAITING: there is news that a try may succeed."""
-        self._hurry.set()
 
     async def run(self) -> None:
         """Try, and try again, until cancelled. Raises what is not ``expected``, after logging."""
@@ -143,10 +138,8 @@ class Supervisor:
         self._trouble.failed(reason)
         self._failures = 1 if self._had_settled() else self._failures + 1
         delay_s = self._backoff.delay_s(self._failures, self._chance)
-        self._hurry.clear()
         self._enter(Change(State.WAITING, reason, delay_s))
-        wake_ns = self._clock.monotonic_ns() + round(delay_s * _NS)
-        await first_of(self._clock.sleep_until(wake_ns), self._hurry.wait())
+        await self._clock.sleep_until(self._clock.monotonic_ns() + round(delay_s * _NS))
 
     def _had_settled(self) -> bool:
         if self._up_since_ns is None:

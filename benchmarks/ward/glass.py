@@ -38,12 +38,6 @@ class Seen:
         """Which face of the page."""
         return str(self.view["screen"])
 
-    @property
-    def since_card_ms(self) -> float | None:
-        """From the card's detection to this receipt, where a card led here."""
-        seen_ns = self.view["seen_ns"]
-        return None if seen_ns is None else (self.at_ns - seen_ns) / 1e6
-
 
 class Glass:
     """Watches one terminal's kiosk by the file in which the daemon leaves its address.

@@ -5,14 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Self
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.store.directory import DirectoryRows
-from gateway.store.engine import StoreFailed, first_line, migrate, open_engine, sqlite_url
+from gateway.store.engine import StoreFailed, first_line, migrate, open_engine
 from gateway.store.rows import CheckpointRows, FactRows, FleetRows, JournalRows, LogRows
 
 
@@ -46,10 +45,6 @@ class Store:
             engine.dispose()
             raise
         return cls(engine)
-
-    @classmethod
-    def open_sqlite(cls, path: Path) -> Self:
-        return cls.open(sqlite_url(path))
 
     @property
     def engine(self) -> sa.Engine:

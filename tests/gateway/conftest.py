@@ -24,7 +24,7 @@ from gateway import app, authority, founding
 from gateway.evidence import Evidence
 from gateway.journal import Moment
 from gateway.settings import GatewaySettings
-from gateway.store import Store
+from gateway.store import Store, sqlite_url
 from runtime.clock import ManualClock, SystemClock
 from runtime.mqtt import Broker, MqttLink, client_context
 from runtime.settings import load
@@ -39,7 +39,7 @@ class World:
         self.identity = SiteIdentity(folder / "identity")
         self.clock = ManualClock()
         self.database = folder / "gateway.sqlite"
-        self.store = Store.open_sqlite(self.database)
+        self.store = Store.open(sqlite_url(self.database))
         self.authority = self._authority()
         founding.found(self.store, self.authority, self.now)
         self.evidence = self.take_up()
@@ -57,7 +57,7 @@ class World:
 
     def reopen(self) -> None:
         self.store.close()
-        self.store = Store.open_sqlite(self.database)
+        self.store = Store.open(sqlite_url(self.database))
         self.authority = self._authority()
         self.evidence = self.take_up()
 

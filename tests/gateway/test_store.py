@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
 from contract.ids import Digest
-from gateway.store import CheckpointRow, Store, StoreFailed
+from gateway.store import CheckpointRow, Store, StoreFailed, sqlite_url
 from gateway.store.rows import CheckpointRows
 from gateway.store.schema import metadata
 from tests.gateway.conftest import World
@@ -35,7 +35,7 @@ def test_a_database_of_a_newer_program_is_left_alone(world: World) -> None:
     world.store.close()
     before = world.database.read_bytes()
     with pytest.raises(StoreFailed):
-        Store.open_sqlite(world.database)
+        Store.open(sqlite_url(world.database))
     assert world.database.read_bytes() == before
 
 
@@ -43,7 +43,7 @@ def test_what_is_no_database_is_our_own_error(tmp_path: Path) -> None:
     path = tmp_path / "gateway.sqlite"
     path.write_bytes(b"not a database, but a long enough text to be read as one\n" * 20)
     with pytest.raises(StoreFailed):
-        Store.open_sqlite(path)
+        Store.open(sqlite_url(path))
 
 
 @pytest.mark.parametrize("table", metadata.sorted_tables, ids=lambda table: str(table.name))

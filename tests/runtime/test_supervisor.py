@@ -99,15 +99,6 @@ def test_a_ward_of_terminals_does_not_come_back_in_one_moment() -> None:
     assert backoff.delay_s(10**6, Ceiling()) == 30
 
 
-async def test_news_ends_the_wait() -> None:
-    bench = Bench(Backoff(first_s=1000, most_s=1000))
-    await bench.fail()
-    bench.supervisor.retry_now()
-    await bench.tries.get()
-    assert bench.supervisor.now == Change(State.CONNECTING, "refused")
-    bench.running.cancel()
-
-
 async def test_the_first_failure_warns_and_repeats_do_not(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
