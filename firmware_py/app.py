@@ -15,6 +15,7 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +48,7 @@ from runtime.systemd import ServiceManager
 
 LOG: Final = logging.getLogger("tapover.app")
 
-SOFTWARE: Final = "0.1.0"
+SOFTWARE: Final = version("tapover")
 BUILD_MS: Final = 1_767_225_600_000
 """1 January 2026: no terminal with this software lives earlier. Set at each release."""
 # One for the gateway's answer, one for the directory, one for a name to be resolved; threads cost
@@ -123,7 +124,7 @@ class App:
 
     def _journal_start(self, recalled: Recalled) -> None:
         started = TerminalStarted(
-            software=SOFTWARE, directory=DirectoryVersion.of(self.custody.version)
+            software=self.software, directory=DirectoryVersion.of(self.custody.version)
         )
         try:
             self.journal.append(started, *(changed.detail for changed in recalled.ended))
