@@ -152,9 +152,8 @@ class Gateway:
         try:
             return self._try(method, path, cap, body)
         except (http.client.RemoteDisconnected, ConnectionError) as error:
-            if (
-                not kept or self._given_up
-            ):  # else the other side had closed what we kept open: once more
+            # What we kept open the other side may have closed: once more, if somebody still waits.
+            if not kept or self._given_up:
                 raise FetchFailed(_words(error)) from error
         except _WORLD as error:
             raise FetchFailed(_words(error)) from error
