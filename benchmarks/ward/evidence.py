@@ -135,6 +135,20 @@ def events(folder: Path) -> list[dict[str, Any]]:
     return [event for event in parsed if event["type"] == "tapover/event/v1"]
 
 
+def timings(folder: Path) -> dict[str, dict[str, Any]]:
+    """The timing event of each tap in an export, by the digest that its card signed."""
+    signed: dict[tuple[str, int], str] = {}
+    told: dict[tuple[str, int], dict[str, Any]] = {}
+    for body in _bodies(folder).values():
+        event = json.loads(body)
+        detail = event.get("detail", {})
+        if detail.get("kind") == "card.record":
+            signed[event["journal"], event["sequence"]] = card_digest(body).hex()
+        elif detail.get("kind") == "tap.timing":
+            told[event["journal"], detail["record"]] = detail
+    return {signed[place]: detail for place, detail in told.items()}
+
+
 def referred(seen: Iterable[dict[str, Any]], reference: str | None) -> dict[str, Any]:
     """The one event that a reference such as ``7F3A-21`` names. Raises LookupError."""
     journal, _, sequence = (reference or "").lower().partition("-")

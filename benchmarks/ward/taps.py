@@ -9,10 +9,9 @@ software    total − card − flush
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from statistics import quantiles
 from typing import Any, Final
 
@@ -41,6 +40,8 @@ class Tap:
     card_ms: float
     """By the card's own record: between a command's arrival and its answer's departure."""
     exchanges: int
+    signed: str
+    """The digest that the card signed, by its own record; empty when it signed none."""
     seen_ns: int
     view: View
     """All that the glass showed in answer."""
@@ -79,7 +80,9 @@ def tap(
     finally:
         with suppress(BoxError):  # a torn card has left by itself
             box.remove(reader.port)
-    mine = [e for e in box.log(member.card)["exchanges"] if e["visit"] == visit["visit"]]
+    record = box.log(member.card)
+    mine = [e for e in record["exchanges"] if e["visit"] == visit["visit"]]
+    signed = [s["prepared"][-64:] for s in record["signatures"] if s["visit"] == visit["visit"]]
     seen_ns = int(seen.view["seen_ns"])
     return Tap(
         terminal=terminal.name,
@@ -91,6 +94,7 @@ def tap(
         total_ms=(seen.at_ns - seen_ns) / 1e6,
         card_ms=sum(e["ended_ns"] - e["started_ns"] for e in mine) / 1e6,
         exchanges=len(mine),
+        signed=signed[0] if signed else "",
         seen_ns=seen_ns,
         view=seen.view,
     )
@@ -111,27 +115,13 @@ class Split:
         return self.tap.total_ms - self.card_ms - self.flush_ms
 
 
-def split(taps: Sequence[Tap], events: Sequence[View]) -> list[Split]:
-    """Joins taps with their timing events, by terminal and nearest total; others are left out."""
-    splits = []
-    for terminal in {tap.terminal for tap in taps}:
-        timings = [
-            event["detail"]
-            for event in sorted(events, key=lambda e: (e["journal"], e["sequence"]))
-            if event["terminal"] == terminal and event["detail"]["kind"] == "tap.timing"
-        ]
-        for one in (tap for tap in taps if tap.terminal == terminal):
-            if not timings:
-                break
-            found = min(timings, key=partial(_distance, one))
-            timings.remove(found)
-            card_ms, flush_ms = found["card_us"] / 1000, found["flush_us"] / 1000
-            splits.append(Split(one, found["exchanges"], card_ms, flush_ms))
-    return splits
-
-
-def _distance(one: Tap, timing: View) -> float:
-    return abs(float(timing["total_us"]) / 1000 - one.total_ms)
+def split(taps: Sequence[Tap], timings: Mapping[str, View]) -> list[Split]:
+    """Joins taps with their timing events by what the card signed; those without are left out."""
+    return [
+        Split(one, told["exchanges"], told["card_us"] / 1000, told["flush_us"] / 1000)
+        for one in taps
+        if (told := timings.get(one.signed)) is not None
+    ]
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:
