@@ -1,4 +1,4 @@
-"""The papers keep their form, and every control in the hazard log has a test behind it."""
+"""The papers keep their form; each control of a hazard, and each *cannot*, has a test behind it."""
 
 import ast
 import re
@@ -12,11 +12,13 @@ from tests.test_house.tree import ROOT, parse
 ADRS: Final = sorted((ROOT / "docs" / "adr").glob("*.md"))
 ADR_HEADINGS: Final = ["Status", "Context", "Decision", "Consequences"]
 HAZARDS: Final = ROOT / "docs" / "hazards.md"
+THREATS: Final = ROOT / "docs" / "threats.md"
+THREAT_COLUMNS: Final = ["cannot", "why", "shown by"]
 HAZARD_COLUMNS: Final = ["hazard", "cause", "effect", "control", "test"]
 
 
-def hazard_rows(text: str) -> list[dict[str, str]]:
-    """The rows of every table in `text` that has a hazard log's columns, by column."""
+def rows_of(text: str, wanted: list[str]) -> list[dict[str, str]]:
+    """The rows of every table in `text` that has these columns, by column."""
     rows: list[dict[str, str]] = []
     columns: list[str] = []
     for line in text.splitlines():
@@ -26,7 +28,7 @@ def hazard_rows(text: str) -> list[dict[str, str]]:
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         if not columns:
             columns = [cell.lower() for cell in cells]
-        elif set(HAZARD_COLUMNS) <= set(columns) and not set("".join(cells)) <= set("-: "):
+        elif set(wanted) <= set(columns) and not set("".join(cells)) <= set("-: "):
             rows.append(dict(zip(columns, cells, strict=True)))
     return rows
 
@@ -57,12 +59,23 @@ def _defines(tree: ast.Module | ast.ClassDef, parts: list[str]) -> bool:
 
 
 def test_every_control_in_the_hazard_log_is_shown_by_a_test() -> None:
-    rows = hazard_rows(HAZARDS.read_text(encoding="utf-8"))
+    rows = rows_of(HAZARDS.read_text(encoding="utf-8"), HAZARD_COLUMNS)
     assert rows, "docs/hazards.md has no table with the columns " + " | ".join(HAZARD_COLUMNS)
     faults = [
         f"{row['hazard']}: {fault}" for row in rows for fault in missing_tests(row["test"], ROOT)
     ]
     faults += [f"{row['hazard']}: no control" for row in rows if not row["control"]]
+    assert not faults, "\n".join(faults)
+
+
+def test_everything_that_a_compromised_terminal_cannot_do_is_shown_by_a_test() -> None:
+    rows = rows_of(THREATS.read_text(encoding="utf-8"), THREAT_COLUMNS)
+    assert len(rows) >= 7
+    faults = [
+        f"{row['cannot']}: {fault}"
+        for row in rows
+        for fault in missing_tests(row["shown by"], ROOT)
+    ]
     assert not faults, "\n".join(faults)
 
 
@@ -91,8 +104,8 @@ def test_a_hazard_table_is_read_by_its_columns() -> None:
     text = (
         "| Hazard | Cause | Effect | Control | Test |\n|---|:--|--|--|--|\n| a | b | c | d | e |\n"
     )
-    assert hazard_rows(text) == [dict(zip(HAZARD_COLUMNS, "abcde", strict=True))]
-    assert hazard_rows("| word | meaning |\n|---|---|\n| tap | a card |\n") == []
+    assert rows_of(text, HAZARD_COLUMNS) == [dict(zip(HAZARD_COLUMNS, "abcde", strict=True))]
+    assert rows_of("| word | meaning |\n|---|---|\n| tap | a card |\n", HAZARD_COLUMNS) == []
 
 
 @pytest.mark.parametrize("adr", ADRS, ids=lambda path: path.stem)
