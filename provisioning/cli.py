@@ -135,7 +135,13 @@ def card_issue(
         reader, lambda channel: cards.issue_card(channel, site, who.id, pin, clock), clock
     )
     entitlement = entries.entitle(card, who, clock.wall_ms())
-    published = _Publisher(site, operator, gateway).send(entitlement)
+    # A card is made once, and knows nothing of its holder: kept before anything else can fail.
+    ledger.remember(site, [entitlement])
+    try:
+        published = _Publisher(site, operator, gateway).send(entitlement)
+    except ProvisioningError:
+        _words(f"The card is made, not published; do that: tapover card status {card.guid} active")
+        raise
     _words(f"The card is {who.name.full}'s.")
     gated = any(credential.pin_gated for credential in card.credentials)
     _answer({"guid": card.guid, "holder": who.id, "pin_gated": gated, **published})

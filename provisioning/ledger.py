@@ -1,4 +1,4 @@
-"""What this authority last published, an entry a file.
+"""What this authority last published (of a card just made: is about to), an entry a file.
 
 The basis for the next change of the same thing.
 """
@@ -17,7 +17,10 @@ _CAP = 16 * 1024
 
 
 def remember(folder: SiteFolder, entries: Sequence[Entry]) -> None:
-    """Keeps `entries` as the newest; call it when the gateway has accepted them."""
+    """Keeps `entries` as the newest; call it when the gateway has accepted them.
+
+    Earlier only for a card: it cannot be made a second time.
+    """
     for entry in entries:
         kind, name = entry_key(entry)
         where = folder.authority / "published" / kind

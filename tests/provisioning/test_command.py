@@ -44,10 +44,8 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
         yield ward
 
 
-@pytest.fixture(scope="module")
-def issued(ward: Ward, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A card made by the command; what it answered."""
-    folder = tmp_path_factory.mktemp("desk")
+def issue(ward: Ward, folder: Path, signed: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    """`tapover card issue` with a blank card at a desk's reader."""
     (folder / "holder.json").write_text(json.dumps(HOLDER))
     (folder / "pin").write_text("471902\n")
     card = folder / "card.json"
@@ -58,13 +56,20 @@ def issued(ward: Ward, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
         done = tapover(
             *("card", "issue", "--holder", str(folder / "holder.json")),
             *("--pin-file", str(folder / "pin"), "--reader", desk.readers[0].name),
-            *_signed(ward),
+            *signed,
             environment=desk.environment,
         )
         ward.box.remove(desk.readers[0].port)
+    assert "471902" not in done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def issued(ward: Ward, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A card made by the command; what it answered."""
+    done = issue(ward, tmp_path_factory.mktemp("desk"), _signed(ward))
     assert done.returncode == 0, done.stderr
     assert "Fflur Evans" in done.stderr
-    assert "471902" not in done.stdout + done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 
@@ -119,6 +124,17 @@ def test_an_operator_of_another_site_is_refused(ward: Ward, tmp_path: Path) -> N
     done = tapover("terminal", "add", "bay-9", "--ward", "ed", *signed)
     assert done.returncode == 1
     assert "[106]" in done.stderr
+
+
+def test_a_card_made_without_a_gateway_is_published_later(ward: Ward, tmp_path: Path) -> None:
+    (nobody,) = ward.ports.take()
+    done = issue(ward, tmp_path, (*_signed(ward)[:-1], f"127.0.0.1:{nobody}"))
+    assert (done.returncode, done.stdout) == (1, "")
+    asked = done.stderr.splitlines()[0].partition("tapover ")[2].split()
+    assert (asked[:2], asked[3]) == (["card", "status"], "active")
+    later = tapover(*asked, *_signed(ward))
+    assert later.returncode == 0, later.stderr
+    assert json.loads(later.stdout)["guid"] == asked[2]
 
 
 def test_an_empty_passphrase_is_refused_and_no_bare_root_key_is_made(tmp_path: Path) -> None:
