@@ -790,12 +790,12 @@ class JournalCheck:
     def _bodies_deleted(self, sequence: int, deletion: Shape, _: bytes) -> None:
         need(self.journal.terminal == GATEWAY, "bodies.deleted outside the gateway's own journal")
         target = self.log.journals.get(deletion.journal.hex()) or new_journal(b"", "")
-        leaf, end = self.journal.leaf_of(sequence), deletion.first + deletion.count
-        later = (start for start, where in target.batches if where >= leaf)
+        gone, leaf = range(deletion.first, deletion.first + deletion.count), self.journal.leaf_of
+        later = (start for start, where in target.batches if where >= leaf(sequence))
         held = sequence if target is self.journal else next(later, len(target.events))
-        what = "a deletion of events that the log did not hold before it"
-        need(deletion.first < end <= held, what)
-        target.deleted |= dict.fromkeys(range(deletion.first, end), deletion.rule)
+        right = gone and gone.stop <= held and target.deleted.keys().isdisjoint(gone)
+        need(right, "a deletion of events that the log did not hold before it, or told twice")
+        target.deleted |= dict.fromkeys(gone, deletion.rule)
 
 
 def check_events(log: Log, covered: int) -> dict[str, Tally]:

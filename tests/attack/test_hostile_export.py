@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.verify.maker import Site
-from tests.verify.signers import envelope
+from tests.verify.maker import Journal, Site
+from tests.verify.signers import P256, envelope
 
 VERIFIER = Path(__file__).parents[2] / "tapover_verify.py"
 MOST_BYTES = 1 << 30
@@ -147,3 +147,20 @@ def test_a_site_whose_name_no_screen_can_show_is_not_proven(tmp_path: Path, name
     status, words = audited(site.write(tmp_path / "export"), site)
     assert status == 1
     assert words.isascii()
+
+
+def test_the_same_bodies_declared_deleted_again_and_again_cost_no_time(tmp_path: Path) -> None:
+    site = Site()
+    bay, own = Journal(site, "bay-1", P256()), Journal(site, "gateway", site.statement)
+    site.change(bay.entry())
+    for _ in range(20):
+        for _ in range(500):
+            bay.event("terminal.noted")
+        bay.batch()
+    for _ in range(20):
+        for _ in range(100):
+            own.delete(bay, 1, 9_999)
+        own.batch()
+    status, words = audited(site.write(tmp_path / "export"), site)
+    assert status == 1
+    assert "told twice" in words
