@@ -71,10 +71,16 @@ class Fleet:
         self._saving = Trouble(_log, "saving the fleet's status")
 
     def load(self) -> None:
-        """What was saved by earlier runs. Raises StoreFailed."""
+        """What was saved by earlier runs. Raises StoreFailed.
+
+        A status that this version does not read is passed over: the terminal soon says another.
+        """
         with self._store.read() as tx:
             for terminal, (seen_ms, data) in tx.fleet.all().items():
-                self._seen[terminal] = Seen(seen_ms, TerminalStatus.from_bytes(data))
+                try:
+                    self._seen[terminal] = Seen(seen_ms, TerminalStatus.from_bytes(data))
+                except WireError as error:
+                    self._bad.failed(f"{terminal}, saved earlier: {error}")
 
     def take(self, terminal: TerminalId, payload: bytes) -> None:
         """A message on a terminal's status topic; a bad one is logged and dropped."""
