@@ -22,7 +22,6 @@ _MAX_TAG: Final = 0xFFFFFF
 _MORE: Final = 0x80  # in a tag's later bytes: another follows; in a length: long form
 _LENGTH_BYTES: Final = 3  # after 81, 82 or 83; the cap fits in two, foreign cards pad
 _LOW_FIVE: Final = 0x1F  # all set in a first byte: the tag goes on
-_CONSTRUCTED: Final = 0x20
 
 
 class TlvError(ValueError):
@@ -88,11 +87,6 @@ class Tlv(bytes):
     def __repr__(self) -> str:
         """Tag and length only: a value may be a secret."""
         return f"Tlv({self.tag:02X}, {len(self.value)} bytes)"
-
-    @property
-    def constructed(self) -> bool:
-        """Whether the tag says that the value is itself objects."""
-        return bool(self[0] & _CONSTRUCTED)
 
     @classmethod
     def parse(cls, data: bytes, *, minimal: bool = True) -> Tlv:

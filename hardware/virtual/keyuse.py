@@ -29,7 +29,6 @@ from hardware.virtual.security import (
 _CONTROL: Final = 0xAC
 _ALGORITHM: Final = 0x80
 _PIN_POLICY: Final = 0xAA
-_TOUCH_POLICY: Final = 0xAB
 _PRIME_P: Final = 0x01
 _PRIME_Q: Final = 0x02
 _SCALAR: Final = 0x06

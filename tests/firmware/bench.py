@@ -12,12 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self, cast
 
+import pytest
+
 from contract.directory import Credential, Entitlement, Name, Slot
 from contract.events import AlarmCode, CardOutcome, Event, SessionChanged
 from contract.ids import Digest, Guid, HolderId, Version
 from contract.signing import CardAlgorithm, Envelope, VerifyKey
 from contract.tap import PinProof
 from firmware_py import stores
+from firmware_py.committer import CommitFailed
 from firmware_py.custody import Custody, Kept, boot_of
 from firmware_py.fetch import FetchFailed
 from firmware_py.items import Item, JournalBack, JournalDown
@@ -342,7 +345,7 @@ class Bench:
         def refuse(_: sqlite3.Connection) -> None:
             raise sqlite3.OperationalError("disk I/O error")
 
-        with contextlib.suppress(Exception):
+        with pytest.raises(CommitFailed):
             await self.journal.run(refuse)
 
     async def mend_disk(self) -> None:
