@@ -31,6 +31,8 @@ LOG: Final = logging.getLogger("tapover.custody")
 _MS: Final = 1_000_000
 # Changes are a few a day; a burst beyond this is caught up with by asking.
 MAX_WAITING: Final = 64
+# Of a terminal's 64 MiB; the largest change is just below one.
+MAX_WAITING_BYTES: Final = 4 * 1024 * 1024
 
 
 class Sound(Protocol):
@@ -150,10 +152,12 @@ class Custody:
 
     def hear_change(self, item: DirectoryHeard) -> None:
         """Leave a change to be judged and applied in its turn."""
-        if len(self.waiting) == MAX_WAITING:
+        full = sum(map(len, self.waiting)) + len(item.data) > MAX_WAITING_BYTES
+        if full or len(self.waiting) == MAX_WAITING:
             self.want(Version(self.kept.keys.epoch, self.version.n + 1))
-        self.waiting.append(item.data)
-        self.on_work()
+        if not full:
+            self.waiting.append(item.data)
+            self.on_work()
 
     def hear_heartbeat(self, item: HeartbeatHeard) -> None:
         """Judge a heartbeat, and what it says of the time."""

@@ -19,7 +19,7 @@ from contract.tap import DirectoryVersion
 from contract.topics import Site, ToTerminal, site_topic, terminal_topic
 from runtime.clock import SystemClock
 from runtime.mqtt import Broker, Limits, MqttLink, client_context
-from tests.e2e.asking import LONG_DAY, at_work, offline, online
+from tests.e2e.asking import LONG_DAY, at_work, shows
 
 MEBIBYTE = 1 << 20
 BAY = TerminalId("bay-1")
@@ -67,6 +67,10 @@ def hostile(ward: Ward) -> list[tuple[str, bytes]]:
     return [(topic, each) for each in nonsense for topic in everywhere] + [(CHANGES, large)]
 
 
+def wait_link(bay: WardTerminal, state: str) -> None:
+    shows(bay, lambda view: view["link"] == state)
+
+
 def resident_bytes(bay: WardTerminal) -> float:
     return bay.footprint()["rss_mb"] * MEBIBYTE
 
@@ -93,7 +97,7 @@ def test_a_flood_of_hostile_statements_changes_nothing_and_hinders_no_tap(ward: 
     bay, (first, second) = ward["bay-1"], ward.members.values()
     for member in (second, first):
         at_work(ward, bay, member)  # both have proven their PIN: a tap is enough
-    online(bay)
+    wait_link(bay, "online")
     log = bay.folder / "terminal.log"
     ward.gateway.kill()
     before, written = resident_bytes(bay), log.stat().st_size
@@ -109,20 +113,20 @@ def test_a_flood_of_hostile_statements_changes_nothing_and_hinders_no_tap(ward: 
 
     assert tapped.view["name"] == second.shown
     assert tapped.total_ms < 2_000
-    offline(bay)  # nobody was taken for the gateway
+    wait_link(bay, "offline")  # nobody was taken for the gateway
     assert bay.process.alive
     assert resident_bytes(bay) - before < 40 * MEBIBYTE
     assert log.stat().st_size - written < 64 * 1024
     ward.start_gateway()
     ward.wait_linked()
-    online(bay)
+    wait_link(bay, "online")
 
 
 def test_what_a_hostile_broker_retained_is_not_heard_by_a_terminal_that_starts(ward: Ward) -> None:
     bay, (first, _) = ward["bay-1"], ward.members.values()
     bay.kill()
     bay.boot()
-    online(bay)
+    wait_link(bay, "online")
     at_work(ward, bay, first)
     latest = bay.glass.latest
     assert latest is not None
