@@ -25,6 +25,8 @@ from contract.wire import Base64, Count, Record, WireError, decode_base64, encod
 
 # A checkpoint with sixteen witnesses' signatures stays below 2 KiB.
 MAX_NOTE_BYTES = 4096
+# A thousand proofs are half a second's work of a gateway.
+MAX_PROVEN_LEAVES = 1000
 _ED25519_TYPE = b"\x01"
 _SIGNATURE_PREFIX = "— "
 _KEY_HASH_BYTES = 4
@@ -130,3 +132,12 @@ class CheckpointMessage(Record):
     note: Annotated[str, Field(max_length=MAX_NOTE_BYTES)]
     since: Count
     consistency: Annotated[tuple[Base64, ...], Field(max_length=MAX_PROOF)]
+
+
+class InclusionQuery(Record):
+    """A terminal's question for proofs of these leaves in the log of `size` leaves."""
+
+    CAP: ClassVar[int] = 32 * 1024
+
+    size: Count
+    leaves: Annotated[tuple[Count, ...], Field(min_length=1, max_length=MAX_PROVEN_LEAVES)]

@@ -62,6 +62,10 @@ MAX_CHUNK_BYTES = 1024 * 1024
 MAX_CHUNKS = 8192
 # A change travels as one MQTT packet, and the broker's limit is 1 MiB.
 MAX_CHANGE_BYTES = 960 * 1024
+# Of the change messages in one answer to a terminal that catches up: 2 MiB as base64, which is what
+# it holds in memory. Beyond either it asks again.
+CATCH_UP_CHANGES = 50
+CATCH_UP_BYTES = 3 * 512 * 1024
 
 _Words = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")]
 

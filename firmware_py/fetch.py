@@ -11,13 +11,12 @@ import asyncio
 import contextlib
 import http
 import http.client
-import json
 import ssl
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from contract.checkpoint import CheckpointMessage
-from contract.directory import MAX_CHUNK_BYTES
+from contract.checkpoint import MAX_PROVEN_LEAVES, CheckpointMessage, InclusionQuery
+from contract.directory import CATCH_UP_BYTES, CATCH_UP_CHANGES, MAX_CHUNK_BYTES
 from contract.ids import Digest, Version
 from contract.signing import Envelope, sha256
 from contract.tree import MAX_PROOF
@@ -31,11 +30,9 @@ ANSWER_NS: Final = 30 * 1_000_000_000
 """For a whole answer: a megabyte comes in well under it on the slowest ward line we plan for."""
 WHOLE_S: Final = 60.0
 """For a question with everything around it: an answer may also never begin, byte after byte."""
-MAX_CHANGES_BYTES: Final = 2 * 1024 * 1024 + 64 * 1024
-"""The gateway sends at most 2 MiB of changes, and a little JSON around them."""
-MAX_CHANGES: Final = 50
-MAX_LEAVES: Final = 1000
-MAX_INCLUSION_BYTES: Final = MAX_LEAVES * (MAX_PROOF * 48 + 16) + 1024
+MAX_CHANGES_BYTES: Final = CATCH_UP_BYTES * 4 // 3 + 64 * 1024
+"""Changes in base64, and a little JSON around them."""
+MAX_INCLUSION_BYTES: Final = MAX_PROVEN_LEAVES * (MAX_PROOF * 48 + 16) + 1024
 MAX_ERROR_BYTES: Final = 4096
 _WORLD: Final = (OSError, http.client.HTTPException, ValueError, CertificateError)
 _PIECE: Final = 64 * 1024
@@ -90,7 +87,7 @@ class Gateway:
         """
         path = f"/v1/directory/changes?epoch={after.epoch}&after={after.n}"
         record = _record(await self._get(path, MAX_CHANGES_BYTES), "changes", MAX_CHANGES_BYTES)
-        if len(record) > MAX_CHANGES:
+        if len(record) > CATCH_UP_CHANGES:
             raise FetchFailed("more changes than were asked for")
         return tuple(_raw(text) for text in record)
 
@@ -106,7 +103,7 @@ class Gateway:
         self, size: int, leaves: Sequence[int]
     ) -> tuple[tuple[bytes, ...] | None, ...]:
         """For each leaf its proof in the tree of `size`; None where the gateway has none."""
-        request = json.dumps({"size": size, "leaves": list(leaves)}).encode()
+        request = InclusionQuery(size=size, leaves=tuple(leaves)).to_bytes()
         body = await self._ask("POST", "/v1/log/inclusion", MAX_INCLUSION_BYTES, request)
         proofs = _record(body, "proofs", MAX_INCLUSION_BYTES)
         if len(proofs) != len(leaves):

@@ -14,6 +14,8 @@ import threading
 from dataclasses import dataclass
 
 from contract.directory import (
+    CATCH_UP_BYTES,
+    CATCH_UP_CHANGES,
     MAX_CHANGE_BYTES,
     MAX_ENTRY_BYTES,
     ChangeRequest,
@@ -41,9 +43,6 @@ from gateway.register import Register
 from gateway.store import ChangeRow, Store, StoreFailed
 
 NO_VERSION = Version(0, 0)
-# An answer to a terminal that catches up: it holds 2 MiB in memory, in base64.
-CATCH_UP_CHANGES = 50
-CATCH_UP_BYTES = 3 * 512 * 1024
 
 
 class RequestRefused(Exception):

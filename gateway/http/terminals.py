@@ -6,17 +6,17 @@ register does not know yet may read, since it must fetch the directory to learn 
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from cryptography import x509
 from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request, Response
-from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
+from contract.checkpoint import InclusionQuery
 from contract.directory import TerminalState
 from contract.ids import Digest, TerminalId, Version
 from contract.topics import GATEWAY
-from contract.wire import MAX_SAFE_INTEGER, Count, Record, encode_base64
+from contract.wire import MAX_SAFE_INTEGER, encode_base64
 from gateway.authority import Authority
 from gateway.checkpoints import Checkpoints
 from gateway.directory import Directory
@@ -26,15 +26,6 @@ from gateway.snapshot import Snapshots
 from runtime.clock import Clock
 
 _COUNT = {"ge": 0, "le": MAX_SAFE_INTEGER}
-
-
-class InclusionQuery(Record):
-    """Leaves to be proven in the log of `size` leaves; 1,000 proofs are half a second's work."""
-
-    CAP: ClassVar[int] = 32 * 1024
-
-    size: Count
-    leaves: Annotated[tuple[Count, ...], Field(min_length=1, max_length=1000)]
 
 
 def make_app(

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from contract.directory import MAX_CHUNK_BYTES
+from contract.directory import CATCH_UP_CHANGES, MAX_CHUNK_BYTES
 from contract.ids import Version
 from contract.signing import sha256
 from contract.wire import encode_base64
-from firmware_py.fetch import ANSWER_NS, MAX_CHANGES, FetchFailed, Gateway, NotKnown
+from firmware_py.fetch import ANSWER_NS, FetchFailed, Gateway, NotKnown
 from runtime.clock import ManualClock
 from runtime.mqtt import client_context
 from tests.firmware.fake_site import FakeSite
@@ -161,7 +161,7 @@ def changes(messages: list[bytes]) -> bytes:
         pytest.param((200, b'{"changes": 1}'), id="not a list"),
         pytest.param((200, b'{"changes": [1]}'), id="not text"),
         pytest.param((200, b'{"changes": ["QQ=\\n="]}'), id="not base64"),
-        pytest.param((200, changes([b""] * (MAX_CHANGES + 1))), id="too many"),
+        pytest.param((200, changes([b""] * (CATCH_UP_CHANGES + 1))), id="too many"),
         pytest.param((200, b'{"changes": ["' + b"A" * 3_000_000 + b'"]}'), id="too long"),
         pytest.param((500, b"a" * 100), id="an error"),
         pytest.param((500, b"a" * 1_000_000), id="a long error"),

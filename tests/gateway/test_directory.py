@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contract.directory import (
+    CATCH_UP_CHANGES,
     MAX_CHUNK_BYTES,
     ChunkList,
     Credential,
@@ -32,7 +33,6 @@ from contract.journal import split_lines
 from contract.policy import Policy
 from contract.signing import Algorithm, Envelope, sha256
 from gateway.directory import (
-    CATCH_UP_CHANGES,
     NO_VERSION,
     Applied,
     Directory,
