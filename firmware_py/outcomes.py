@@ -109,7 +109,7 @@ class Outcomes:
         turned = outcome(
             result,
             reason,
-            tap.guid or None,
+            tap.guid,
             self._rights.freshness().clock,
             signed=tap.signed,
             record=tap.record,
@@ -132,7 +132,7 @@ class Outcomes:
         return outcome(
             OutcomeResult.PROVED,
             Reason.GRANTED,
-            pad.tapped.guid,
+            pad.entitlement.guid,
             clock,
             signed=signed,
             entitlement=pad.entitlement,
@@ -153,7 +153,7 @@ class Outcomes:
         refused = outcome(
             OutcomeResult.REFUSED,
             reason,
-            pad.tapped.guid,
+            pad.entitlement.guid,
             self._rights.freshness().clock,
             signed=signed,
             record=record,

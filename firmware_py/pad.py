@@ -16,7 +16,8 @@ from hardware.readers import Interface, ReaderName
 class Tapped:
     """What one tap came to; the outcome that rests on it, at once or later, carries all of it."""
 
-    guid: Guid
+    guid: Guid | None
+    """Null when the card never told it."""
     reader: ReaderName
     interface: Interface
     seen_ns: int

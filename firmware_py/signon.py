@@ -15,7 +15,7 @@ from typing import Final
 
 from contract.directory import Entitlement, Slot, Status
 from contract.events import AlarmCode, Detail, OutcomeResult, Reason
-from contract.ids import Guid, PositionId, SessionId
+from contract.ids import PositionId, SessionId
 from contract.signing import SignatureRefused
 from contract.tap import PinProof, card_digest
 from contract.wire import encode_base64
@@ -45,6 +45,7 @@ from firmware_py.stage import Stage
 from firmware_py.tap import AnotherCard, CardAnswer, Challenge, reason_of
 from firmware_py.visits import Purpose, Visit
 from hardware.apdu import HardwareError
+from hardware.piv import WrongPin
 
 LOG: Final = logging.getLogger("tapover.signon")
 
@@ -118,10 +119,10 @@ class SignOn:
             return
         held = tap.signed is not None and tap.signed.holds
         key = tap.signed.key if tap.signed and held else None
-        proof = Proof(tap.guid, tap.interface, Slot.CARD_AUTHENTICATION, key)
+        proof = Proof(end.guid, tap.interface, Slot.CARD_AUTHENTICATION, key)
         shown = self._stage.newest.shown
         # Asked anew: the directory may have changed while the card computed.
-        entitlement = self._rights.entitlement(tap.guid)
+        entitlement = self._rights.entitlement(end.guid)
         own = shown is not None and entitlement and entitlement.holder == shown.holder
         if entitlement and own and is_holders(proof, entitlement):
             self._own_tap(tap, entitlement)
@@ -166,13 +167,13 @@ class SignOn:
                 pad = self.pad if self.pad and self.pad.tapped is tap else None
                 pin_record = pin.sequence if pin else pad.pin_record if pad else None
                 session = Session(
-                    SessionId(secrets.token_hex(16)), entitlement.holder, position.id, tap.guid
+                    SessionId(secrets.token_hex(16)), entitlement.holder, position.id, proof.guid
                 )
                 transition = self._stage.consider(Granted(session))
                 self.pad, self.greeting = None, words.OPEN
                 self.outcomes.opened(tap, decision.reason, transition, before, pin_record, then)
             case NeedsPin() | ChoosePosition() if entitlement is not None:
-                transition = self._stage.consider(Owing(entitlement.holder, tap.guid))
+                transition = self._stage.consider(Owing(entitlement.holder, proof.guid))
                 pin_record = self.pad.pin_record if before and self.pad else None
                 self.pad = Pad(tap, entitlement, proof, decision, pin_record=pin_record)
                 if isinstance(decision, NeedsPin) and not decision.here:
@@ -189,7 +190,7 @@ class SignOn:
         self, tap: Tapped, reason: Reason, result: OutcomeResult, before: Sequence[Detail] = ()
     ) -> None:
         """The present session is untouched; a pad of this very card ends."""
-        own_pad = self.pad is not None and tap.guid == self.pad.tapped.guid
+        own_pad = self.pad is not None and tap.guid == self.pad.entitlement.guid
         transition = self._end_pad() if own_pad and reason not in _UNREAD else None
         self.outcomes.turned_away(tap, reason, result, transition, before)
 
@@ -201,7 +202,7 @@ class SignOn:
         if pad is None or not isinstance(pad.asks, ChoosePosition):
             return
         if position in {p.id for p in pad.asks.positions}:
-            entitlement = self._rights.entitlement(pad.tapped.guid)
+            entitlement = self._rights.entitlement(pad.entitlement.guid)
             decision = self._decide(pad.proof, entitlement, position)
             self._decided(pad.tapped, pad.proof, decision)
 
@@ -214,7 +215,7 @@ class SignOn:
     def proved(self, visit: Visit, end: CardAnswer | HardwareError) -> None:
         """The card has judged the PIN. Raises JournalFailed."""
         pad = self.pad
-        if pad is None or visit.guid not in (None, pad.tapped.guid):
+        if pad is None or visit.guid not in (None, pad.entitlement.guid):
             return
         if isinstance(end, HardwareError):
             self._pin_failed(pad, visit, end)
@@ -224,7 +225,7 @@ class SignOn:
             reason = visit.failed or Reason.CARD_KEY_WRONG
             self.outcomes.at_pad(pad, reason, self._end_pad(), signed=signed, announced=True)
             return
-        guid, proven_key = pad.tapped.guid, signed.key
+        guid, proven_key = pad.entitlement.guid, signed.key
         fact = ProvenPin(guid, proven_key, self._journal.terminal, visit.asked_at, signed.sequence)
 
         def then() -> None:
@@ -239,7 +240,7 @@ class SignOn:
 
     def _pin_failed(self, pad: Pad, visit: Visit, error: HardwareError) -> None:
         reason = reason_of(error)
-        attempts = getattr(error, "attempts", None)
+        attempts = error.attempts if isinstance(error, WrongPin) else None
         if reason is Reason.CARD_HUNG:
             self._sound(AlarmCode.CARD_HUNG, None, str(error))
         if isinstance(error, AnotherCard):
@@ -257,7 +258,7 @@ class SignOn:
                 why = Reason.PIN_BLOCKED if blocked else reason
                 self.outcomes.at_pad(pad, why, self._end_pad(), announced=True)
                 return
-        again = self._stage.consider(Owing(pad.entitlement.holder, pad.tapped.guid))
+        again = self._stage.consider(Owing(pad.entitlement.holder, pad.entitlement.guid))
         record = visit.record.sequence if visit.record else None
         self.outcomes.at_pad(pad, reason, again, record=record, attempts=attempts)
 
@@ -282,7 +283,7 @@ class SignOn:
 def _tapped(visit: Visit, end: CardAnswer | HardwareError) -> Tapped:
     answer = end if isinstance(end, CardAnswer) else None
     return Tapped(
-        guid=answer.guid if answer else visit.guid or Guid(""),
+        guid=answer.guid if answer else visit.guid,
         reader=visit.reader,
         interface=visit.interface,
         seen_ns=visit.seen_ns,

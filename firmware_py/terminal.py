@@ -236,7 +236,7 @@ class Terminal:
             pad.why = words.CARD_BACK
             return
         self._happen(Activity())
-        self._visits.prove_pin(card, item.pin, pad.tapped.guid)
+        self._visits.prove_pin(card, item.pin, pad.entitlement.guid)
 
     def _directory_changed(self, item: items.DirectoryChanged) -> None:
         self._scenery.forget_people()
