@@ -33,7 +33,7 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     folder = tmp_path_factory.mktemp("cards")
     settings: dict[str, int | float | str] = {"card_deadline_s": 3.0, "log_level": "debug"}
     with Ward(folder / "ward", ("bay-1",), STAFF[:2], LONG_DAY, settings=settings) as ward:
-        ward.wait_linked()
+        ward.wait_linked(timeout_s=20.0)
         yield ward
 
 

@@ -32,7 +32,7 @@ RECEIPTS = terminal_topic(BAY, ToTerminal.RECEIPT)
 def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     folder = tmp_path_factory.mktemp("hostile")
     with Ward(folder / "ward", ("bay-1",), STAFF[:2], LONG_DAY) as ward:
-        ward.wait_linked()
+        ward.wait_linked(timeout_s=20.0)
         yield ward
 
 
@@ -118,7 +118,7 @@ def test_a_flood_of_hostile_statements_changes_nothing_and_hinders_no_tap(ward: 
     assert resident_bytes(bay) - before < 40 * MEBIBYTE
     assert log.stat().st_size - written < 64 * 1024
     ward.start_gateway()
-    ward.wait_linked()
+    ward.wait_linked(timeout_s=20.0)
     wait_link(bay, "online")
 
 
