@@ -14,14 +14,17 @@ from firmware_py.grace import ProvenPins
 from firmware_py.items import Item
 from firmware_py.journal import Journal
 from firmware_py.kiosk.board import Board
+from firmware_py.kiosk.commands import Command
+from firmware_py.link import DirectoryHeard, HeartbeatHeard
 from firmware_py.workspace import Workspace
 from hardware.readers import Readers
 from runtime.clock import Clock
 
 LOG: Final = logging.getLogger("tapover.terminal")
 
-# A loopback page, two readers and a gateway make a few items a tap; this many is a flood of ours.
+# A page and a gateway make a few items a second; whoever makes this many floods.
 MAX_QUEUED: Final = 10_000
+_FROM_OTHERS: Final = Command | HeartbeatHeard | DirectoryHeard
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +44,24 @@ class Parts:
 
 
 class Mailbox:
-    """The queue. Belongs to the loop's thread."""
+    """The queue. Belongs to the loop's thread.
+
+    Full, it takes no more from page and site, which say again what matters. What our own parts
+    report is never dropped: a visit's end comes once, and there are only so many visits.
+    """
 
     def __init__(self) -> None:
-        self._queue: asyncio.Queue[Item] = asyncio.Queue(MAX_QUEUED)
+        self._queue: asyncio.Queue[Item] = asyncio.Queue()
+        self._flooded = False
 
     def post(self, item: Item) -> None:
-        """Put an item on the queue."""
-        try:
+        """Put an item on the queue; one from outside is dropped when it is full."""
+        full = self._queue.qsize() >= MAX_QUEUED
+        if full and not self._flooded:
+            LOG.error("the queue is full", extra={"kind": type(item).__name__})
+        self._flooded = full
+        if not (full and isinstance(item, _FROM_OTHERS)):
             self._queue.put_nowait(item)
-        except asyncio.QueueFull:
-            LOG.error("an item was dropped", extra={"kind": type(item).__name__})  # noqa: TRY400
 
     @property
     def empty(self) -> bool:
