@@ -74,8 +74,12 @@ def publish(gateway: Gateway, operator: Operator, entries: Sequence[Entry], now_
     status, answer = _post(gateway, operator, "/v1/changes", join_lines(request, lines))
     if status != http.HTTPStatus.OK:
         raise GatewayRefused(f"the gateway refused the change ({status}): {_sentence(answer)}")
-    version = json.loads(answer)["version"]
-    return Version(int(version["epoch"]), int(version["n"]))
+    try:
+        version = json.loads(answer)["version"]
+        return Version(int(version["epoch"]), int(version["n"]))
+    except (ValueError, KeyError, TypeError) as error:
+        words = "the gateway's answer names no version; look at its log, then ask again"
+        raise GatewayRefused(words) from error
 
 
 def _post(gateway: Gateway, operator: Operator, path: str, body: bytes) -> tuple[int, bytes]:
