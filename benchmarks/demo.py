@@ -221,7 +221,7 @@ def budgets(
         "software offline p95 ms": (25.0, offline.get("p95")),
         "tap-to-usable p95 ms": (1000.0, usable.get("p95")),
         "revocation p99 ms": (1000.0, revocation.get("p99")),
-        "terminal VmRSS MB": (64.0, footprint.get("rss_mb")),
+        "terminal VmRSS MB (of 1,024 kB)": (64.0, footprint.get("rss_mb")),
         "terminal start to ready s": (2.0, footprint.get("ready_s")),
     }
     return {

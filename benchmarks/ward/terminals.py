@@ -122,7 +122,10 @@ class WardTerminal:
             raise WardError(f"no kiosk yet: {error}") from error
 
     def footprint(self) -> dict[str, float]:
-        """Resident memory now, and the time from the daemon's latest start to its first view."""
+        """Resident memory now, and the time from the daemon's latest start to its first view.
+
+        ``rss_mb`` is VmRSS in the kernel's units: 1 MB = 1,024 kB = 1,048,576 bytes.
+        """
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         (kib,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
         return {"rss_mb": round(int(kib) / 1024, 1), "ready_s": round(self.ready_s, 2)}
