@@ -32,6 +32,9 @@ from runtime.settings import load
 NOT_HERE: Final = "This card cannot be used here."
 """The one sentence for every card that may not open: who stands beside learns nothing."""
 
+RECOVERY_S: Final = 45.0
+"""After a row of failures a link waits up to half a minute before its next try."""
+
 LONG_DAY: Final[dict[str, object]] = {"idle_dim_s": 900, "idle_lock_s": 1800}
 """No screen dims or locks by itself while a test looks elsewhere."""
 
@@ -94,13 +97,14 @@ def shows(bay: WardTerminal, wanted: Callable[[View], bool], timeout_s: float = 
     return bay.glass.wait(wanted, max(0, bay.glass.mark() - 1), timeout_s)
 
 
-def online(bay: WardTerminal) -> None:
-    """Returns when the terminal says so."""
-    shows(bay, lambda view: view["link"] == "online")
+def online(ward: Ward, bay: WardTerminal) -> None:
+    """Returns when the terminal says so, and the gateway is there to keep it so."""
+    ward.wait_linked(timeout_s=RECOVERY_S)
+    shows(bay, lambda view: view["link"] == "online", timeout_s=RECOVERY_S)
 
 
 def offline(bay: WardTerminal) -> None:
-    """Likewise."""
+    """Returns when the terminal says so."""
     shows(bay, lambda view: view["link"] == "offline")
 
 

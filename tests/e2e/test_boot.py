@@ -32,6 +32,7 @@ from tests.e2e.asking import (
     turned_away,
 )
 
+pytestmark = pytest.mark.timeout(120)  # links that fell wait before they try again
 NOBODY_NOW = "Nobody can sign on at this screen just now."
 SLOT_ONCE = "Put your card in the slot once, then tap for the rest of the shift."
 
@@ -69,7 +70,7 @@ def mend(ward: Ward) -> None:
         ward.broker.start()
     if not ward.gateway.alive:
         ward.start_gateway()
-    online(ward["bay-1"])
+    online(ward, ward["bay-1"])
 
 
 def owes_pin(ward: Ward, bay: WardTerminal, member: Member) -> None:

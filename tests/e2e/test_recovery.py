@@ -16,7 +16,19 @@ from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import PAIRS, WardTerminal
 from contract.events import Reason
 from hardware.virtual.names import Access
-from tests.e2e.asking import LONG_DAY, Log, Mark, assert_neutral, at_work, online, shows, tap
+from tests.e2e.asking import (
+    LONG_DAY,
+    RECOVERY_S,
+    Log,
+    Mark,
+    assert_neutral,
+    at_work,
+    online,
+    shows,
+    tap,
+)
+
+pytestmark = pytest.mark.timeout(120)  # links that fell wait before they try again
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +51,7 @@ def waits_for(bay: WardTerminal, *missing: str) -> dict[str, object]:
 
 
 def has_all(bay: WardTerminal) -> None:
-    shows(bay, lambda view: not view["waits_for"])
+    shows(bay, lambda view: not view["waits_for"], timeout_s=RECOVERY_S)
 
 
 def test_a_terminal_switched_on_for_the_first_time_waits_for_its_site(ward: Ward, log: Log) -> None:
@@ -80,7 +92,7 @@ def test_a_terminal_restarted_in_the_silence_goes_on_with_what_it_holds(
 
     ward.broker.start()
     ward.start_gateway()
-    online(bay)
+    online(ward, bay)
     has_all(bay)
     log.verified()
 

@@ -15,7 +15,7 @@ from contract.directory import Status
 from contract.events import Reason
 from contract.ids import Version
 from runtime.clock import SystemClock
-from tests.e2e.asking import LONG_DAY, NOT_HERE, Log, assert_neutral, at_work, turned_away
+from tests.e2e.asking import LONG_DAY, NOT_HERE, Log, assert_neutral, at_work, online, turned_away
 
 LIMIT_MS = 1000.0
 
@@ -83,7 +83,7 @@ def test_a_terminal_that_was_away_judges_by_the_change_when_it_is_back(
     bay.kill()
     ward.set_status(amal, Status.REVOKED)
     bay.boot()
-    bay.glass.wait(lambda view: view["link"] == "online")
+    online(ward, bay)
     refused = turned_away(ward, bay, amal)
     assert log.outcome(refused)["reason"] == Reason.REVOKED
     log.verified()
