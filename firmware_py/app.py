@@ -23,22 +23,22 @@ from contract.events import TerminalStarted, TerminalStopped
 from contract.ids import KeyId
 from contract.tap import DirectoryVersion
 from firmware_py import stores
-from firmware_py.alarms import Alarms
-from firmware_py.custody import Custody, Kept, boot_of
-from firmware_py.identity import Identity, load_identity
-from firmware_py.journal import Journal, JournalFailed
+from firmware_py.evidence.alarms import Alarms
+from firmware_py.evidence.journal import Journal, JournalFailed
+from firmware_py.evidence.recall import Recalled, recall
 from firmware_py.kiosk.board import Board
 from firmware_py.kiosk.secret import secret_of_boot, write_url
 from firmware_py.kiosk.server import Kiosk, bind
 from firmware_py.kiosk.view import Screen, View
+from firmware_py.kiosk.words import STARTING
 from firmware_py.outside import Outside
 from firmware_py.parts import Mailbox, Parts
-from firmware_py.recall import Recalled, recall
+from firmware_py.sessions.workspace import ScreenWorkspace
 from firmware_py.settings import Settings
-from firmware_py.sitetime import Moment, SiteTime
+from firmware_py.site.identity import Identity, load_identity
 from firmware_py.terminal import Terminal
-from firmware_py.words import STARTING
-from firmware_py.workspace import ScreenWorkspace
+from firmware_py.trust.custody import Custody, Kept, boot_of
+from firmware_py.trust.sitetime import Moment, SiteTime
 from hardware.readers import ReaderRules, Readers
 from runtime.clock import Clock, SystemClock
 from runtime.durable import StorageError

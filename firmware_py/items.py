@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from contract.ids import Guid
+from firmware_py.card.tap import CardAnswer, Question
 from firmware_py.kiosk.commands import Command
-from firmware_py.link import SiteMessage
-from firmware_py.tap import CardAnswer, Question
-from firmware_py.trust import Change, Held
+from firmware_py.site.link import SiteMessage
+from firmware_py.trust.statements import Change, Held
 from hardware.apdu import HardwareError
 from hardware.readers import ReaderEvent, ReaderName
 

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from contract.signing import VerifyKey
 from contract.tap import PinProof
-from firmware_py import checkpoints, retention
-from firmware_py.checkpoints import Checkpoints, LogTrust
-from firmware_py.committer import CommitFailed
-from firmware_py.custody import boot_of
-from firmware_py.fetch import FetchFailed, Gateway
+from firmware_py.evidence import checkpoints, retention
+from firmware_py.evidence.checkpoints import Checkpoints, LogTrust
+from firmware_py.evidence.committer import CommitFailed
+from firmware_py.evidence.journal import JournalDamaged, JournalFailed
+from firmware_py.evidence.shipper import Shipper
 from firmware_py.items import Item, JournalBack, JournalDown, JournalForked
-from firmware_py.journal import JournalDamaged, JournalFailed
-from firmware_py.link import Link, LinkChanged, Report, SiteMessage
-from firmware_py.shipper import Shipper
-from firmware_py.upkeep import Upkeep
+from firmware_py.site.fetch import FetchFailed, Gateway
+from firmware_py.site.link import Link, LinkChanged, Report, SiteMessage
+from firmware_py.trust.custody import boot_of
+from firmware_py.trust.upkeep import Upkeep
 from runtime.clock import Clock
 from runtime.logs import Trouble
 from runtime.settings import StartError

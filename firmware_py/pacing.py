@@ -8,8 +8,8 @@ from typing import Final
 from contract.events import TapTiming
 from firmware_py import items
 from firmware_py.items import Item
-from firmware_py.outcomes import Timed
-from firmware_py.presenting import Notice
+from firmware_py.kiosk.presenting import Notice
+from firmware_py.signon.outcomes import Timed
 from firmware_py.stopwatch import Lap, Stopwatch
 from firmware_py.timers import Timers
 from hardware.readers import CardArrived, ReaderName

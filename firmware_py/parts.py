@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from contract.tap import PinProof
-from firmware_py.custody import Custody, Sound
-from firmware_py.grace import ProvenPins
+from firmware_py.evidence.journal import Journal
 from firmware_py.items import Item
-from firmware_py.journal import Journal
 from firmware_py.kiosk.board import Board
 from firmware_py.kiosk.commands import Command
-from firmware_py.link import DirectoryHeard, HeartbeatHeard
-from firmware_py.workspace import Workspace
+from firmware_py.sessions.workspace import Workspace
+from firmware_py.signon.grace import ProvenPins
+from firmware_py.site.link import DirectoryHeard, HeartbeatHeard
+from firmware_py.trust.custody import Custody, Sound
 from hardware.readers import Readers
 from runtime.clock import Clock
 

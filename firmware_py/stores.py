@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from contract.ids import TerminalId
-from firmware_py.journal import (
+from firmware_py.evidence.journal import (
     Journal,
     JournalDamaged,
     JournalFailed,
@@ -23,8 +23,8 @@ from firmware_py.journal import (
     last_known,
     set_aside,
 )
-from firmware_py.store import Directory, DirectoryFailed
-from firmware_py.trust_store import TrustDamaged, TrustStore
+from firmware_py.trust.store import Directory, DirectoryFailed
+from firmware_py.trust.trust_store import TrustDamaged, TrustStore
 from runtime.durable import FolderLock, StorageError, make_folder, remove_leftovers
 from runtime.settings import SettingsError, StartError
 

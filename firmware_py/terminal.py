@@ -18,18 +18,18 @@ from contract.directory import Status
 from contract.events import Detail, Reason, TrustChanged
 from contract.policy import Policy
 from contract.tap import DirectoryVersion
-from firmware_py import items, words
+from firmware_py import items
+from firmware_py.card.presence import Presence
+from firmware_py.card.visits import Purpose, Visits
+from firmware_py.evidence.journal import JournalFailed
 from firmware_py.items import Item
-from firmware_py.journal import JournalFailed
-from firmware_py.kiosk import commands
+from firmware_py.kiosk import commands, words
+from firmware_py.kiosk.presenting import Notice, compose
+from firmware_py.kiosk.scenery import Scenery
 from firmware_py.kiosk.view import Screen
-from firmware_py.link import Asked, DirectoryHeard, HeartbeatHeard, LinkChanged
 from firmware_py.pacing import Pacing
 from firmware_py.parts import Mailbox, Parts
-from firmware_py.presence import Presence
-from firmware_py.presenting import Notice, compose
-from firmware_py.scenery import Scenery
-from firmware_py.sessions import (
+from firmware_py.sessions.machine import (
     Activity,
     Faulted,
     Happening,
@@ -39,9 +39,9 @@ from firmware_py.sessions import (
     ShuttingDown,
     due_ms,
 )
-from firmware_py.signon import SignOn
-from firmware_py.stage import Stage
-from firmware_py.visits import Purpose, Visits
+from firmware_py.sessions.stage import Stage
+from firmware_py.signon.signon import SignOn
+from firmware_py.site.link import Asked, DirectoryHeard, HeartbeatHeard, LinkChanged
 from hardware import readers
 
 LOG: Final = logging.getLogger("tapover.terminal")

@@ -20,22 +20,22 @@ from contract.ids import Digest, Guid, HolderId, Version
 from contract.signing import CardAlgorithm, Envelope, VerifyKey
 from contract.tap import PinProof
 from firmware_py import stores
-from firmware_py.committer import CommitFailed
-from firmware_py.custody import Custody, Kept, boot_of
-from firmware_py.fetch import FetchFailed
+from firmware_py.evidence.committer import CommitFailed
+from firmware_py.evidence.recall import recall
 from firmware_py.items import Item, JournalBack, JournalDown
 from firmware_py.kiosk.board import Board
 from firmware_py.kiosk.commands import Activity, Command, PinEntered
+from firmware_py.kiosk.presenting import Scene, compose
 from firmware_py.kiosk.view import Screen, View
-from firmware_py.link import Asked, DirectoryHeard, HeartbeatHeard, LinkChanged
 from firmware_py.parts import Mailbox, Parts
-from firmware_py.presenting import Scene, compose
-from firmware_py.recall import recall
-from firmware_py.sessions import Mode
-from firmware_py.sitetime import Moment, SiteTime
+from firmware_py.sessions.machine import Mode
+from firmware_py.sessions.workspace import ScreenWorkspace
+from firmware_py.site.fetch import FetchFailed
+from firmware_py.site.link import Asked, DirectoryHeard, HeartbeatHeard, LinkChanged
 from firmware_py.terminal import Terminal
-from firmware_py.upkeep import Upkeep
-from firmware_py.workspace import ScreenWorkspace
+from firmware_py.trust.custody import Custody, Kept, boot_of
+from firmware_py.trust.sitetime import Moment, SiteTime
+from firmware_py.trust.upkeep import Upkeep
 from hardware.piv import Pin
 from hardware.readers import ReaderName
 from hardware.virtual.behaviour import Behaviour

@@ -28,8 +28,8 @@ from contract.journal import (
 from contract.signing import Envelope, SoftwareSigner
 from contract.tree import Hash, consistency_proof, inclusion_proof, leaf_hash, node_hash, root
 from contract.wire import encode_base64
-from firmware_py.checkpoints import LogTrust
-from firmware_py.journal import Stamp
+from firmware_py.evidence.checkpoints import LogTrust
+from firmware_py.evidence.journal import Stamp
 from runtime.clock import Clock
 
 SITE = SiteId("st-elsewhere")

@@ -6,8 +6,8 @@ from contextlib import closing
 from pathlib import Path
 
 from contract.ids import TerminalId
-from firmware_py.journal import Journal
-from firmware_py.journal_store import Head
+from firmware_py.evidence.journal import Journal
+from firmware_py.evidence.journal_store import Head
 from runtime.clock import ManualClock
 from tests.firmware.fake_site import TERMINAL, stamps
 

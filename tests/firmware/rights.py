@@ -45,7 +45,7 @@ from contract.signing import Algorithm, Envelope, SoftwareSigner, sha256
 from contract.statements import Heartbeat, KeyStatement, LogKey
 from contract.tap import DirectoryVersion
 from contract.wire import encode_base64
-from firmware_py.trust import Fault, Keys, Refused, Replace, judge_keys
+from firmware_py.trust.statements import Fault, Keys, Refused, Replace, judge_keys
 
 SITE = SiteId("hospital")
 WARD = WardId("resus")

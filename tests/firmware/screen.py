@@ -11,7 +11,7 @@ from contract.events import (
 )
 from contract.ids import Guid, HolderId, PositionId, SessionId
 from contract.policy import Policy
-from firmware_py.sessions import (
+from firmware_py.sessions.machine import (
     Changed,
     Granted,
     Happening,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from firmware_py.sessions import (
+from firmware_py.sessions.machine import (
     TABLE,
     Activity,
     Cancelled,
@@ -47,8 +47,8 @@ _HEAD = """\
 # Sessions
 
 What a terminal does with its one screen and several people. This page is printed from the table
-in `firmware_py/sessions.py` by `python -m tests.firmware.sessions_page`; a test fails when they
-differ.
+in `firmware_py/sessions/machine.py` by `python -m tests.firmware.sessions_page`; a test fails when
+they differ.
 
 A session is a cardholder in one position at this terminal. At most one is present; every other one
 is parked. Present and parked together are never more than the ward's `parked_max` + 1; the one

@@ -12,12 +12,12 @@ from contract.events import AlarmCode, Event
 from contract.ids import Digest
 from contract.journal import MAX_BATCH_BYTES, Receipt, split_lines
 from contract.signing import Envelope
-from firmware_py import checkpoints
-from firmware_py.alarms import Alarms
-from firmware_py.checkpoints import Checkpoints
-from firmware_py.fetch import FetchFailed
-from firmware_py.journal import Journal
-from firmware_py.shipper import GATHER_NS, WINDOW, Shipper
+from firmware_py.evidence import checkpoints
+from firmware_py.evidence.alarms import Alarms
+from firmware_py.evidence.checkpoints import Checkpoints
+from firmware_py.evidence.journal import Journal
+from firmware_py.evidence.shipper import GATHER_NS, WINDOW, Shipper
+from firmware_py.site.fetch import FetchFailed
 from runtime.clock import Clock, ManualClock
 from tests.firmware.fake_site import TERMINAL, FakeSite, stamps
 

@@ -9,11 +9,11 @@ from contract.directory import Slot
 from contract.events import ClockTrust
 from contract.ids import BootId, PositionId
 from contract.policy import BreakGlass
-from firmware_py.decision import (
+from firmware_py.signon.decision import (
     Proof,
 )
-from firmware_py.grace import ProvenPin
-from firmware_py.sitetime import Freshness, Moment
+from firmware_py.signon.grace import ProvenPin
+from firmware_py.trust.sitetime import Freshness, Moment
 from hardware.readers import Interface
 from tests.firmware.rights import (
     GUID,

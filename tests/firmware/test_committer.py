@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from contract.events import TerminalStopped
-from firmware_py import committer
+from firmware_py.evidence import committer
 from tests.firmware.journals import close_all, new_journal, open_journal, read_events
 
 DEADLINE_S = 10.0

@@ -11,7 +11,7 @@ from contract.directory import Entitlement, Status, TerminalState
 from contract.events import ClockTrust, Reason
 from contract.ids import BootId, KeyId, PositionId, TerminalId, Version
 from contract.policy import OfflineBoot, Policy, RoleGrace
-from firmware_py.decision import (
+from firmware_py.signon.decision import (
     ChoosePosition,
     Decision,
     NeedsPin,
@@ -23,8 +23,8 @@ from firmware_py.decision import (
     decide,
     is_holders,
 )
-from firmware_py.grace import ProvenPin
-from firmware_py.sitetime import Freshness, Moment
+from firmware_py.signon.grace import ProvenPin
+from firmware_py.trust.sitetime import Freshness, Moment
 from hardware.readers import Interface
 from tests.firmware.rights import (
     NOW_MS,

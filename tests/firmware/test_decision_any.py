@@ -9,7 +9,7 @@ from contract.directory import Entitlement, Slot, Status, TerminalState
 from contract.events import ClockTrust, Reason
 from contract.ids import Guid, KeyId, PositionId, Version
 from contract.policy import OfflineBoot
-from firmware_py.decision import (
+from firmware_py.signon.decision import (
     ChoosePosition,
     OfferBreakGlass,
     Open,
@@ -18,8 +18,8 @@ from firmware_py.decision import (
     Refuse,
     decide,
 )
-from firmware_py.grace import ProvenPin
-from firmware_py.sitetime import Freshness
+from firmware_py.signon.grace import ProvenPin
+from firmware_py.trust.sitetime import Freshness
 from hardware.readers import Interface
 from tests.firmware.rights import (
     GUID,

@@ -20,8 +20,8 @@ from contract.events import (
 from contract.ids import BootId, Digest, Guid, JournalId, TerminalId
 from contract.policy import GRACE_CEILING_S, RoleGrace
 from contract.tap import DirectoryVersion, PinRecord, TapRecord
-from firmware_py.grace import MAX_PROVEN, ProvenPin, ProvenPins, rebuild, remaining_ms
-from firmware_py.sitetime import Moment
+from firmware_py.signon.grace import MAX_PROVEN, ProvenPin, ProvenPins, rebuild, remaining_ms
+from firmware_py.trust.sitetime import Moment
 from tests.firmware.rights import ALICE, GUID, OTHER_GUID, TERMINAL, card_key, policy
 
 BOOT, EARLIER_BOOT = BootId("b0" * 16), BootId("b1" * 16)

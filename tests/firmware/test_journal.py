@@ -14,7 +14,7 @@ from contract.ids import Guid, TerminalId
 from contract.journal import chain_next, chain_over, chain_start
 from contract.signing import sha256
 from contract.tap import DirectoryVersion, TapRecord
-from firmware_py.journal import (
+from firmware_py.evidence.journal import (
     Journal,
     JournalDamaged,
     JournalExists,

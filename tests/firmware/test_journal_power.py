@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from contract.events import TerminalStopped
 from contract.journal import chain_over, chain_start
 from contract.signing import sha256
-from firmware_py.journal_store import verify_events
+from firmware_py.evidence.journal_store import verify_events
 from tests.firmware.journals import close_all, new_journal, open_journal, read_events
 from tests.parts import program
 

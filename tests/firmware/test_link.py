@@ -27,11 +27,12 @@ from contract.topics import (
     terminal_topic,
 )
 from contract.wire import encode_base64
-from firmware_py.alarms import Alarms
-from firmware_py.checkpoints import Checkpoints
-from firmware_py.fetch import FetchFailed
-from firmware_py.journal import Journal
-from firmware_py.link import (
+from firmware_py.evidence.alarms import Alarms
+from firmware_py.evidence.checkpoints import Checkpoints
+from firmware_py.evidence.journal import Journal
+from firmware_py.evidence.shipper import Shipper
+from firmware_py.site.fetch import FetchFailed
+from firmware_py.site.link import (
     Asked,
     DirectoryHeard,
     HeartbeatHeard,
@@ -40,7 +41,6 @@ from firmware_py.link import (
     Report,
     SiteMessage,
 )
-from firmware_py.shipper import Shipper
 from runtime.clock import SystemClock
 from runtime.mqtt import LinkDown, MqttLink
 from runtime.supervisor import State

@@ -14,7 +14,7 @@ from contract.ids import PositionId
 from contract.signing import Envelope
 from contract.tap import verify_card
 from contract.wire import decode_base64
-from firmware_py import words
+from firmware_py.kiosk import words
 from firmware_py.kiosk.commands import PinEntered, PositionChosen
 from firmware_py.kiosk.view import Screen
 from hardware.piv import Pin

@@ -10,7 +10,7 @@ from contract.events import (
     SessionChange,
 )
 from contract.policy import TapOut
-from firmware_py.sessions import (
+from firmware_py.sessions.machine import (
     Activity,
     Cancelled,
     Glass,

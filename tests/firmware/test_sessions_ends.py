@@ -18,7 +18,7 @@ from contract.events import (
     SessionChanged,
 )
 from contract.ids import BootId, Guid, JournalId, PositionId, SessionId
-from firmware_py.sessions import (
+from firmware_py.sessions.machine import (
     SHOWN,
     TABLE,
     Activity,

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from contract.events import Cause, OutcomeResult, SessionChange
 from contract.ids import Guid, HolderId, PositionId, SessionId
 from contract.policy import TapOut
-from firmware_py.sessions import (
+from firmware_py.sessions.machine import (
     Activity,
     Cancelled,
     Changed,

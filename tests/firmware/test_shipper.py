@@ -8,8 +8,8 @@ import pytest
 from contract.events import AlarmCode, Event, TerminalStopped
 from contract.journal import MAX_BATCH_BYTES, BatchStatement, Receipt, Verdict, split_lines
 from contract.signing import Envelope
-from firmware_py.journal import JournalFailed
-from firmware_py.shipper import MORE_NS, RESEND_FIRST_NS, RESEND_MOST_NS, WINDOW
+from firmware_py.evidence.journal import JournalFailed
+from firmware_py.evidence.shipper import MORE_NS, RESEND_FIRST_NS, RESEND_MOST_NS, WINDOW
 from runtime.clock import ManualClock, SystemClock
 from tests.firmware.fake_site import FakeSite, p256
 from tests.firmware.ship import GATHER_S, Ship, alarms_in, crash_image

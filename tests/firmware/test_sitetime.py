@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from contract.events import ClockTrust
 from contract.ids import BootId
-from firmware_py.sitetime import (
+from firmware_py.trust.sitetime import (
     ANSWER_WINDOW_MS,
     REORDER_MS,
     RTC_BOUND_MS,

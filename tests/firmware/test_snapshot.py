@@ -12,8 +12,8 @@ from contract.directory import Chunk, ChunkList, EntryKind, Removed
 from contract.ids import Digest, Guid, SiteId, Version
 from contract.signing import sha256
 from contract.tap import DirectoryVersion
-from firmware_py.snapshot import Reading, Taken, judge_manifest, take
-from firmware_py.trust import Apply, Fault, Held, Refused, Row, UpToDate, judge_change
+from firmware_py.trust.snapshot import Reading, Taken, judge_manifest, take
+from firmware_py.trust.statements import Apply, Fault, Held, Refused, Row, UpToDate, judge_change
 from tests.firmware.rights import (
     KEYS,
     NOW_MS,

@@ -17,15 +17,15 @@ import pytest
 
 from contract.directory import EntryKind, Removed, Status
 from contract.ids import Digest, Guid, TerminalId, Version, WardId
-from firmware_py.snapshot import Reading, Taken, judge_manifest, take
-from firmware_py.store import (
+from firmware_py.trust.snapshot import Reading, Taken, judge_manifest, take
+from firmware_py.trust.statements import NOTHING, Apply, Change, Held, judge_change
+from firmware_py.trust.store import (
     Directory,
     DirectoryDamaged,
     DirectoryFailed,
     OutOfOrder,
     set_aside,
 )
-from firmware_py.trust import NOTHING, Apply, Change, Held, judge_change
 from tests.firmware.rights import (
     GUID,
     KEYS,
@@ -353,8 +353,8 @@ _KILLED = textwrap.dedent(
     import sys
     from pathlib import Path
     from contract.ids import Version
-    from firmware_py.store import Directory
-    from firmware_py.trust import Change, Held, Row
+    from firmware_py.trust.store import Directory
+    from firmware_py.trust.statements import Change, Held, Row
     from tests.firmware.rights import Gateway, entitlement, key_envelope
 
     directory = Directory.open(Path(sys.argv[1]), Held())

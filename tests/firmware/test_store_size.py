@@ -10,8 +10,8 @@ import pytest
 
 from contract.directory import EntryKind
 from contract.ids import Digest, Guid, Version
-from firmware_py.store import Directory
-from firmware_py.trust import Held, Row
+from firmware_py.trust.statements import Held, Row
+from firmware_py.trust.store import Directory
 from tests.firmware.rights import entitlement
 
 LIMIT_US = 100

@@ -13,7 +13,7 @@ from contract.ids import Guid
 from contract.signing import Algorithm as KeyAlgorithm
 from contract.signing import VerifyKey
 from contract.tap import card_digest, verify_card
-from firmware_py.tap import (
+from firmware_py.card.tap import (
     AnotherCard,
     CardAnswer,
     Challenge,

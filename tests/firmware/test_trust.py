@@ -14,7 +14,7 @@ from contract.directory import EntryKind, Removed, Status
 from contract.ids import KeyId, SiteId, Version
 from contract.signing import SoftwareSigner
 from contract.tap import DirectoryVersion
-from firmware_py.trust import (
+from firmware_py.trust.statements import (
     Apply,
     Beat,
     Fault,

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from contract.events import ClockTrust
 from contract.ids import BootId, Digest, Version
-from firmware_py.sitetime import Anchor, Memory
-from firmware_py.trust import Held
-from firmware_py.trust_store import Remembered, TrustDamaged, TrustStore
+from firmware_py.trust.sitetime import Anchor, Memory
+from firmware_py.trust.statements import Held
+from firmware_py.trust.trust_store import Remembered, TrustDamaged, TrustStore
 from runtime.durable import StorageError
 from tests.firmware.rights import NOW_MS, key_envelope
 

@@ -15,13 +15,13 @@ from contract.directory import Status
 from contract.ids import Digest, Version
 from contract.signing import Envelope, sha256
 from firmware_py import stores
-from firmware_py.custody import Custody, Kept, boot_of
-from firmware_py.fetch import FetchFailed, NotKnown
 from firmware_py.items import DirectoryChanged, Item
-from firmware_py.link import DirectoryHeard, HeartbeatHeard
-from firmware_py.sitetime import Moment, SiteTime
-from firmware_py.trust import Keys, Replace, judge_keys
-from firmware_py.upkeep import Upkeep
+from firmware_py.site.fetch import FetchFailed, NotKnown
+from firmware_py.site.link import DirectoryHeard, HeartbeatHeard
+from firmware_py.trust.custody import Custody, Kept, boot_of
+from firmware_py.trust.sitetime import Moment, SiteTime
+from firmware_py.trust.statements import Keys, Replace, judge_keys
+from firmware_py.trust.upkeep import Upkeep
 from runtime.clock import ManualClock
 from tests.firmware import rights
 

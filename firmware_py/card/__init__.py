@@ -1,0 +1,1 @@
+"""A card in a reader: what it is asked, visit by visit, and the records it signs (DESIGN §4)."""

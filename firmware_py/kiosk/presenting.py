@@ -1,0 +1,135 @@
+"""From the terminal's state to the one view on its glass. Pure.
+
+In this order: starting; a card is being looked at; a passing notice; the pad; somebody's open work;
+work on its way to the glass; nobody's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from contract.directory import Entitlement
+from contract.ids import PositionId
+from contract.policy import NameForm
+from firmware_py.kiosk import words
+from firmware_py.kiosk.view import (
+    Choice,
+    ParkedLine,
+    Person,
+    PinPad,
+    Screen,
+    Surroundings,
+    View,
+)
+from firmware_py.sessions.machine import SHOWN, Mode
+from firmware_py.signon.decision import ChoosePosition
+from firmware_py.signon.pad import Pad
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A word in passing: a refusal, a card left behind. The session beneath it is untouched."""
+
+    screen: Screen
+    words: str
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Everything that a view is made from."""
+
+    started: bool
+    mode: Mode
+    around: Surroundings = field(default_factory=Surroundings)
+    can_sign_on: bool = True
+    """Readers and a directory are there."""
+    checking: str | None = None
+    """What to say while a card is looked at; null when none is."""
+    pad: Pad | None = None
+    notice: Notice | None = None
+    visible: Person | None = None
+    """Whose work is on the glass and takes input."""
+    greeting: str = words.OPEN
+    returning: bool = False
+    parked: tuple[ParkedLine, ...] = ()
+    seen_ns: int | None = None
+
+
+_FACES: Final = {
+    Mode.DIMMED: (Screen.DIMMED, words.DIMMED),
+    Mode.WARNING: (Screen.WARNING, words.WARNING),
+}
+
+
+def compose(scene: Scene) -> View:
+    """The view of a scene."""
+    around, seen_ns, parked = scene.around, scene.seen_ns, scene.parked
+    if not scene.started:
+        return View(Screen.STARTING, words.STARTING, around=around)
+    if scene.checking is not None:
+        return View(Screen.CHECKING, scene.checking, around=around, seen_ns=seen_ns)
+    if (notice := scene.notice) is not None:
+        return View(
+            notice.screen,
+            notice.words,
+            person=scene.visible if notice.screen is not Screen.OFFER else None,
+            reference=notice.reference,
+            parked=parked,
+            seen_ns=seen_ns,
+            covered=scene.visible is None,
+            around=around,
+        )
+    if scene.pad is not None:
+        return _pad(scene.pad, scene)
+    if scene.visible is not None:
+        screen, line = _FACES.get(scene.mode, (Screen.OPEN, scene.greeting))
+        return View(
+            screen,
+            line,
+            person=scene.visible,
+            parked=parked,
+            seen_ns=seen_ns,
+            covered=False,
+            around=around,
+        )
+    if scene.mode in SHOWN:
+        return View(Screen.CHECKING, words.CHECKING, around=around, seen_ns=seen_ns)
+    if not scene.can_sign_on:
+        return View(Screen.WAITING, words.NOT_NOW, around=around, parked=parked)
+    line = words.PARKED if scene.returning else words.TAP
+    return View(Screen.LOCKED, line, around=around, parked=parked, seen_ns=seen_ns)
+
+
+def _pad(pad: Pad, scene: Scene) -> View:
+    if isinstance(pad.asks, ChoosePosition):
+        choices = tuple(Choice(p.id, p.name) for p in pad.asks.positions)
+        return View(
+            Screen.CHOOSE,
+            words.CHOOSE,
+            positions=choices,
+            seen_ns=scene.seen_ns,
+            around=scene.around,
+        )
+    if not pad.takes_pin:
+        return View(Screen.NOTICE, pad.why, seen_ns=scene.seen_ns, around=scene.around)
+    return View(
+        Screen.PIN,
+        pad.why,
+        pin=PinPad(pad.attempts, pad.why),
+        seen_ns=scene.seen_ns,
+        around=scene.around,
+    )
+
+
+def person(entitlement: Entitlement, position: PositionId, form: NameForm) -> Person:
+    """The holder as the ward lets the glass name her."""
+    name = entitlement.name
+    shown = {
+        NameForm.FULL: name.full,
+        NameForm.SHORT: name.short,
+        NameForm.INITIALS: name.initials,
+    }[form]
+    role = next((p.name for p in entitlement.positions if p.id == position), position)
+    return Person(shown, role, name.initials)

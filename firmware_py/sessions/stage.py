@@ -1,0 +1,205 @@
+"""The stage: sessions as they are, what of it is durable, and the workspace that shows it.
+
+Audit first, then act: a transition's events are appended at once, and its effects carried out when
+they are on disk, in their order. Two states stand side by side meanwhile: `newest`, on which the
+next step is made, and `acted`, which the workspace shows. What leaves the glass is hidden by
+`newest`, what comes to it shown by `acted` (see `visible`), so that nothing waits to be covered:
+`Cover` alone is carried out at once.
+
+A journal that fails, or a workspace that does, ends locked: first the lock, then its event, which
+is owed to the journal until it can take it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from contract.events import Detail, SessionChange
+from contract.ids import SessionId
+from contract.policy import Policy
+from firmware_py.evidence.journal import Journal, Written
+from firmware_py.items import Durable, Item, SurroundingsChanged
+from firmware_py.sessions.machine import (
+    TABLE,
+    Changed,
+    Effect,
+    Faulted,
+    Glass,
+    Happening,
+    Session,
+    Sessions,
+    Transition,
+    step,
+)
+from firmware_py.sessions.workspace import Workspace, WorkspaceFailed
+from runtime.clock import Clock
+
+LOG: Final = logging.getLogger("tapover.stage")
+
+# A fault or two of a night without a disk; older ones are in the log alone.
+MAX_OWED: Final = 256
+_MS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """A commit is durable and carried out. ``flush_ns``: from its append until it was on disk."""
+
+    first: int
+    """Sequence of its first event."""
+    flush_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Commit:
+    written: Written | None
+    appended_ns: int
+    after: Sessions
+    effects: tuple[Effect, ...]
+    then: Callable[[Acted], None]
+
+
+class Stage:
+    """Belongs to the consumer."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        workspace: Workspace,
+        clock: Clock,
+        policy: Callable[[], Policy],
+        post: Callable[[Item], None],
+    ) -> None:
+        self.newest = Sessions()
+        self.acted = Sessions()
+        self._journal = journal
+        self._workspace = workspace
+        self._clock = clock
+        self._policy = policy
+        self._post = post
+        self._line: deque[_Commit] = deque()
+        self._owed: deque[Detail] = deque(maxlen=MAX_OWED)
+        self._ready: SessionId | None = None
+
+    @property
+    def visible(self) -> Session | None:
+        """Whose work is on the glass and takes input."""
+        shown = self.acted.shown
+        if shown is None or self.newest.shown != shown or self._ready != shown.id:
+            return None
+        return shown
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing waits for the disk."""
+        return not self._line
+
+    def takes(self, happening: type) -> bool:
+        """Whether the table has such an event in the present state."""
+        return (self.newest.mode, happening) in TABLE
+
+    def consider(self, happening: Happening) -> Transition:
+        """What it would come to. Raises IllegalEvent."""
+        return step(self.newest, happening, self._policy(), self._clock.monotonic_ns() // _MS)
+
+    def commit(
+        self,
+        transition: Transition | None,
+        details: Sequence[Detail] = (),
+        then: Callable[[Acted], None] = lambda _: None,
+    ) -> None:
+        """Journal ``details`` and the transition's changes, then carry it out, then call ``then``.
+
+        Raises JournalFailed, and nothing has happened.
+        """
+        transition = transition or Transition(self.newest)
+        changes = [effect.detail for effect in transition.effects if isinstance(effect, Changed)]
+        events = (*details, *changes)
+        written = self._journal.append(*events) if events else None
+        self.newest = transition.state
+        if Glass.COVER in transition.effects:
+            self._lock_now()
+        appended_ns = self._clock.monotonic_ns()
+        self._line.append(_Commit(written, appended_ns, transition.state, transition.effects, then))
+        if written is None:
+            self._advance()
+        else:
+            written.durable.add_done_callback(lambda _: self._post(Durable()))
+
+    def durable(self) -> None:
+        """A commit may be on disk: carry out what is, in order."""
+        self._advance()
+
+    def drop(self, happening: Happening) -> None:
+        """The journal failed: forget what was not durable, and lock; the lock's event is owed."""
+        self._line.clear()
+        self.newest = self.acted
+        self._lock_now()
+        if self.takes(type(happening)):
+            transition = self.consider(happening)
+            self._owed += [e.detail for e in transition.effects if isinstance(e, Changed)]
+            self.newest = self.acted = transition.state
+
+    def pay(self) -> None:
+        """The journal takes events again. Raises JournalFailed."""
+        owed = tuple(self._owed)
+        if owed:
+            self._journal.append(*owed)
+            self._owed.clear()
+
+    def _advance(self) -> None:
+        while self._line and _on_disk(self._line[0].written):
+            commit = self._line.popleft()
+            self.acted = commit.after
+            flush_ns = self._clock.monotonic_ns() - commit.appended_ns if commit.written else 0
+            try:
+                for effect in commit.effects:
+                    if isinstance(effect, Changed):
+                        self._carry_out(effect)
+            except WorkspaceFailed as failure:
+                LOG.exception("workspace failed", extra={"why": str(failure)})
+                self._lock_now()
+                if self.takes(Faulted):
+                    self.commit(self.consider(Faulted()))
+            commit.then(Acted(commit.written.first if commit.written else 0, flush_ns))
+
+    def _carry_out(self, changed: Changed) -> None:
+        session = changed.session.id
+        match changed.change:
+            case SessionChange.OPENED | SessionChange.RESUMED | SessionChange.UNLOCKED:
+                self._workspace.show(session, lambda: self._shown(session))
+            case SessionChange.PARKED:
+                self._hidden(session)
+                self._workspace.park(session)
+            case SessionChange.LOCKED:
+                self._hidden(session)
+                self._workspace.lock()
+            case SessionChange.CLOSED:
+                self._hidden(session)
+                self._workspace.dispose(session)
+
+    def _shown(self, session: SessionId) -> None:
+        self._ready = session
+        self._post(SurroundingsChanged())
+
+    def _hidden(self, session: SessionId) -> None:
+        if self._ready == session:
+            self._ready = None
+
+    def _lock_now(self) -> None:
+        self._ready = None
+        try:
+            self._workspace.lock()
+        except WorkspaceFailed:
+            LOG.exception("workspace did not lock; the glass stays covered")
+
+
+def _on_disk(written: Written | None) -> bool:
+    if written is None:
+        return True
+    durable = written.durable
+    return durable.done() and not durable.cancelled() and durable.exception() is None

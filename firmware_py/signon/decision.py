@@ -1,0 +1,295 @@
+"""The sign-on decision: what one tap may open (DESIGN §4, §6).
+
+Pure; the first rule that fits decides:
+
+* No directory held: NO_DIRECTORY.
+* The terminal is not in the register, or retired: TERMINAL_UNKNOWN, TERMINAL_RETIRED.
+* The card is not in the directory: CARD_UNKNOWN. Where the directory is stale, what stale says: the
+  card may be newer than it.
+* The signature did not hold under the very key that the entitlement lists for that slot:
+  CARD_KEY_WRONG (a GUID is easily copied, a key is not). Also where directory knowledge is old.
+* Lost, revoked, suspended; not yet valid; expired: their own reasons. With an unconfirmed clock
+  "now" is the latest time that is certainly past.
+* Directory knowledge beyond the ward's limit: DIRECTORY_STALE. Clock unconfirmed where the ward
+  refuses that: CLOCK_UNCONFIRMED. Both offer break-glass where the policy has it, else refuse.
+* None of the card's positions may be held here (ward, role): ROLE_NOT_ALLOWED.
+* A position needs a PIN unless its grace lasts; with an unconfirmed clock it needs one at each tap.
+  A PIN counts only if 9A signed, enrolment saw 9A gated by the PIN, and the interface is the
+  contact one or the ward takes PINs without contact. If 9A is not gated a PIN would be no proof:
+  PIN_UNGATED.
+* A PIN owed for whatever could be opened: NeedsPin, before any choice (the card is still there).
+* Several positions and none remembered: ChoosePosition; the chosen one is then judged for itself.
+* One: Open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from contract.directory import (
+    Credential,
+    Entitlement,
+    Position,
+    Slot,
+    Status,
+    Terminal,
+    TerminalState,
+)
+from contract.events import ClockTrust, Reason
+from contract.ids import Guid, KeyId, PositionId, Version, WardId
+from contract.policy import OfflineBoot, Policy
+from firmware_py.signon.grace import ProvenPin, remaining_ms
+from firmware_py.trust.sitetime import Freshness, Moment
+from hardware.readers import Interface
+
+NO_WARD: Final = WardId("unknown")
+"""Where a terminal stands that is in no register."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a card showed in one transaction, already checked against the record it signed."""
+
+    guid: Guid
+    interface: Interface
+    slot: Slot
+    """Which of its keys signed: 9E for a tap, 9A for a PIN."""
+    key: KeyId | None
+    """The public key under which the signature held; null when it held under none."""
+    pin_verified: bool = False
+    """The card answered VERIFY with success in this transaction, before it signed."""
+    pin_refused_here: bool = False
+    """The card itself refused VERIFY over this interface (a strict one, without contact)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the decision falls, as the directory has it (`store.Directory.place`)."""
+
+    directory: Version | None
+    """Null when no directory is held."""
+    terminal: Terminal | None
+    policy: Policy
+    """The ward's, or the contract's defaults where the ward has none."""
+
+
+def default_policy(ward: WardId = NO_WARD) -> Policy:
+    """The contract's defaults, for a ward (or nobody's) that the directory has no policy of."""
+    return Policy(ward=ward, salt="0" * 32)
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """The session may open (or resume). `pin` is the earlier PIN it rests on; null: this one."""
+
+    position: Position
+    pin: ProvenPin | None = None
+    reason: Reason = Reason.GRANTED
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsPin:
+    """A PIN is owed: PIN_NEEDED, or CLOCK_UNCONFIRMED. `here`: this reader can take it.
+
+    When it cannot, the glass says "put your card in the slot once, then tap for the rest of the
+    shift", and the log PIN_NOT_HERE.
+    """
+
+    reason: Reason
+    here: bool
+
+    @property
+    def logged(self) -> Reason:
+        """The reason to write into the outcome."""
+        return self.reason if self.here else Reason.PIN_NOT_HERE
+
+
+@dataclass(frozen=True, slots=True)
+class ChoosePosition:
+    """Ask which; then decide again with `preferred` (which may then need a PIN)."""
+
+    positions: tuple[Position, ...]
+    reason: Reason = Reason.POSITION_NEEDED
+
+
+@dataclass(frozen=True, slots=True)
+class OfferBreakGlass:
+    """Rights cannot be judged here and now; the ward's emergency position may be taken instead."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Nothing opens. Whatever is on the glass stays as it is."""
+
+    reason: Reason
+
+
+Decision = Open | NeedsPin | ChoosePosition | OfferBreakGlass | Refuse
+
+
+def decide(
+    proof: Proof,
+    entitlement: Entitlement | None,
+    place: Place,
+    grace: ProvenPin | None,
+    freshness: Freshness,
+    now: Moment,
+    *,
+    preferred: PositionId | None = None,
+) -> Decision:
+    """What this proof opens, here and now.
+
+    `entitlement` is the directory's under the proof's GUID, `grace` the newest proven PIN of that
+    card here, `preferred` the position just chosen or the one this holder has work parked in.
+    """
+    if (reason := _wrong_place(place)) is not None:
+        return Refuse(reason)
+    stale = _stale(place.policy, freshness)
+    if entitlement is None:
+        return _without_rights(stale, place.policy) if stale else Refuse(Reason.CARD_UNKNOWN)
+    if (reason := _wrong_card(proof, entitlement, freshness.now_ms)) is not None:
+        return Refuse(reason)
+    if stale:
+        return _without_rights(stale, place.policy)
+    positions = allowed_here(entitlement, place)
+    if not positions:
+        return Refuse(Reason.ROLE_NOT_ALLOWED)
+    chosen = next((p for p in positions if p.id == preferred), None)
+    return _judge(
+        _Case(proof, entitlement, place, grace, freshness.clock, now),
+        (chosen,) if chosen else positions,
+    )
+
+
+def is_holders(proof: Proof, entitlement: Entitlement | None) -> bool:
+    """Whether a card of this entitlement signed: enough to tap *out* of its holder's own session.
+
+    Leaving asks for no right: a card suspended or a directory gone stale since must not keep
+    somebody's session open.
+    """
+    return entitlement is not None and _signed(proof, entitlement) is not None
+
+
+def allowed_here(entitlement: Entitlement, place: Place) -> tuple[Position, ...]:
+    """The positions that may be held on this ward, in the directory's order."""
+    ward, roles = place.policy.ward, place.policy.roles
+    return tuple(
+        position
+        for position in entitlement.positions
+        if (not position.areas or ward in position.areas) and (not roles or position.role in roles)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What is left to judge once card and place are good."""
+
+    proof: Proof
+    entitlement: Entitlement
+    place: Place
+    grace: ProvenPin | None
+    clock: ClockTrust
+    now: Moment
+
+
+def _judge(case: _Case, positions: tuple[Position, ...]) -> Decision:
+    """PIN first, then the choice."""
+    pin_key = case.entitlement.credential(Slot.PIV_AUTHENTICATION)
+    gated = pin_key is not None and pin_key.pin_gated
+    if _proves_pin(case.proof, case.place.policy):
+        if not gated:
+            return Refuse(Reason.PIN_UNGATED)
+        return _one_of(positions, None)
+    if not any(gated and _in_grace(case, position) for position in positions):
+        if not gated:
+            return Refuse(Reason.PIN_UNGATED)
+        unconfirmed = case.clock is ClockTrust.UNCONFIRMED
+        reason = Reason.CLOCK_UNCONFIRMED if unconfirmed else Reason.PIN_NEEDED
+        return NeedsPin(reason, here=_takes_pin(case.proof, case.place.policy))
+    return _one_of(positions, case.grace)
+
+
+def _one_of(positions: tuple[Position, ...], grace: ProvenPin | None) -> Decision:
+    """With several positions the choice comes first; the chosen one is judged for itself."""
+    if len(positions) > 1:
+        return ChoosePosition(positions)
+    return Open(positions[0], grace)
+
+
+def _wrong_place(place: Place) -> Reason | None:
+    if place.directory is None:
+        return Reason.NO_DIRECTORY
+    if place.terminal is None:
+        return Reason.TERMINAL_UNKNOWN
+    if place.terminal.state is not TerminalState.ACTIVE:
+        return Reason.TERMINAL_RETIRED
+    return None
+
+
+def _wrong_card(proof: Proof, entitlement: Entitlement, now_ms: int) -> Reason | None:
+    if _signed(proof, entitlement) is None:
+        return Reason.CARD_KEY_WRONG
+    if (reason := _REASON_OF.get(entitlement.status)) is not None:
+        return reason
+    if now_ms < entitlement.not_before_ms:
+        return Reason.NOT_YET_VALID
+    if now_ms >= entitlement.not_after_ms:
+        return Reason.EXPIRED
+    return None
+
+
+_REASON_OF: Final = {
+    Status.LOST: Reason.LOST,
+    Status.REVOKED: Reason.REVOKED,
+    Status.SUSPENDED: Reason.SUSPENDED,
+}
+
+
+def _signed(proof: Proof, entitlement: Entitlement) -> Credential | None:
+    """The credential under which the signature held; null for a wrong card, slot or key."""
+    credential = entitlement.credential(proof.slot)
+    if credential is None or proof.guid != entitlement.guid or proof.key != credential.key_id:
+        return None
+    return credential
+
+
+def _stale(policy: Policy, freshness: Freshness) -> Reason | None:
+    refused = policy.offline_boot is OfflineBoot.REFUSE
+    if freshness.clock is ClockTrust.UNCONFIRMED and refused:
+        return Reason.CLOCK_UNCONFIRMED
+    if not freshness.within(policy.offline_limit_s, policy.offline_boot_s):
+        return Reason.DIRECTORY_STALE
+    return None
+
+
+def _without_rights(reason: Reason, policy: Policy) -> Decision:
+    offered = policy.break_glass is not None and policy.break_glass.allowed
+    return OfferBreakGlass(reason) if offered else Refuse(reason)
+
+
+def _proves_pin(proof: Proof, policy: Policy) -> bool:
+    """Whether a PIN was proved where the ward accepts one; whether the key is gated comes apart."""
+    return (
+        proof.slot is Slot.PIV_AUTHENTICATION and proof.pin_verified and _takes_pin(proof, policy)
+    )
+
+
+def _takes_pin(proof: Proof, policy: Policy) -> bool:
+    if proof.interface is Interface.CONTACT:
+        return True
+    return policy.pin_contactless and not proof.pin_refused_here
+
+
+def _in_grace(case: _Case, position: Position) -> bool:
+    """Whether a PIN of this very card and key, proved earlier here, still stands for this role."""
+    grace, pin_key = case.grace, case.entitlement.credential(Slot.PIV_AUTHENTICATION)
+    if case.clock is ClockTrust.UNCONFIRMED or grace is None or pin_key is None:
+        return False
+    if case.place.terminal is None or grace.guid != case.proof.guid:
+        return False
+    policy, terminal = case.place.policy, case.place.terminal.terminal
+    left_ms = remaining_ms(grace, policy, position.role, terminal, case.now)
+    return left_ms > 0 and grace.key == pin_key.key_id

@@ -1,0 +1,204 @@
+"""Outcomes: what came of a card is journalled with what it does to sessions, as one, and then acts.
+
+Refusals and notices reach the glass when they are durable, with a reference that finds them in the
+log; the reason itself stays in the log (DESIGN §9).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from contract.events import CardOutcome, Detail, OutcomeResult, Reason
+from contract.ids import Guid
+from firmware_py.card.records import Rights, SignedRecord, outcome
+from firmware_py.evidence.journal import Journal
+from firmware_py.kiosk import words
+from firmware_py.kiosk.presenting import Notice
+from firmware_py.kiosk.view import Screen
+from firmware_py.sessions.machine import Transition
+from firmware_py.sessions.stage import Acted, Stage
+from firmware_py.signon.pad import Pad, Tapped
+
+LOG: Final = logging.getLogger("tapover.signon")
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A tap whose outcome has just acted: its time runs until the page has drawn it."""
+
+    tapped: Tapped
+    record: int
+    flush_ns: int
+
+
+@dataclass(slots=True)
+class Counts:
+    """Since the daemon started."""
+
+    taps: int = 0
+    refused: int = 0
+
+
+class Outcomes:
+    """Belongs to the consumer. Every method that journals raises JournalFailed."""
+
+    def __init__(self, journal: Journal, rights: Rights, stage: Stage) -> None:
+        self.notice: Notice | None = None
+        """What stands on the glass in passing."""
+        self.timed: list[Timed] = []
+        self.counts = Counts()
+        self._journal = journal
+        self._rights = rights
+        self._stage = stage
+        self._last_timed: int | None = None
+
+    def opened(
+        self,
+        tap: Tapped,
+        reason: Reason,
+        transition: Transition,
+        before: Sequence[Detail] = (),
+        pin_record: int | None = None,
+        then: Callable[[], None] = lambda: None,
+    ) -> None:
+        """A tap did something to a session; its result is the transition's."""
+        assert transition.result is not None  # noqa: S101 - Granted and OwnTap have one
+        done = outcome(
+            transition.result,
+            reason,
+            tap.guid,
+            self._rights.freshness().clock,
+            signed=tap.signed,
+            entitlement=tap.entitlement,
+            session=transition.session,
+            pin_record=pin_record,
+        )
+        self._commit(tap, transition, (*before, done), then)
+
+    def asked(
+        self,
+        tap: Tapped,
+        reason: Reason,
+        transition: Transition,
+        before: Sequence[Detail] = (),
+        then: Callable[[], None] = lambda: None,
+    ) -> None:
+        """A PIN or a choice is owed. The signature is kept for what may rest on it later."""
+        asked = outcome(
+            OutcomeResult.ASKED,
+            reason,
+            tap.guid,
+            self._rights.freshness().clock,
+            record=tap.record,
+            entitlement=tap.entitlement,
+        )
+        self._commit(tap, transition, (*before, asked), then)
+
+    def turned_away(
+        self,
+        tap: Tapped,
+        reason: Reason,
+        result: OutcomeResult,
+        transition: Transition | None,
+        before: Sequence[Detail] = (),
+    ) -> None:
+        """Refused, or offered something else: whoever is on the glass stays there."""
+        turned = outcome(
+            result,
+            reason,
+            tap.guid,
+            self._rights.freshness().clock,
+            signed=tap.signed,
+            record=tap.record,
+            entitlement=tap.entitlement if tap.signed else None,
+        )
+        screen = Screen.OFFER if result is OutcomeResult.OFFERED else Screen.REFUSED
+        self._announce(
+            reason, transition, (*before, turned), screen, lambda acted: self._time(tap, acted)
+        )
+
+    def unread(self, reason: Reason, guid: Guid | None = None) -> None:
+        """A card that no visit was made to: mute, or left behind."""
+        screen = Screen.NOTICE if reason is Reason.CARD_LEFT else Screen.REFUSED
+        refused = outcome(OutcomeResult.REFUSED, reason, guid, self._rights.freshness().clock)
+        self._announce(reason, None, (refused,), screen, lambda _: None)
+
+    def proved(self, pad: Pad, signed: SignedRecord) -> CardOutcome:
+        """A PIN was proved: stands before the outcome of the tap it belongs to."""
+        clock = self._rights.freshness().clock
+        return outcome(
+            OutcomeResult.PROVED,
+            Reason.GRANTED,
+            pad.entitlement.guid,
+            clock,
+            signed=signed,
+            entitlement=pad.entitlement,
+        )
+
+    def at_pad(
+        self,
+        pad: Pad,
+        reason: Reason,
+        transition: Transition | None,
+        *,
+        signed: SignedRecord | None = None,
+        record: int | None = None,
+        attempts: int | None = None,
+        announced: bool = False,
+    ) -> None:
+        """Something at the pad came to nothing; `announced` when the pad ends with it."""
+        refused = outcome(
+            OutcomeResult.REFUSED,
+            reason,
+            pad.entitlement.guid,
+            self._rights.freshness().clock,
+            signed=signed,
+            record=record,
+            entitlement=pad.entitlement,
+            attempts=attempts,
+        )
+        if announced:
+            self._announce(reason, transition, (refused,), Screen.REFUSED, lambda _: None)
+        else:
+            self._stage.commit(transition, (refused,))
+
+    def _announce(
+        self,
+        reason: Reason,
+        transition: Transition | None,
+        details: Sequence[Detail],
+        screen: Screen,
+        then: Callable[[Acted], None],
+    ) -> None:
+        sequence = self._journal.next_sequence + len(details) - 1
+        reference = words.reference(self._journal.id, sequence)
+        self.counts.refused += 1
+
+        def act(acted: Acted) -> None:
+            self.notice = Notice(screen, words.refused(reason), reference)
+            then(acted)
+
+        LOG.info("refused", extra={"reason": reason, "reference": reference})
+        self._stage.commit(transition, details, act)
+
+    def _commit(
+        self,
+        tap: Tapped,
+        transition: Transition,
+        details: Sequence[Detail],
+        then: Callable[[], None],
+    ) -> None:
+        def act(acted: Acted) -> None:
+            then()
+            self._time(tap, acted)
+
+        self._stage.commit(transition, details, act)
+
+    def _time(self, tap: Tapped, acted: Acted) -> None:
+        """Once a tap: what a person does at the pad afterwards is not the software's time."""
+        if tap.record is not None and tap.record != self._last_timed:
+            self._last_timed = tap.record
+            self.timed.append(Timed(tap, tap.record, acted.flush_ns))

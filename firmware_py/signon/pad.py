@@ -1,0 +1,48 @@
+"""A tap that was judged, and the newcomer of whom it asks more: a PIN, or a choice of position."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contract.directory import Entitlement
+from contract.ids import Guid
+from firmware_py.card.records import SignedRecord
+from firmware_py.kiosk import words
+from firmware_py.signon.decision import ChoosePosition, NeedsPin, Proof
+from hardware.readers import Interface, ReaderName
+
+
+@dataclass(frozen=True, slots=True)
+class Tapped:
+    """What one tap came to; the outcome that rests on it, at once or later, carries all of it."""
+
+    guid: Guid | None
+    """Null when the card never told it."""
+    reader: ReaderName
+    interface: Interface
+    seen_ns: int
+    card_ns: int
+    exchanges: int
+    entitlement: Entitlement | None
+    signed: SignedRecord | None
+    record: int | None
+    """Sequence of its card record, signed or not; null when it got none."""
+
+
+@dataclass(slots=True)
+class Pad:
+    """What is asked, and what has been answered so far."""
+
+    tapped: Tapped
+    entitlement: Entitlement
+    proof: Proof
+    """The newest: of the tap, or of the PIN proved since."""
+    asks: NeedsPin | ChoosePosition
+    why: str = words.PIN
+    attempts: int | None = None
+    pin_record: int | None = None
+
+    @property
+    def takes_pin(self) -> bool:
+        """Whether digits are of use now."""
+        return isinstance(self.asks, NeedsPin) and self.asks.here

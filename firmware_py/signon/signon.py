@@ -1,0 +1,309 @@
+"""Sign-on: from a card's arrival to what it opens, asks or is refused (DESIGN §4, §5).
+
+Each step is an item on the terminal's queue; nothing here waits. A tap: its record is appended and
+the card signs it; its answer is judged under the entitlement's key; the decision falls; the outcome
+and what it does to sessions are journalled as one, and act when they are durable. A PIN goes to the
+card and nowhere else: it is held by nothing here.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from contract.directory import Entitlement, Slot, Status
+from contract.events import AlarmCode, Detail, OutcomeResult, Reason
+from contract.ids import PositionId, SessionId
+from contract.signing import SignatureRefused
+from contract.tap import PinProof, card_digest
+from contract.wire import encode_base64
+from firmware_py.card.records import Evidence, Rights, SignedRecord
+from firmware_py.card.tap import AnotherCard, CardAnswer, Challenge, reason_of
+from firmware_py.card.visits import Purpose, Visit
+from firmware_py.evidence.journal import Journal, JournalFailed
+from firmware_py.items import CardAsks
+from firmware_py.kiosk import words
+from firmware_py.kiosk.presenting import Notice
+from firmware_py.kiosk.view import Screen
+from firmware_py.sessions.machine import Cancelled, Granted, Owing, OwnTap, Session, Transition
+from firmware_py.sessions.stage import Stage
+from firmware_py.signon.decision import (
+    ChoosePosition,
+    Decision,
+    NeedsPin,
+    OfferBreakGlass,
+    Open,
+    Proof,
+    Refuse,
+    decide,
+    is_holders,
+)
+from firmware_py.signon.grace import ProvenPin, ProvenPins
+from firmware_py.signon.outcomes import Outcomes
+from firmware_py.signon.pad import Pad, Tapped
+from firmware_py.trust.custody import Sound
+from hardware.apdu import HardwareError
+from hardware.piv import WrongPin
+
+LOG: Final = logging.getLogger("tapover.signon")
+
+_UNREAD: Final = frozenset({Reason.CARD_TORN, Reason.CARD_HUNG, Reason.CARD_ERROR})
+"""Says nothing about the card: whoever is at the pad may hold it to a reader once more."""
+
+
+class SignOn:
+    """Belongs to the consumer. `on_pin_proof` publishes; `sound` alarms."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        rights: Rights,
+        stage: Stage,
+        pins: ProvenPins,
+        sound: Sound,
+        on_pin_proof: Callable[[PinProof], None],
+    ) -> None:
+        self.pad: Pad | None = None
+        self.greeting = words.OPEN
+        self.outcomes = Outcomes(journal, rights, stage)
+        self._journal = journal
+        self._rights = rights
+        self._stage = stage
+        self._evidence = Evidence(journal, rights)
+        self._pins = pins
+        self._sound = sound
+        self._on_pin_proof = on_pin_proof
+
+    def asks(self, item: CardAsks, visit: Visit) -> None:
+        """A card wants to know what to sign: append the record and hand its digest down.
+
+        Nothing is signed by a card that has no key here.
+        """
+        visit.guid = item.guid
+        entitlement = self._rights.entitlement(item.guid)
+        slot = Slot.CARD_AUTHENTICATION
+        record = self._evidence.record_tap
+        if visit.purpose is Purpose.PIN:
+            slot, record = Slot.PIV_AUTHENTICATION, self._evidence.record_pin
+        visit.entitlement = entitlement
+        visit.credential = entitlement.credential(slot) if entitlement else None
+        visit.asked_at = self._rights.moment()
+        if visit.credential is None:
+            item.question.answer(None)
+            return
+        try:
+            visit.record = record(item.guid)
+        except JournalFailed:
+            visit.failed = Reason.JOURNAL_FAILED
+            item.question.answer(None)
+            return
+        digest = card_digest(visit.record.data)
+        item.question.answer(Challenge(visit.credential.algorithm, digest))
+
+    # --- a tap ended ------------------------------------------------------------------------
+
+    def tapped(self, visit: Visit, end: CardAnswer | HardwareError) -> None:
+        """Judge the answer, decide, and set it going. Raises JournalFailed."""
+        self.outcomes.counts.taps += 1
+        tap = _tapped(visit, end)
+        if isinstance(end, HardwareError):
+            reason = reason_of(end)
+            if reason is Reason.CARD_HUNG:
+                self._sound(AlarmCode.CARD_HUNG, None, str(end))
+            self._turn_away(tap, reason, OutcomeResult.REFUSED)
+            return
+        if visit.failed is not None:
+            self._turn_away(tap, visit.failed, OutcomeResult.REFUSED)
+            return
+        held = tap.signed is not None and tap.signed.holds
+        key = tap.signed.key if tap.signed and held else None
+        proof = Proof(end.guid, tap.interface, Slot.CARD_AUTHENTICATION, key)
+        shown = self._stage.newest.shown
+        # Asked anew: the directory may have changed while the card computed.
+        entitlement = self._rights.entitlement(end.guid)
+        own = shown is not None and entitlement and entitlement.holder == shown.holder
+        if entitlement and own and is_holders(proof, entitlement):
+            self._own_tap(tap, entitlement)
+        else:
+            self._decided(tap, proof, self._decide(proof, entitlement, None))
+
+    def _own_tap(self, tap: Tapped, entitlement: Entitlement) -> None:
+        in_use = entitlement.status is Status.ACTIVE
+        transition = self._stage.consider(OwnTap(entitlement.holder, may_stay=in_use))
+        still = transition.result is OutcomeResult.STILL_YOU
+        self.greeting = words.STILL_YOU if still else words.OPEN
+        self.outcomes.opened(tap, Reason.GRANTED, transition)
+
+    def _decide(
+        self, proof: Proof, entitlement: Entitlement | None, chosen: PositionId | None
+    ) -> Decision:
+        preferred = chosen
+        if preferred is None and entitlement is not None:
+            preferred = self._stage.newest.preferred(entitlement.holder)
+        return decide(
+            proof,
+            entitlement,
+            self._rights.place(),
+            self._pins.of(proof.guid),
+            self._rights.freshness(),
+            self._rights.moment(),
+            preferred=preferred,
+        )
+
+    def _decided(
+        self,
+        tap: Tapped,
+        proof: Proof,
+        decision: Decision,
+        before: Sequence[Detail] = (),
+        then: Callable[[], None] = lambda: None,
+    ) -> None:
+        """What a decision sets going; ``before`` stands before its outcome in the same commit."""
+        entitlement = tap.entitlement
+        match decision:
+            case Open(position, pin) if entitlement is not None:
+                pad = self.pad if self.pad and self.pad.tapped is tap else None
+                pin_record = pin.sequence if pin else pad.pin_record if pad else None
+                session = Session(
+                    SessionId(secrets.token_hex(16)), entitlement.holder, position.id, proof.guid
+                )
+                transition = self._stage.consider(Granted(session))
+                self.pad, self.greeting = None, words.OPEN
+                self.outcomes.opened(tap, decision.reason, transition, before, pin_record, then)
+            case NeedsPin() | ChoosePosition() if entitlement is not None:
+                transition = self._stage.consider(Owing(entitlement.holder, proof.guid))
+                pin_record = self.pad.pin_record if before and self.pad else None
+                self.pad = Pad(tap, entitlement, proof, decision, pin_record=pin_record)
+                if isinstance(decision, NeedsPin) and not decision.here:
+                    self.pad.why = words.SLOT_ONCE
+                reason = decision.logged if isinstance(decision, NeedsPin) else decision.reason
+                self.outcomes.asked(tap, reason, transition, before, then)
+            case OfferBreakGlass(reason):
+                self._turn_away(tap, reason, OutcomeResult.OFFERED, before)
+            case _:
+                assert isinstance(decision, Refuse)  # noqa: S101 - nothing else is left
+                self._turn_away(tap, decision.reason, OutcomeResult.REFUSED, before)
+
+    def _turn_away(
+        self, tap: Tapped, reason: Reason, result: OutcomeResult, before: Sequence[Detail] = ()
+    ) -> None:
+        """The present session is untouched; a pad of this very card ends."""
+        own_pad = self.pad is not None and tap.guid == self.pad.entitlement.guid
+        transition = self._end_pad() if own_pad and reason not in _UNREAD else None
+        self.outcomes.turned_away(tap, reason, result, transition, before)
+
+    # --- the pad ----------------------------------------------------------------------------
+
+    def chosen(self, position: PositionId) -> None:
+        """One of the positions offered was taken. Raises JournalFailed."""
+        pad = self.pad
+        if pad is None or not isinstance(pad.asks, ChoosePosition):
+            return
+        if position in {p.id for p in pad.asks.positions}:
+            entitlement = self._rights.entitlement(pad.entitlement.guid)
+            decision = self._decide(pad.proof, entitlement, position)
+            self._decided(pad.tapped, pad.proof, decision)
+
+    def abandoned(self) -> None:
+        """The pad was left: cancelled, or its time is over. Raises JournalFailed."""
+        pad = self.pad
+        if pad is not None:
+            self.outcomes.at_pad(pad, Reason.PIN_ABANDONED, self._end_pad())
+
+    def proved(self, visit: Visit, end: CardAnswer | HardwareError) -> None:
+        """The card has judged the PIN. Raises JournalFailed."""
+        pad = self.pad
+        if pad is None or visit.guid not in (None, pad.entitlement.guid):
+            return
+        if isinstance(end, HardwareError):
+            self._pin_failed(pad, visit, end)
+            return
+        signed = _judged(visit, end)
+        if signed is None or not signed.holds or visit.asked_at is None:
+            reason = visit.failed or Reason.CARD_KEY_WRONG
+            self.outcomes.at_pad(pad, reason, self._end_pad(), signed=signed, announced=True)
+            return
+        guid, proven_key = pad.entitlement.guid, signed.key
+        fact = ProvenPin(guid, proven_key, self._journal.terminal, visit.asked_at, signed.sequence)
+
+        def then() -> None:
+            self._pins = self._pins.with_proof(fact)
+            self._on_pin_proof(_proof_of(signed))
+
+        pad.pin_record = signed.sequence
+        proof = Proof(guid, visit.interface, Slot.PIV_AUTHENTICATION, proven_key, pin_verified=True)
+        decision = self._decide(proof, self._rights.entitlement(guid), None)
+        before = (self.outcomes.proved(pad, signed),)
+        self._decided(pad.tapped, proof, decision, before, then)
+
+    def _pin_failed(self, pad: Pad, visit: Visit, error: HardwareError) -> None:
+        reason = reason_of(error)
+        attempts = error.attempts if isinstance(error, WrongPin) else None
+        if reason is Reason.CARD_HUNG:
+            self._sound(AlarmCode.CARD_HUNG, None, str(error))
+        if isinstance(error, AnotherCard):
+            pad.why = words.CARD_BACK
+            return
+        match reason:
+            case Reason.PIN_WRONG if attempts != 0:
+                pad.attempts, pad.why = attempts, words.PIN_AGAIN
+            case Reason.CARD_TORN:
+                pad.why = words.CARD_BACK
+            case Reason.PIN_NOT_HERE:
+                pad.asks, pad.why = NeedsPin(pad.asks.reason, here=False), words.SLOT_ONCE
+            case _:
+                blocked = reason is Reason.PIN_WRONG
+                why = Reason.PIN_BLOCKED if blocked else reason
+                self.outcomes.at_pad(pad, why, self._end_pad(), announced=True)
+                return
+        again = self._stage.consider(Owing(pad.entitlement.holder, pad.entitlement.guid))
+        record = visit.record.sequence if visit.record else None
+        self.outcomes.at_pad(pad, reason, again, record=record, attempts=attempts)
+
+    def _end_pad(self) -> Transition | None:
+        """The pad goes; what was parked for it stays parked, and the screen ends locked."""
+        self.pad = None
+        return self._stage.consider(Cancelled()) if self._stage.takes(Cancelled) else None
+
+    # --- the journal ------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        """The journal failed: what was asked is void, and its heartbeat unknown."""
+        self.pad = None
+        self._evidence.forget_heartbeat()
+        self.outcomes.notice = Notice(Screen.REFUSED, words.NOT_NOW)
+
+    def forget_pins(self) -> None:
+        """Another journal: records of the old one prove nothing in it."""
+        self._pins = ProvenPins.none()
+
+
+def _tapped(visit: Visit, end: CardAnswer | HardwareError) -> Tapped:
+    answer = end if isinstance(end, CardAnswer) else None
+    return Tapped(
+        guid=answer.guid if answer else visit.guid,
+        reader=visit.reader,
+        interface=visit.interface,
+        seen_ns=visit.seen_ns,
+        card_ns=answer.card_ns if answer else 0,
+        exchanges=answer.exchanges if answer else 0,
+        entitlement=visit.entitlement,
+        signed=_judged(visit, answer) if answer else None,
+        record=visit.record.sequence if visit.record else None,
+    )
+
+
+def _judged(visit: Visit, answer: CardAnswer) -> SignedRecord | None:
+    if visit.record is None or visit.credential is None or answer.signature is None:
+        return None
+    try:
+        return SignedRecord.judge(visit.record, visit.credential, answer.signature)
+    except SignatureRefused:
+        LOG.warning("an entitlement's key is of no use", extra={"guid": answer.guid})
+        return None
+
+
+def _proof_of(signed: SignedRecord) -> PinProof:
+    return PinProof(record=encode_base64(signed.event), signature=encode_base64(signed.signature))

@@ -1,0 +1,1 @@
+"""What this terminal believes, and since when: keys, directory, site time (DESIGN §6)."""
