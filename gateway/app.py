@@ -34,6 +34,9 @@ from runtime.settings import CertificateError, SettingsError, StartError
 from runtime.supervisor import Supervisor, run_all
 from runtime.systemd import ServiceManager
 
+# Far beyond the slowest commit of twenty batches: a disk that takes so long serves nobody.
+STALL_S: Final = 60.0
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -92,7 +95,9 @@ class Gateway:
             "terminals": self._terminals.run(),
             "operators": self._operators.run(),
             "broker": self._broker.run(),
-            "watchdog": self._manager.keep_alive(self._clock, lambda: True),
+            "watchdog": self._manager.keep_alive(
+                self._clock, lambda: not self._ingest.stalled(STALL_S)
+            ),
             "manager": self._tell_manager(),
         }
         await run_all(parts)

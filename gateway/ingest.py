@@ -107,7 +107,13 @@ class Ingest:
         self._bad: dict[TerminalId, Trouble] = {}
         self._alarm_due_ms: dict[TerminalId, int] = {}
         self._alarms: list[Detail] = []
+        self._writing_since_ns: int | None = None
         self.counts = Counts()
+
+    def stalled(self, within_s: float) -> bool:
+        """Whether a write has been under way for longer: a disk or thread that hangs."""
+        since = self._writing_since_ns
+        return since is not None and self._clock.monotonic_ns() - since > within_s * 1e9
 
     async def offer(self, terminal: TerminalId, payload: bytes) -> None:
         """Waits while the stages are full; meanwhile the link's inbox fills, and then discards."""
@@ -156,6 +162,7 @@ class Ingest:
         batches: list[Batch],
         alarms: list[Detail],
     ) -> None:
+        self._writing_since_ns = self._clock.monotonic_ns()
         try:
             rulings, sealed = await loop.run_in_executor(threads, self._write, batches, alarms)
         except StoreFailed as error:
@@ -163,8 +170,10 @@ class Ingest:
             self._storing.failed(str(error))
             self.counts.failed_commits += 1
             self._alarms = [*alarms, *self._alarms][:GROUP]
+            self._writing_since_ns = None
             await self._clock.sleep_until(self._clock.monotonic_ns() + _RETRY_NS)
             return
+        self._writing_since_ns = None
         self._storing.over()
         self._receipted(sealed)
         for ruling in rulings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import threading
 from collections.abc import AsyncIterator
 
 import pytest
@@ -95,6 +96,31 @@ async def test_a_batch_alone_does_not_wait_for_company(desk: Desk) -> None:
     await desk.send(scribe, batch(scribe))
     # The clock of this world stands still: nothing here can have waited for a time to pass.
     assert (await desk.receipt()).next == 3
+
+
+async def test_a_write_that_does_not_end_is_told_to_the_watchdog(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk hangs, as a dying one does."""
+    scribe = Scribe("bay-1")
+    desk.admit(scribe)
+    begun, go_on = threading.Event(), threading.Event()
+    append = desk.world.evidence.append
+
+    def hang(*arguments: object) -> object:
+        begun.set()
+        go_on.wait(10)
+        return append(*arguments)  # type: ignore[arg-type]  # handed on as they came
+
+    monkeypatch.setattr(desk.world.evidence, "append", hang)
+    await desk.send(scribe, batch(scribe))
+    assert await asyncio.to_thread(begun.wait, 10)
+    assert not desk.ingest.stalled(60)
+    desk.world.clock.advance(61)
+    assert desk.ingest.stalled(60)
+    go_on.set()
+    assert (await desk.receipt()).verdict is Verdict.ACCEPTED
+    assert not desk.ingest.stalled(0)
 
 
 def faults(desk: Desk) -> dict[str, tuple[Scribe, bytes]]:
