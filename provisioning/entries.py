@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from contract.directory import Entitlement, Name, Position, Status
 from contract.ids import HolderId, HolderIdField
-from contract.policy import Policy
+from contract.policy import GraceScope, Policy
 from contract.wire import Record, WireError
 from provisioning.cards import IssuedCard
 from provisioning.errors import BadInput
@@ -62,11 +62,18 @@ def restate(entitlement: Entitlement, status: Status) -> Entitlement:
 
 
 def read_policy(data: bytes) -> Policy:
-    """A ward's policy from JSON. Raises BadInput naming the field."""
+    """A ward's policy from JSON.
+
+    Raises BadInput naming the field; also for what no terminal serves yet, rather than publish a
+    promise that nothing keeps.
+    """
     try:
-        return Policy.from_bytes(data)
+        policy = Policy.from_bytes(data)
     except WireError as error:
         raise BadInput(f"the policy's file: {error}") from error
+    if policy.grace_scope is not GraceScope.TERMINAL:
+        raise BadInput(f"grace_scope: '{policy.grace_scope}' is not served yet; use 'terminal'")
+    return policy
 
 
 def fresh_salt() -> str:

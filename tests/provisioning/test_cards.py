@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from contract.directory import Slot
-from contract.ids import SiteId
+from contract.ids import SiteId, WardId
+from contract.policy import GraceScope, Policy
 from hardware.piv import Pin
 from hardware.virtual.applet import Quirks
 from hardware.virtual.behaviour import Behaviour
 from hardware.virtual.card import Card
 from hardware.virtual.powered import PoweredCard
 from provisioning.cards import issue_card
-from provisioning.entries import entitle, read_holder
+from provisioning.entries import entitle, read_holder, read_policy
 from provisioning.errors import BadInput, CardUnfit
 from provisioning.site import SiteFolder, init_site
 from runtime.clock import SystemClock
@@ -76,6 +77,12 @@ def test_the_cards_secrets_are_kept_before_the_card_changes(site: SiteFolder) ->
     kept: Path = site.authority / "cards" / f"{issued.guid}.json"
     assert card.management_key.hex() in kept.read_text()
     assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_policy_that_no_terminal_serves_yet_is_not_published() -> None:
+    policy = Policy(ward=WardId("ed"), salt="5a" * 16, grace_scope=GraceScope.WARD)
+    with pytest.raises(BadInput, match="grace_scope"):
+        read_policy(policy.to_bytes())
 
 
 def test_a_holders_file_is_taken_whole_or_not_at_all() -> None:
