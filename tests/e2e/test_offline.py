@@ -220,7 +220,7 @@ def test_a_gateway_that_was_set_back_is_refused_with_an_alarm(ward: Ward, log: L
     wait_held(ward, ward.set_status(elena, Status.ACTIVE))
 
 
-def test_a_heartbeat_played_again_makes_no_rights_younger(ward: Ward, log: Log) -> None:
+def test_an_old_heartbeat_makes_no_rights_younger(ward: Ward, log: Log) -> None:
     bay, elena, clock = ward["bay-1"], ward.member("h-elena"), SystemClock()
     at_work(ward, bay, ward.member("h-amal"))
     wait_held(ward, ward.set_policy(offline_limit_s=2 * LIMIT_S))
