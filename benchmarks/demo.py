@@ -21,7 +21,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.board import Board
-from benchmarks.ward.evidence import Evidence, events, gather, timings, wait_delivered
+from benchmarks.ward.evidence import (
+    Evidence,
+    events,
+    gather,
+    timings,
+    wait_covered,
+    wait_delivered,
+)
 from benchmarks.ward.people import Member
 from benchmarks.ward.processes import NotReady, WardError
 from benchmarks.ward.site import Ward
@@ -188,6 +195,7 @@ class Minute:
     def deliver(self) -> None:
         self.ward.broker.start()
         wait_delivered(self.ward, timeout_s=60.0)
+        wait_covered(self.ward)
 
     def revocations(self, seen: list[dict[str, Any]]) -> None:
         """From the API's answer to the moment when the last terminal judges by it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.ward.evidence import events, gather, signatures, taps, wait_delivered
+from benchmarks.ward.evidence import events, gather, signatures, taps, wait_covered, wait_delivered
 from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import is_open_for
 
@@ -26,6 +26,7 @@ def test_a_nurse_taps_her_card_and_an_auditor_can_prove_it(ward: Ward, short_tmp
 
     # The gateway holds it all; the auditor's program proves it, by the cardholder's own key.
     wait_delivered(ward)
+    wait_covered(ward)
     evidence = gather(ward, short_tmp / "export")
     assert evidence.verified, evidence.words
     assert (evidence.lost, evidence.duplicated, evidence.unproven) == (0, 0, 0)
