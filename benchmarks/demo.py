@@ -43,6 +43,7 @@ ONLINE_TAPS, OFFLINE_TAPS = 64, 64
 AT_LEAST: Final = 60
 """Taps behind each figure: fewer would say little of a p95."""
 REVOCATIONS: Final = 10
+IDLE_S: Final = 5.0
 SIMULATED: Final = [
     (
         "cards: virtual PIV cards, typical contactless profile: 20 ms an exchange, 11.8 kB/s, "
@@ -223,6 +224,7 @@ def budgets(
     offline = percentiles([one.software_ms for one in splits["offline"]])
     usable = percentiles([one.tap.detect_ms + one.tap.total_ms for one in splits["online"]])
     revocation = percentiles(story.revocation_ms)
+    covered = [one.covered_ms for one in (*story.online, *story.offline)]
     rows = {
         "software p95 ms": (25.0, software.get("p95")),
         "software p99 ms": (50.0, software.get("p99")),
@@ -230,6 +232,8 @@ def budgets(
         "tap-to-usable p95 ms": (1000.0, usable.get("p95")),
         "revocation p99 ms": (1000.0, revocation.get("p99")),
         "terminal VmRSS MB (of 1,024 kB)": (64.0, footprint.get("rss_mb")),
+        "screen covered p99 ms": (100.0, percentiles(covered).get("p99")),
+        "terminal idle CPU %": (1.0, footprint.get("idle_cpu_percent")),
         "terminal start to ready s": (2.0, footprint.get("ready_s")),
     }
     return {
@@ -252,7 +256,8 @@ def summarise(minute: Minute, evidence: Evidence | None, folder: Path) -> dict[s
         # The daemon's word against the card's: as many exchanges, and no less time in them.
         if one.exchanges != one.tap.exchanges or one.card_ms < one.tap.card_ms - 1.0:
             story.broken.append(f"the card's own record of a tap disagrees: {one}")
-    footprint = minute.ward["bay-1"].footprint()
+    quiet = minute.ward["bay-1"]
+    footprint = quiet.footprint() | {"idle_cpu_percent": quiet.idle_cpu_percent(IDLE_S)}
     switches = sum(
         1
         for name in minute.ward.terminals

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from statistics import quantiles
 from typing import Any, Final
 
+from benchmarks.ward.glass import Seen
 from benchmarks.ward.pcscd import VirtualReader
 from benchmarks.ward.people import Member
 from benchmarks.ward.terminals import WardTerminal, is_open_for
@@ -37,6 +38,8 @@ class Tap:
     online: bool
     detect_ms: float
     total_ms: float
+    covered_ms: float
+    """From the same return until the glass showed that it is checking: nobody's work any more."""
     card_ms: float
     """By the card's own record: between a command's arrival and its answer's departure."""
     exchanges: int
@@ -92,12 +95,20 @@ def tap(
         online=seen.view["link"] == "online",
         detect_ms=(seen_ns - inserted_ns) / 1e6,
         total_ms=(seen.at_ns - seen_ns) / 1e6,
+        covered_ms=_covered_ms(terminal, mark, seen),
         card_ms=sum(e["ended_ns"] - e["started_ns"] for e in mine) / 1e6,
         exchanges=len(mine),
         signed=signed[0] if signed else "",
         seen_ns=seen_ns,
         view=seen.view,
     )
+
+
+def _covered_ms(terminal: WardTerminal, mark: int, answer: Seen) -> float:
+    """Of the first view about this card; the answer itself where none came before it."""
+    card = answer.view["seen_ns"]
+    first = next((s for s in terminal.glass.since(mark) if s.view["seen_ns"] == card), answer)
+    return float(first.at_ns - int(card)) / 1e6
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -120,6 +122,19 @@ class WardTerminal:
             return (self.state / "kiosk.url").read_text().strip()
         except OSError as error:
             raise WardError(f"no kiosk yet: {error}") from error
+
+    def idle_cpu_percent(self, for_s: float) -> float:
+        """Of one core, while nobody taps; takes ``for_s`` seconds."""
+        began_ns, used = self._clock.monotonic_ns(), self._cpu_ticks()
+        threading.Event().wait(for_s)
+        seconds = (self._clock.monotonic_ns() - began_ns) / 1e9
+        ticks_a_second = os.sysconf("SC_CLK_TCK")
+        return round(100 * (self._cpu_ticks() - used) / ticks_a_second / seconds, 2)
+
+    def _cpu_ticks(self) -> int:
+        """Utime and stime, proc(5); the command's name before them may hold blanks."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
 
     def footprint(self) -> dict[str, float]:
         """Resident memory now, and the time from the daemon's latest start to its first view.
