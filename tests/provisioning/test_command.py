@@ -26,8 +26,9 @@ HOLDER = {
 def tapover(
     *argv: str, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
+    """The command with `--json`, and nobody there to be asked."""
     return subprocess.run(
-        [sys.executable, "-m", "provisioning", *argv],
+        [sys.executable, "-m", "provisioning", *argv, "--json"],
         capture_output=True,
         text=True,
         timeout=30,
@@ -116,7 +117,7 @@ def test_a_policy_beyond_its_ceiling_is_refused_whole(ward: Ward, tmp_path: Path
 
 def test_an_operator_of_another_site_is_refused(ward: Ward, tmp_path: Path) -> None:
     other = tmp_path / "other"
-    made = tapover("site", "init", "--folder", str(other), "--site", "elsewhere", "--host", "::1")
+    made = tapover(*_init(tmp_path, other))
     assert made.returncode == 0, made.stderr
     assert len(json.loads(made.stdout)["root_fingerprint"]) == 64
     assert tapover("site", "operator", "--folder", str(other), "ines").returncode == 0
@@ -138,18 +139,16 @@ def test_a_card_made_without_a_gateway_is_published_later(ward: Ward, tmp_path: 
 
 
 def test_an_empty_passphrase_is_refused_and_no_bare_root_key_is_made(tmp_path: Path) -> None:
-    (tmp_path / "words").write_text("\nonly the first line counts\n")
     folder = tmp_path / "site"
-    made = ("site", "init", "--folder", str(folder), "--site", "bare", "--host", "::1")
-    done = tapover(*made, "--passphrase-file", str(tmp_path / "words"))
+    done = tapover(*_init(tmp_path, folder, "\nonly the first line counts\n"))
     assert (done.returncode, done.stdout, folder.exists()) == (2, "", False)
-    assert "would encrypt nothing" in done.stderr
+    assert "would protect nothing" in done.stderr
 
 
 def test_a_disk_that_does_not_take_it_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     folder = tmp_path / "file" / "site"
-    done = tapover("site", "init", "--folder", str(folder), "--site", "bare", "--host", "::1")
+    done = tapover(*_init(tmp_path, folder))
     assert (done.returncode, done.stdout) == (1, "")
     assert len(done.stderr.splitlines()) == 1
     assert "[107]" in done.stderr
@@ -166,6 +165,14 @@ def test_what_failed_without_a_gateway_is_done_by_asking_again(ward: Ward) -> No
     twice = tapover("terminal", "add", "bay-8", "--ward", "ed", *_signed(ward))
     assert (twice.returncode, twice.stdout) == (1, "")
     assert "[101]" in twice.stderr
+
+
+def _init(folder: Path, site: Path, passphrase: str = "of a test\n") -> tuple[str, ...]:
+    (folder / "words").write_text(passphrase)
+    return (
+        *("site", "init", "--folder", str(site), "--site", "elsewhere", "--host", "::1"),
+        *("--passphrase-file", str(folder / "words")),
+    )
 
 
 def _signed(ward: Ward) -> tuple[str, ...]:
