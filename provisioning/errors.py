@@ -6,7 +6,7 @@ from typing import ClassVar
 
 
 class ProvisioningError(Exception):
-    """What a command of `tapover` could not do.
+    """A command could not do what was asked.
 
     `code` never changes its meaning. `exit_status` is the command's: 1 refused or failed, 2 what
     was given is wrong and nothing was changed, 3 somebody must decide first. `remedy` is what to
