@@ -2,13 +2,14 @@
 
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint format types arrows house fix lock clean
+.PHONY: help setup demo test bench bench-page bench-baseline check lint format types arrows house fix \
+    lock clean
 
 help: ## this list
 	@echo "tapover. Every command sets up what it needs first; a second run starts in seconds."
 	@echo
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)$$/  make \1 \2/p' $(MAKEFILE_LIST) | \
-	    awk '{printf "  %s %-7s", $$1, $$2; $$1 = $$2 = ""; print $$0}'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)$$/  make \1 \2/p' $(MAKEFILE_LIST) | \
+	    awk '{printf "  %s %-14s", $$1, $$2; $$1 = $$2 = ""; print $$0}'
 	@echo
 	@echo "PYTHON=python3.13 make setup uses another Python (3.11 or later)."
 
@@ -22,6 +23,17 @@ demo: setup ## plays a minute of an A&E shift, then stays up (ONCE=1: ends after
 
 test: setup ## the quick tests (FULL=1: all of them; ARGS="-k tap": pytest's own)
 	@$(BIN)/python -m pytest -q --durations=10 $(if $(filter-out 0,$(FULL)),--full) $(ARGS)
+
+# As with the demo, .venv/bin/python -m benchmarks gives its own status: 0 all held, 1 something
+# failed, 2 only a budget was missed.
+bench: setup ## measures tap and log, beside what else there is (QUICK=1: 3 minutes; ARGS=--resume)
+	@$(BIN)/python -m benchmarks $(if $(filter-out 0,$(QUICK)),--quick) $(ARGS)
+
+bench-page: setup ## writes docs/performance.md and the README's headlines from the last bench
+	@$(BIN)/python -m benchmarks page $(ARGS)
+
+bench-baseline: setup ## keeps the last bench as what later ones are compared with
+	@$(BIN)/python -m benchmarks baseline $(ARGS)
 
 check: lint format types arrows house ## style, types, who imports whom, house rules
 

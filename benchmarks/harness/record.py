@@ -116,6 +116,8 @@ class StepRecord:
     """Of the machine's time in the measured phase that its host gave to others."""
     failed: str = ""
     """Why it ended early; its cells up to there are kept."""
+    cells: tuple[str, ...] = ()
+    """The names of what it measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,8 @@ def _cell(raw: dict[str, Any]) -> Cell:
 
 
 def _step(raw: dict[str, Any]) -> StepRecord:
-    return StepRecord(**{**raw, "scheduling": _figure(raw["scheduling"])})
+    scheduling, cells = _figure(raw["scheduling"]), tuple(raw["cells"])
+    return StepRecord(**{**raw, "scheduling": scheduling, "cells": cells})
 
 
 def _rounded(value: Any) -> Any:  # noqa: ANN401 (any JSON)

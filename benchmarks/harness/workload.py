@@ -7,7 +7,7 @@ To add a benchmark, write a module with a subclass of Workload and name it in
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, Protocol
@@ -41,7 +41,9 @@ class Step:
     """A part of a plan that stands or falls by itself: it makes and removes what it needs.
 
     ``work`` gives each cell as soon as it is measured, so that those before a failure are kept;
-    whatever it raises is recorded as the step's failure, and the next step begins.
+    whatever it raises is recorded as the step's failure, and the next step begins. A result that
+    must not be (an event lost, a tap refused) is raised too, after its cell: it ends the whole run
+    with status 1, a missed Budget only with 2.
     """
 
     title: str
@@ -59,24 +61,40 @@ class Headline:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A named distribution in a chart."""
+    """Named samples in a chart."""
 
     name: str
     figure: Figure
     peer: bool = False
+    at: tuple[float, ...] = ()
+    """In a COURSE: where along the axis each sample was taken."""
+
+
+class Kind(StrEnum):
+    """How a chart shows its series."""
+
+    CURVES = "curves"
+    """Cumulative distributions over one another: a few series that are nearly alike."""
+    STRIPS = "strips"
+    """Every sample as a dot, a row a series, with p50 and p95: many series, or far apart."""
+    COURSE = "course"
+    """Each sample at its place along an axis: growth, draining."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Distributions side by side, as cumulative curves (one unit a chart)."""
+    """Distributions beside each other; all its figures have one unit."""
 
     file: str
     """Without ending; unique over all workloads."""
     title: str
     series: tuple[Series, ...]
+    kind: Kind = Kind.CURVES
     logarithmic: bool = False
-    marks: dict[str, float] = field(default_factory=dict)
-    """Limits to be drawn, by name."""
+    marks: Mapping[str, float] = field(default_factory=dict)
+    """Limits to be drawn, by name, in the figures' unit."""
+    along: str = ""
+    """In a COURSE: what its axis counts, with the unit."""
 
 
 class Workload(Protocol):

@@ -1,0 +1,107 @@
+"""`make bench`: measures, shows, keeps; and writes the page from what was kept.
+
+Exit status of a run: 0 all held; 1 a step failed, or the run is not whole; 2 only a budget was
+missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from benchmarks.harness import baseline, machine, page, table
+from benchmarks.harness.progress import in_words
+from benchmarks.harness.record import Run
+from benchmarks.harness.runner import Runner, Start
+from benchmarks.workloads import MODULES, workloads
+
+BUILD: Final = Path("build/bench")
+LATEST: Final = BUILD / "latest.json"
+_REPOSITORY: Final = Path(__file__).resolve().parents[1]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """See the module."""
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument(
+        "command",
+        nargs="?",
+        default="run",
+        choices=("run", "show", "page", "baseline"),
+        help="run (the default), or what to make of a record",
+    )
+    parser.add_argument("--quick", action="store_true", help="the headlines alone, in minutes")
+    parser.add_argument("--only", default="", help=f"of {','.join(MODULES)}")
+    parser.add_argument("--resume", action="store_true", help="go on where the last run ended")
+    parser.add_argument("--record", type=Path, default=LATEST, help="for the other commands")
+    asked = parser.parse_args(argv)
+    console = Console(highlight=False)
+    if asked.command == "run":
+        names = [name for name in asked.only.split(",") if name] or list(MODULES)
+        return _run(names, console, quick=asked.quick, resume=asked.resume)
+    record = Run.load(asked.record)
+    if asked.command == "show":
+        table.show(record, console, baseline.compare(record))
+    elif asked.command == "baseline":
+        baseline.save(record)
+        console.print(f"{baseline.BASELINE} is written.")
+    else:
+        _write_page(record, console)
+    return 0
+
+
+def _run(names: list[str], console: Console, *, quick: bool, resume: bool) -> int:
+    BUILD.mkdir(parents=True, exist_ok=True)
+    start = Start(
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=machine.commit(_REPOSITORY),
+        machine=machine.describe(BUILD),
+        settings={"quick": quick, "only": ",".join(names)},
+    )
+    kept = BUILD / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
+    runner = Runner(start, workloads(names), lambda run: _keep(run, kept), console)
+    if resume and LATEST.exists() and start.continues(earlier := Run.load(LATEST)):
+        runner.resume(earlier)
+        console.print(f"Goes on with the run of {earlier.started_at}.")
+    elif resume:
+        console.print("No unfinished run of this commit and plan: all is measured.")
+    seconds = sum(one.step.expected_s for one in runner.left)
+    console.print(f"{len(runner.left)} steps, about {in_words(seconds)}. Record: {kept}")
+    run = runner.run()
+    _keep(run, kept)
+    table.show(run, console, baseline.compare(run))
+    return status(run)
+
+
+def status(run: Run) -> int:
+    """The exit status of a run."""
+    if not run.complete:
+        return 1
+    return 0 if all(budget.held for budget in run.budgets) else 2
+
+
+def _keep(run: Run, path: Path) -> None:
+    """Whole or not at all, so that a kill leaves the state before it."""
+    for place in (path, LATEST):
+        fresh = place.with_suffix(".new")
+        fresh.write_text(run.to_json(), encoding="utf-8")
+        fresh.replace(place)
+
+
+def _write_page(run: Run, console: Console) -> None:
+    names = [name for name in MODULES if run.of(name)]
+    found = page.FINDINGS.read_text(encoding="utf-8") if page.FINDINGS.exists() else ""
+    measured = workloads(names)
+    docs = _REPOSITORY / "docs"
+    written = page.write(run, measured, docs, found, baseline.compare(run))
+    page.write_headlines(run, measured, _REPOSITORY / "README.md")
+    console.print(f"{written.relative_to(_REPOSITORY)} and the README's headlines are written.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
