@@ -17,6 +17,7 @@ PACKAGE_OF: Final = {
     "mosquitto_sub": "mosquitto-clients",
     "opensc-tool": "opensc",
     "openssl": "openssl",
+    "pamtester": "pamtester",
     "pcsc_scan": "pcsc-tools",
     "pcscd": "pcscd",
     "pkcs11-tool": "opensc",

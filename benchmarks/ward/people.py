@@ -24,6 +24,7 @@ from hardware.apdu import CardGone
 from hardware.piv import Pin
 from hardware.virtual.card import Card
 from hardware.virtual.control import CardBox
+from hardware.virtual.names import Algorithm as CardAlgorithm
 from hardware.virtual.names import Slot as CardSlot
 from hardware.virtual.sample import SIGN_ON_SLOTS, personalised
 from provisioning.cards import IssuedCard, issue_card
@@ -33,6 +34,10 @@ from provisioning.site import SiteFolder
 from runtime.clock import SystemClock
 
 _SEEN_S, _LOOK_S = 5.0, 0.005
+_ON_CARD: Final = {
+    Algorithm.P256: CardAlgorithm.ECC_P256,
+    Algorithm.RSA2048: CardAlgorithm.RSA_2048,
+}
 
 NURSE: Final = Position(id=PositionId("ed-nurse"), role="R8001", name="Nurse", areas=())
 DOCTOR: Final = Position(id=PositionId("ed-doctor"), role="R8000", name="Doctor", areas=())
@@ -86,15 +91,22 @@ class Member:
         return self.entitlement.name.short
 
 
-def hired(folder: Path, somebody: Person, now_ms: int) -> Member:
-    """A member with a card that was not made at a desk: for a ward that needs many, or odd ones."""
+def hired(
+    folder: Path, somebody: Person, now_ms: int, algorithm: Algorithm = Algorithm.P256
+) -> Member:
+    """A member with a card that was not made at a desk: for a ward that needs many, or odd ones.
+
+    Its certificates are for foreign software, like those of a card of ours.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{somebody.holder.id}.json"
-    card = personalised(pin=somebody.pin.encode(), path=path)
+    card = personalised(
+        pin=somebody.pin.encode(), algorithm=_ON_CARD[algorithm], certificates=True, path=path
+    )
     credentials = tuple(
         Credential(
             slot=Slot(f"{slot:02X}"),
-            algorithm=Algorithm.P256,
+            algorithm=algorithm,
             key=encode_base64(spki(card.keys[slot].public)),
             pin_gated=slot is CardSlot.AUTHENTICATION,
         )

@@ -23,10 +23,11 @@ from benchmarks.ward.mosquitto import BrokerFiles, Mosquitto
 from benchmarks.ward.people import STAFF, Desk, Member, Person, hired
 from benchmarks.ward.ports import PortBlock
 from benchmarks.ward.processes import Command, NotReady, Process, WardError
-from benchmarks.ward.terminals import Surroundings, WardTerminal
+from benchmarks.ward.terminals import PAIRS, Surroundings, WardTerminal
 from contract.directory import Entry, Status, Terminal
 from contract.ids import OperatorId, SiteId, Version, WardId
 from contract.policy import Policy
+from contract.signing import Algorithm
 from hardware.virtual.card import Card
 from hardware.virtual.control import CardBox
 from provisioning import ledger
@@ -54,10 +55,13 @@ class Ward:
         *,
         asleep: Sequence[str] = (),
         settings: Mapping[str, int | float | str] | None = None,
+        pairs: Sequence[str] = PAIRS,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """`asleep` are terminals of the register that nobody has started yet.
 
-        `settings` go into every terminal's settings file.
+        `settings` go into every terminal's settings file, `environment` to every terminal's
+        daemon; `pairs` are the readers of each.
         """
         self.folder = folder
         self._asleep = frozenset(asleep)
@@ -72,7 +76,7 @@ class Ward:
         self._socket = folder / "box.socket"
         self.box = CardBox(self._socket)
         self.terminals = {
-            name: WardTerminal(name, folder / name, self.ports, self.box)
+            name: WardTerminal(name, folder / name, self.ports, self.box, pairs, environment)
             for name in (*terminals, *asleep)
         }
         self.members: dict[str, Member] = {}
@@ -255,9 +259,11 @@ class Ward:
         """Gives the ward another policy: what it began with, changed by ``settings``."""
         return self.publish(_policy({**self._policy, **settings}))
 
-    def hire(self, somebody: Person, **changes: object) -> Member:
+    def hire(
+        self, somebody: Person, algorithm: Algorithm = Algorithm.P256, **changes: object
+    ) -> Member:
         """Takes somebody on, with a card and an entitlement that is changed by ``changes``."""
-        made = hired(self.folder / "cards", somebody, self._clock.wall_ms())
+        made = hired(self.folder / "cards", somebody, self._clock.wall_ms(), algorithm)
         entitlement = made.entitlement.model_copy(update=changes)
         self.publish(entitlement)
         self.members[somebody.holder.id] = member = replace(made, entitlement=entitlement)

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -40,11 +40,24 @@ class Surroundings:
 class WardTerminal:
     """A terminal's processes. Started by `start`, which returns when the daemon is ready."""
 
-    def __init__(self, name: str, folder: Path, ports: PortBlock, box: CardBox) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        ports: PortBlock,
+        box: CardBox,
+        pairs: Sequence[str] = PAIRS,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """``pairs`` of readers by name (contactless unless it does not say so).
+
+        The daemon gets ``environment`` besides.
+        """
         self.name = name
         self.folder = folder
         self._box = box
-        self.pcscd = Pcscd(ports, PAIRS)
+        self._environment = environment or {}
+        self.pcscd = Pcscd(ports, pairs)
         self.kiosk_port = ports.take().start
         self.contactless = [r for r in self.pcscd.readers if "Contactless" in r.name]
         self.contact = [r for r in self.pcscd.readers if "Contactless" not in r.name]
@@ -111,7 +124,7 @@ class WardTerminal:
             name=self.name,
             argv=[sys.executable, *arguments],
             log=self.folder / "terminal.log",
-            environment=self.pcscd.environment,
+            environment={**self.pcscd.environment, **self._environment},
         )
         return Process(command)
 
