@@ -37,6 +37,8 @@ class Site(StrEnum):
     DIRECTORY = "directory"
     HEARTBEAT = "heartbeat"
     CHECKPOINT = "checkpoint"
+    KEYS = "keys"
+    """The key statement, said again and again: who missed it hears the next one."""
 
 
 RESERVED = "site"

@@ -92,6 +92,7 @@ class Gateway:
             "ingest": self._ingest.run(),
             "receipts": self._publisher.run_receipts(),
             "heartbeats": self._publisher.run_heartbeats(),
+            "keys": self._publisher.run_keys(),
             "terminals": self._terminals.run(),
             "operators": self._operators.run(),
             "broker": self._broker.run(),

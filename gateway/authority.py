@@ -1,8 +1,10 @@
 """The gateway's keys and certificates: loaded and checked, or not started.
 
-Everything is anchored in one setting, the root's fingerprint. What is wrong is said in one line,
-with the file (CertificateError, exit 3). Renewing terminals' certificates is not the gateway's yet;
-the terminal CA's key is therefore not read.
+Everything is anchored in one setting, the root's fingerprint. While a CA is being replaced, the key
+statement that named the one before lies beside, signed by the same root
+(`terminal_ca.before.dsse`, `operator_ca.before.dsse`); taking the file away ends the overlap. What
+is wrong is said in one line, with the file (CertificateError, exit 3). Renewing terminals'
+certificates is not the gateway's yet; the terminal CA's key is therefore not read.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from contract.signing import (
 )
 from contract.statements import KeyStatement
 from contract.topics import GATEWAY
-from contract.wire import WireError, encode_base64
+from contract.wire import WireError, decode_base64, encode_base64
 from runtime.durable import StorageError, read_capped
 from runtime.settings import CertificateError
 
@@ -45,6 +47,8 @@ class Tls:
     key: Path
     authority: Path
     """The one CA whose certificates are believed."""
+    before: tuple[x509.Certificate, ...] = ()
+    """Believed beside it while a rotation overlaps: the CA that it replaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +92,12 @@ def load(folder: Path, site: SiteId, root: Digest, now_ms: int) -> Authority:
             folder / "statement.key.pem", keys.statement_key, Algorithm.P256, "statement key"
         ),
         log=_signer(folder / "log.key.pem", keys.log.key, Algorithm.ED25519, "log key"),
-        terminals=Tls(server, server_key, terminal_file),
-        operators=Tls(server, server_key, operator_file),
+        terminals=Tls(
+            server, server_key, terminal_file, _before(folder, "terminal_ca", keys, root)
+        ),
+        operators=Tls(
+            server, server_key, operator_file, _before(folder, "operator_ca", keys, root)
+        ),
         broker=Tls(client, client_key, operator_file),
     )
 
@@ -104,12 +112,14 @@ def open_key_statement(data: bytes, root: Digest) -> tuple[KeyStatement, Envelop
 
 
 def server_context(tls: Tls) -> ssl.SSLContext:
-    """TLS 1.3 only, and nobody without a certificate of the one CA."""
+    """TLS 1.3 only, and nobody without a certificate of the one CA, or the one it replaces."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_flags |= ssl.VERIFY_X509_STRICT
     context.load_cert_chain(tls.certificate, tls.key)
     context.load_verify_locations(tls.authority)
+    for before in tls.before:
+        context.load_verify_locations(cadata=before.public_bytes(serialization.Encoding.DER))
     context.verify_mode = ssl.CERT_REQUIRED
     return context
 
@@ -147,6 +157,20 @@ def _authority(path: Path, named: str, what: str) -> x509.Certificate:
     if encode_base64(certificate.public_bytes(serialization.Encoding.DER)) != named:
         raise CertificateError(f"{path}: is not the {what} of the site's key statement")
     return certificate
+
+
+def _before(
+    folder: Path, name: str, keys: KeyStatement, root: Digest
+) -> tuple[x509.Certificate, ...]:
+    """The CA that is being replaced, as an earlier key statement of the same root names it."""
+    path = folder / f"{name}.before.dsse"
+    if not path.exists():
+        return ()
+    earlier, _ = _key_statement(path, keys.site, root)
+    if earlier.epoch >= keys.epoch:
+        raise CertificateError(f"{path}: is not from before the site's key statement; remove it")
+    named = {"terminal_ca": earlier.terminal_ca, "operator_ca": earlier.operator_ca}[name]
+    return (_parsed(path, lambda _: x509.load_der_x509_certificate(decode_base64(named))),)
 
 
 def _pair(path: Path, key_path: Path, issuer: x509.Certificate, now: datetime) -> x509.Certificate:

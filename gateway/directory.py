@@ -141,11 +141,15 @@ class Directory:
     def changes_after(self, version: Version) -> list[bytes]:
         """Messages of the next changes, as many as fit an answer; none when there are none.
 
-        Raises VersionUnknown where only a snapshot helps: also when the next change fits no answer.
+        Raises VersionUnknown where only a snapshot helps: also when the next change fits no answer,
+        or is of an earlier key epoch, whose statements no terminal believes any more.
         """
         with self._store.read() as tx:
             if version != NO_VERSION and tx.directory.change(version) is None:
                 raise VersionUnknown(f"no version {version}")
+            later = tx.directory.next_version(version)
+            if later is not None and later.epoch != self._authority.keys.epoch:
+                raise VersionUnknown(f"the change after {version} is of an earlier key epoch")
             messages: list[bytes] = []
             total = 0
             for message in tx.directory.changes_after(version, CATCH_UP_CHANGES):

@@ -1,4 +1,4 @@
-"""What the gateway says by the broker: receipts, changes, heartbeats, checkpoints.
+"""What the gateway says by the broker: keys, receipts, changes, heartbeats, checkpoints.
 
 Nothing here is a promise: who missed a message asks again (a batch is resent, a change is fetched,
 a heartbeat comes twice a second). So what cannot be sent now is dropped and counted, and nothing
@@ -30,6 +30,7 @@ _log: Final = logging.getLogger(__name__)
 _MS: Final = 1_000_000
 HEARTBEAT_MS: Final = 500
 CHECKPOINT_MS: Final = 1_000
+KEYS_MS: Final = 60_000
 # Brokers are set up for packets of a mebibyte; a change of 500 ordinary entries is a third of it.
 LARGEST_BYTES: Final = 1_000_000
 # Receipts that wait for the broker; beyond it the oldest are dropped and their batches resent.
@@ -69,6 +70,8 @@ class Publisher:
     def attach(self, link: Outbound) -> None:
         """The broker is there: whoever hears us learns at once how the site stands."""
         self._link = link
+        # First: whoever holds older keys believes nothing of what follows.
+        self._say_keys()
         self.beat()
         self._repeat_checkpoint()
         self._news.set()
@@ -123,6 +126,13 @@ class Publisher:
             due = max(due + HEARTBEAT_MS * _MS, self._clock.monotonic_ns())
             await self._clock.sleep_until(due)
 
+    async def run_keys(self) -> None:
+        """The key statement once a minute, for ever: for who missed it when it was new."""
+        while True:
+            await self._clock.sleep_until(self._clock.monotonic_ns() + KEYS_MS * _MS)
+            if self._link is not None:
+                self._say_keys()
+
     async def run_checkpoints(self) -> None:
         """Once a second, for ever: signed when the log has grown, sent in any case.
 
@@ -148,6 +158,9 @@ class Publisher:
             self._storing.failed(str(error))
         else:
             self._storing.over()
+
+    def _say_keys(self) -> None:
+        self._send(site_topic(Site.KEYS), self._authority.keys_envelope.to_bytes())
 
     def _repeat_checkpoint(self) -> None:
         if newest := self._checkpoints.newest:

@@ -16,7 +16,7 @@ from typing import Final
 
 from contract.directory import MAX_CHUNK_BYTES, MAX_CHUNKS, Chunk, ChunkList, DirectoryManifest
 from contract.ids import Digest
-from contract.signing import sha256
+from contract.signing import Envelope, sha256
 from contract.tap import DirectoryVersion
 from gateway.authority import Authority
 from gateway.evidence import Evidence
@@ -88,7 +88,7 @@ class Snapshots:
         listing = ChunkList(chunks=tuple(chunks)).to_bytes()
         self._keep(listing)
         files = frozenset({sha256(listing), *(chunk.digest for chunk in chunks)})
-        if known is not None and known.chunk_list == listing:
+        if known is not None and known.chunk_list == listing and self._is_ours(known):
             return _Made(known, files)
         version = head.version
         envelope = DirectoryManifest(
@@ -102,9 +102,14 @@ class Snapshots:
         with self._evidence.log.appending() as work:
             leaf = work.add_statement(envelope)
             row = ManifestRow(version, leaf, envelope.to_bytes(), listing)
-            work.tx.directory.add_manifest(row)
+            work.tx.directory.put_manifest(row)
         _log.info("snapshot made", extra={"version": str(version), "chunks": len(chunks)})
         return _Made(row, files)
+
+    def _is_ours(self, manifest: ManifestRow) -> bool:
+        """Whether the present statement key signed it: nobody believes another one's."""
+        key = Envelope.from_bytes(manifest.envelope).key_id
+        return key == self._authority.statement.public.key_id
 
     def _keep(self, data: bytes) -> Chunk:
         digest = sha256(data)

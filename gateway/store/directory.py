@@ -52,13 +52,18 @@ class DirectoryRows(Rows):
         at = (table.c.epoch == version.epoch) & (table.c.n == version.n)
         return self._change(sa.select(table).where(at))
 
+    def next_version(self, version: Version) -> Version | None:
+        """Of the change that follows a version; None when none does."""
+        table = schema.changes
+        query = sa.select(table.c.epoch, table.c.n).where(_later(version))
+        row = self._connection.execute(query.order_by(table.c.epoch, table.c.n).limit(1)).first()
+        return None if row is None else Version(row.epoch, row.n)
+
     def changes_after(self, version: Version, most: int) -> Iterator[bytes]:
         """Messages of the next changes after a version, in order."""
         table = schema.changes
-        later = (table.c.epoch > version.epoch) | (
-            (table.c.epoch == version.epoch) & (table.c.n > version.n)
-        )
-        query = sa.select(table.c.message).where(later).order_by(table.c.epoch, table.c.n)
+        query = sa.select(table.c.message).where(_later(version))
+        query = query.order_by(table.c.epoch, table.c.n)
         rows = self._connection.execute(query.limit(most))
         return (row.message for row in rows)
 
@@ -114,7 +119,12 @@ class DirectoryRows(Rows):
             return None
         return ManifestRow(version, row.leaf, row.envelope, row.chunk_list)
 
-    def add_manifest(self, manifest: ManifestRow) -> None:
+    def put_manifest(self, manifest: ManifestRow) -> None:
+        """The one of its version, in the place of another."""
+        table = schema.manifests
+        version = manifest.version
+        at = (table.c.epoch == version.epoch) & (table.c.n == version.n)
+        self._connection.execute(sa.delete(table).where(at))
         row = {
             "epoch": manifest.version.epoch,
             "n": manifest.version.n,
@@ -130,3 +140,10 @@ class DirectoryRows(Rows):
             return None
         version = Version(row.epoch, row.n)
         return ChangeRow(version, row.digest, row.leaf, row.nonce, row.request, row.message)
+
+
+def _later(version: Version) -> sa.ColumnElement[bool]:
+    table = schema.changes
+    return (table.c.epoch > version.epoch) | (
+        (table.c.epoch == version.epoch) & (table.c.n > version.n)
+    )
