@@ -58,12 +58,14 @@ TAG_WITNESS: Final = 0x80
 _TAG_PUBLIC_KEY: Final = 0x7F49
 _TAG_POINT: Final = 0x86
 
-_KEY_BYTES: Final = {
+MANAGEMENT_KEY_BYTES: Final = {
     Algorithm.TDES: 24,
     Algorithm.AES_128: 16,
     Algorithm.AES_192: 24,
     Algorithm.AES_256: 32,
 }
+"""Length of a management key by its algorithm."""
+
 _REFUSALS: Final = (Sw.SECURITY_STATUS_NOT_SATISFIED, Sw.INCORRECT_DATA, Sw.VERIFICATION_FAILED)
 
 
@@ -78,7 +80,7 @@ class ManagementKey:
 
     def __init__(self, algorithm: Algorithm, value: bytes) -> None:
         """``algorithm``: TDES or one of the AES. Raises ValueError for a wrong length."""
-        if _KEY_BYTES.get(algorithm) != len(value):
+        if MANAGEMENT_KEY_BYTES.get(algorithm) != len(value):
             raise ValueError(f"no {algorithm.name} management key")
         self.algorithm = algorithm
         self.value = value
@@ -86,7 +88,7 @@ class ManagementKey:
     @classmethod
     def random(cls, algorithm: Algorithm = Algorithm.AES_192) -> ManagementKey:
         """A fresh key from the system's randomness."""
-        return cls(algorithm, secrets.token_bytes(_KEY_BYTES[algorithm]))
+        return cls(algorithm, secrets.token_bytes(MANAGEMENT_KEY_BYTES[algorithm]))
 
     @property
     def block_bytes(self) -> int:

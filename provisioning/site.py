@@ -20,7 +20,7 @@ from contract.signing import SoftwareSigner, VerifyKey, sha256
 from contract.statements import KeyStatement, LogKey
 from contract.topics import GATEWAY, RESERVED
 from contract.wire import encode_base64
-from provisioning import keys
+from provisioning import card_keys, keys
 from provisioning.errors import AlreadyThere, BadInput, NotThere
 
 
@@ -123,6 +123,7 @@ def init_site(
     _server_certificate(folder.broker, operator_ca, Subject("broker", site, hosts), now_ms)
     keys.write_certificate(folder.broker / "terminal_ca.crt.pem", terminal_ca.certificate)
     keys.write_new(folder.broker / "terminal.crl.pem", terminal_ca.revoke([], 1, now_ms), 0o644)
+    card_keys.make(folder.authority, folder.gateway)
     for part in (folder.authority, folder.gateway):
         keys.write_new(part / "keys.dsse", envelope.to_bytes(), 0o644)
     description = {"site": site, "root_fingerprint": fingerprint(signer.public)}
