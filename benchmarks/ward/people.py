@@ -18,13 +18,13 @@ from benchmarks.ward.ports import PortBlock
 from contract.certificates import spki
 from contract.directory import Credential, Entitlement, Name, Position, Slot
 from contract.ids import Guid, HolderId, PositionId
-from contract.signing import Algorithm
+from contract.signing import Algorithm, CardAlgorithm
 from contract.wire import encode_base64
 from hardware.apdu import CardGone
 from hardware.piv import Pin
 from hardware.virtual.card import Card
 from hardware.virtual.control import CardBox
-from hardware.virtual.names import Algorithm as CardAlgorithm
+from hardware.virtual.names import Algorithm as KeyAlgorithm
 from hardware.virtual.names import Slot as CardSlot
 from hardware.virtual.sample import SIGN_ON_SLOTS, personalised
 from provisioning.cards import IssuedCard, issue_card
@@ -34,9 +34,9 @@ from provisioning.site import SiteFolder
 from runtime.clock import SystemClock
 
 _SEEN_S, _LOOK_S = 5.0, 0.005
-_ON_CARD: Final = {
-    Algorithm.P256: CardAlgorithm.ECC_P256,
-    Algorithm.RSA2048: CardAlgorithm.RSA_2048,
+_ON_CARD: Final[dict[CardAlgorithm, KeyAlgorithm]] = {
+    Algorithm.P256: KeyAlgorithm.ECC_P256,
+    Algorithm.RSA2048: KeyAlgorithm.RSA_2048,
 }
 
 NURSE: Final = Position(id=PositionId("ed-nurse"), role="R8001", name="Nurse", areas=())
@@ -92,7 +92,7 @@ class Member:
 
 
 def hired(
-    folder: Path, somebody: Person, now_ms: int, algorithm: Algorithm = Algorithm.P256
+    folder: Path, somebody: Person, now_ms: int, algorithm: CardAlgorithm = Algorithm.P256
 ) -> Member:
     """A member with a card that was not made at a desk: for a ward that needs many, or odd ones.
 

@@ -27,7 +27,7 @@ from benchmarks.ward.terminals import PAIRS, Surroundings, WardTerminal
 from contract.directory import Entry, Status, Terminal
 from contract.ids import OperatorId, SiteId, Version, WardId
 from contract.policy import Policy
-from contract.signing import Algorithm
+from contract.signing import Algorithm, CardAlgorithm
 from hardware.virtual.card import Card
 from hardware.virtual.control import CardBox
 from provisioning import ledger
@@ -260,7 +260,7 @@ class Ward:
         return self.publish(_policy({**self._policy, **settings}))
 
     def hire(
-        self, somebody: Person, algorithm: Algorithm = Algorithm.P256, **changes: object
+        self, somebody: Person, algorithm: CardAlgorithm = Algorithm.P256, **changes: object
     ) -> Member:
         """Takes somebody on, with a card and an entitlement that is changed by ``changes``."""
         made = hired(self.folder / "cards", somebody, self._clock.wall_ms(), algorithm)
