@@ -22,6 +22,7 @@ from benchmarks.workloads import MODULES, workloads
 
 BUILD: Final = Path("build/bench")
 LATEST: Final = BUILD / "latest.json"
+_LOG_WIDTH: Final = 180  # a log has no width of its own, and tables read badly when folded
 _REPOSITORY: Final = Path(__file__).resolve().parents[1]
 
 
@@ -40,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true", help="go on where the last run ended")
     parser.add_argument("--record", type=Path, default=LATEST, help="for the other commands")
     asked = parser.parse_args(argv)
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _LOG_WIDTH)
     if asked.command == "run":
         names = [name for name in asked.only.split(",") if name] or list(MODULES)
         return _run(names, console, quick=asked.quick, resume=asked.resume)

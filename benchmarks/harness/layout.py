@@ -56,13 +56,18 @@ def tables_of(cells: Sequence[Cell]) -> list[Table]:
 
 
 def _row(cell: Cell) -> Columns:
-    many = max((len(one.samples) for one in cell.figures), default=0)
     return (
         cell.name,
-        str(many) if many else NONE,
+        _many(cell),
         *(cuts(one) for one in cell.figures),
         *(number(value) for value in cell.counts.values()),
     )
+
+
+def _many(cell: Cell) -> str:
+    """How many samples are behind its figures."""
+    counts = sorted({len(one.samples) for one in cell.figures})
+    return "–".join(str(count) for count in (counts[:1] + counts[1:][-1:])) or NONE
 
 
 def budgets_of(run: Run) -> Table:

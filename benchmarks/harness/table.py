@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as RichTable
 
 from benchmarks.harness import layout
@@ -33,9 +34,10 @@ def show(run: Run, console: Console, compared: Comparison | None = None) -> None
 def _show(table: layout.Table, title: str, console: Console) -> None:
     if not table.rows:
         return
-    shown = RichTable(title=f"\n{title}", title_justify="left", box=box.SIMPLE_HEAD)
+    console.print(f"\n[bold]{title}[/bold]")
+    shown = RichTable(box=box.SIMPLE_HEAD)
     for name in table.head:
         shown.add_column(name, justify="left" if name in _WORDS else "right", overflow="fold")
     for row in table.rows:
-        shown.add_row(*row)
-    console.print(shown, markup=False)
+        shown.add_row(*map(escape, row))
+    console.print(shown)
