@@ -60,11 +60,11 @@ GATEWAY: Final = "gateway"
 PURPOSES: Final = {"tap": "tap", "pin": "PIN proof", "countersign": "countersign", "move": "move"}
 SIGN_ONS: Final = frozenset(("opened", "resumed"))
 CLAIMS: Final = SIGN_ONS | {"closed-by-tap", "parked-by-tap", "still-you", "woken", "proved"}
-LEAVES: Final = ("keys", "change-request", "directory-change", "directory-manifest", "enrolment")
+DIRECTORY: Final = ("change-request", "change-set", "approval", "directory-change")
+LEAVES: Final = ("keys", *DIRECTORY, "directory-manifest", "enrolment")
 ENTRIES: Final = ("entitlement", "terminal", "policy", "removed")
 
-# The page's records (§4 to §7, §9): every field that is named must be there, others may. `?`: or
-# null; `*`: a list of; words between bars: one of these.
+# The page's records (§4 to §7, §9), fields that must be there. `?`: or null; `*`: a list; `|`: or.
 SHAPES: Final = {
     "keys": "site:text epoch:number issued_ms:number root:base64 statement_key:base64 log:any"
     " terminal_ca:any operator_ca:any card_ca:any",

@@ -52,6 +52,8 @@ class PayloadType(StrEnum):
     BATCH = "application/vnd.tapover.batch.v1+json"
     RECEIPT = "application/vnd.tapover.receipt.v1+json"
     ENROLMENT = "application/vnd.tapover.enrolment.v1+json"
+    CHANGE_SET = "application/vnd.tapover.change-set.v1+json"
+    APPROVAL = "application/vnd.tapover.approval.v1+json"
 
 
 def sha256(data: bytes) -> Digest:

@@ -27,6 +27,8 @@ SIGNED_BY = {
     "batch": "batch",
     "receipt": "log",
     "enrolment": "operator",
+    "change-set": "operator",
+    "approval": "second-operator",
 }
 PLAIN: dict[str, type[Record]] = {
     "policy": policy.Policy,

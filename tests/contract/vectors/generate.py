@@ -16,7 +16,17 @@ from typing import Any, Final
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
-from contract import directory, events, journal, policy, signing, statements, tap, tree
+from contract import (
+    administration,
+    directory,
+    events,
+    journal,
+    policy,
+    signing,
+    statements,
+    tap,
+    tree,
+)
 from contract.checkpoint import Checkpoint, CheckpointMessage, origin
 from contract.ids import (
     BootId,
@@ -61,6 +71,7 @@ class Deterministic:
 
 
 ROOT, STATEMENT, OPERATOR = Deterministic(11), Deterministic(12), Deterministic(13)
+SECOND_OPERATOR = Deterministic(17)
 BATCH, CARD_9E, CARD_9A = Deterministic(14), Deterministic(15), Deterministic(16)
 LOG = signing.SoftwareSigner(ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 
@@ -225,7 +236,43 @@ def statements_and_journal() -> dict[str, bytes]:
         .to_bytes()
     )
     made |= _log_and_journal(change.digest, [made["key-statement"], made["change-request"]])
+    made |= _administration(request.digest)
     return made
+
+
+def _administration(request: Digest) -> dict[str, bytes]:
+    """A change set of one request, and the events of one that stopped at the guard."""
+    change_set = administration.ChangeSet(
+        site=SITE,
+        operator=OperatorId("ines"),
+        nonce="0e" * 32,
+        issued_ms=NOW,
+        base=VERSION,
+        requests=(request,),
+    ).seal(OPERATOR)
+    approval = administration.Approval(
+        site=SITE,
+        operator=OperatorId("otto"),
+        subject=change_set.digest,
+        decision=administration.Decision.APPROVE,
+        issued_ms=NOW,
+        until_ms=NOW + 3_600_000,
+    ).seal(SECOND_OPERATOR)
+    ines, subject = OperatorId("ines"), change_set.digest
+    told: dict[str, events.Detail] = {
+        "change-held": events.ChangeHeld(
+            operator=ines, subject=subject, people=21, positions=1, leads=1
+        ),
+        "change-decided": events.ChangeDecided(
+            subject=subject, result="approved", approval=approval.digest
+        ),
+        "change-denied": events.ChangeDenied(
+            operator=ines, subject=subject, reason=events.Denial.SAME_PERSON
+        ),
+        "lock-flagged": events.LockFlagged(request=request, positions=0, leads=1),
+    }
+    lines = {f"event-{name}": event(n, detail) for n, (name, detail) in enumerate(told.items())}
+    return {"change-set": change_set.to_bytes(), "approval": approval.to_bytes(), **lines}
 
 
 def _log_and_journal(head: Digest, leaves: list[bytes]) -> dict[str, bytes]:
@@ -351,6 +398,7 @@ def generate() -> dict[str, Any]:
             "root": ROOT.public.to_base64(),
             "statement": STATEMENT.public.to_base64(),
             "operator": OPERATOR.public.to_base64(),
+            "second-operator": SECOND_OPERATOR.public.to_base64(),
             "batch": BATCH.public.to_base64(),
             "card-9E": CARD_9E.public.to_base64(),
             "card-9A": CARD_9A.public.to_base64(),
