@@ -171,10 +171,9 @@ def build(
     rtc = rtc_ms or read_rtc_ms
     folder = stores.open_folder(settings.state_dir)
     remembered = folder.trust.remembered
-    identity = load_identity(settings, remembered.keys)
+    identity = load_identity(settings, remembered.keys, remembered.before)
     listener = bind(settings.kiosk_port)
-    if remembered.keys is None:
-        folder.trust.keep_keys(identity.keys.envelope.to_bytes())
+    folder.trust.keep_keys(identity.keys.envelope.to_bytes())
     now = Moment(boot_of(clock), clock.monotonic_ns() // 1_000_000)
     time = SiteTime.at_start(remembered.time, BUILD_MS, now, rtc()).new_epoch(
         identity.keys.epoch, identity.keys.statement.issued_ms, now.monotonic_ms
@@ -185,6 +184,7 @@ def build(
         stores.open_directory(folder),
         folder.trust,
         identity.keys,
+        identity.before,
     )
     custody = Custody(kept, time, clock, rtc)
     journal = stores.open_journal(folder, settings.terminal_id, SOFTWARE, custody.stamp)

@@ -11,7 +11,6 @@ import random
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from contract.signing import VerifyKey
 from contract.tap import PinProof
 from firmware_py.evidence import checkpoints, retention
 from firmware_py.evidence.checkpoints import Checkpoints, LogTrust
@@ -20,12 +19,14 @@ from firmware_py.evidence.journal import JournalDamaged, JournalFailed
 from firmware_py.evidence.shipper import Shipper
 from firmware_py.items import Item, JournalBack, JournalDown, JournalForked
 from firmware_py.site.fetch import FetchFailed, Gateway
-from firmware_py.site.link import Link, LinkChanged, Report, SiteMessage
+from firmware_py.site.link import KeysHeard, Link, LinkChanged, Report, SiteMessage
 from firmware_py.trust.custody import boot_of
+from firmware_py.trust.statements import Keys
 from firmware_py.trust.upkeep import Upkeep
 from runtime.clock import Clock
 from runtime.logs import Trouble
 from runtime.settings import StartError
+from runtime.supervisor import State
 
 if TYPE_CHECKING:
     from firmware_py.app import App
@@ -52,13 +53,17 @@ class Outside:
         self._failed = asyncio.Event()
         self._proofs: set[asyncio.Task[bool]] = set()
         identity = app.identity
-        self._gateway = Gateway(app.settings.gateway_address, identity.tls, app.clock)
-        self._upkeep = Upkeep(
-            app.custody, app.folder.directory_path, self._gateway, app.clock, mailbox.post
+        self._gateway = Gateway(
+            app.settings.gateway_address, identity.tls, app.clock, identity.tls_to_anybody
         )
-        trust = log_trust(app)
+        self._upkeep = Upkeep(
+            *(app.custody, app.folder.directory_path, self._gateway, app.clock, mailbox.post),
+            self._follow,
+        )
+        trust = log_trust(app.custody.kept.keys, app.custody.kept.before)
         self._checkpoints = Checkpoints(
-            trust, app.alarms, app.clock.monotonic_ns, self._gateway.checkpoint, held
+            *(trust, app.alarms, app.clock.monotonic_ns, self._gateway.checkpoint, held),
+            app.custody.doubt,
         )
         self._shipper = Shipper(
             app.journal,
@@ -68,6 +73,7 @@ class Outside:
             app.alarms,
             app.clock,
             lambda: mailbox.post(JournalForked()),
+            app.custody.doubt,
         )
         self._link = Link(
             (app.settings.broker_host, app.settings.broker_port),
@@ -83,13 +89,15 @@ class Outside:
             chance=random.Random(),
         )
         app.journal.on_failed = self._journal_failed
-        self._ties_changed = asyncio.Event()
-        app.custody.on_ties_changed = self._ties_changed.set
+        self._log_replaced = asyncio.Event()
+        app.custody.on_question = self._link.ask
 
     @classmethod
     async def make(cls, app: App, mailbox: Mailbox) -> Self:
         """Raises JournalFailed, CommitFailed."""
-        return cls(app, mailbox, await checkpoints.load(app.journal, log_trust(app)))
+        kept = app.custody.kept
+        trust = log_trust(kept.keys, kept.before)
+        return cls(app, mailbox, await checkpoints.load(app.journal, trust))
 
     def attach(self, terminal: Terminal) -> None:
         """Whose counts are reported, and who answers a fork."""
@@ -102,7 +110,7 @@ class Outside:
         return {
             "journal": self._mend_journal(),
             "upkeep": self._upkeep.run(),
-            "ties": self._watch_ties(),
+            "log": self._watch_log(),
             "forgetting": self._forget(),
             "shipper": self._shipper.run(),
             "link": self._link.run(),
@@ -114,10 +122,29 @@ class Outside:
         self._proofs.add(task)
         task.add_done_callback(self._proofs.discard)
 
-    def _hear(self, message: SiteMessage) -> None:
-        if isinstance(message, LinkChanged) and message.up:
-            self._upkeep.hurry()
+    def _hear(self, message: SiteMessage | KeysHeard) -> None:
+        if isinstance(message, KeysHeard):
+            self._app.custody.hear_keys(message.data)
+            return
+        if isinstance(message, LinkChanged):
+            if message.up:
+                self._upkeep.hurry()
+            elif message.state is State.WAITING:
+                # The broker may have a certificate of a new operator CA: only the keys tell.
+                self._app.custody.want_keys()
         self._mailbox.post(message)
+
+    async def _follow(self, keys: Keys) -> None:
+        """The site's keys are others from now on; whoever is signed on notices nothing of it."""
+        before = self._app.custody.kept.keys
+        await asyncio.to_thread(self._app.identity.follow, keys)
+        self._gateway.close()
+        trust = log_trust(keys, before)
+        if trust.epoch != before.statement.log.epoch:
+            self._log_replaced.set()
+            return
+        self._checkpoints.follow(trust)
+        self._shipper.follow(trust)
 
     def _report(self) -> Report:
         counts = self._terminal.signon.outcomes.counts if self._terminal else None
@@ -149,10 +176,10 @@ class Outside:
             trouble.over()
             self._post(JournalBack())
 
-    async def _watch_ties(self) -> None:
-        """The site has another log or other authorities: only a fresh start believes them whole."""
-        await self._ties_changed.wait()
-        raise StartError("the site's key statement has changed; start this daemon again")
+    async def _watch_log(self) -> None:
+        """The site has begun another log: only a fresh start sends it what it needs."""
+        await self._log_replaced.wait()
+        raise StartError("the site has another log; start this daemon again")
 
     async def _forget(self) -> None:
         trouble = Trouble(LOG, "forgetting what the site's log holds")
@@ -177,7 +204,8 @@ class Outside:
                 trouble.over()
 
 
-def log_trust(app: App) -> LogTrust:
-    """From the key statement: whose receipts and checkpoints are believed."""
-    log = app.identity.keys.statement.log
-    return LogTrust(app.settings.site_id, log.epoch, VerifyKey.from_base64(log.key))
+def log_trust(keys: Keys, before: Keys | None) -> LogTrust:
+    """From the key statement, and the one it replaced: whose receipts and checkpoints count."""
+    epoch = keys.statement.log.epoch
+    same = before is not None and before.statement.log.epoch == epoch
+    return LogTrust(keys.site, epoch, keys.log_key, before.log_key if before and same else None)

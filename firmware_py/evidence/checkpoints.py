@@ -13,13 +13,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
 from contract.checkpoint import Checkpoint, CheckpointMessage, open_checkpoint
 from contract.events import AlarmCode
-from contract.ids import SiteId
+from contract.ids import Digest, SiteId
 from contract.signing import SignatureRefused, VerifyKey, sha256
 from contract.tree import ProofRefused, verify_consistency
 from contract.wire import WireError, decode_base64
@@ -41,6 +41,8 @@ class LogTrust:
     epoch: int
     """The log epoch."""
     key: VerifyKey
+    before: VerifyKey | None = None
+    """The key that this one replaced in the same log: of what is held, never of anything new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +111,19 @@ async def load(journal: Journal, trust: LogTrust) -> Held | None:
     note = await journal.run(read)
     if note is None:
         return None
-    try:
-        return open_note(note, trust)
-    except (WireError, SignatureRefused) as error:
-        _log.warning("the checkpoint held before is of another log", extra={"why": str(error)})
-        return None
+    why = ""
+    for key in (trust.key, trust.before):
+        try:
+            if key is not None:
+                return open_note(note, replace(trust, key=key))
+        except (WireError, SignatureRefused) as error:
+            why = str(error)
+    _log.warning("the checkpoint held before is of another log", extra={"why": why})
+    return None
 
 
+Doubt = Callable[[AlarmCode, Digest, str], None]
+"""Hears of what another key signed: an alarm, or the site has new keys (``Custody.doubt``)."""
 Ask = Callable[[int], Awaitable[CheckpointMessage]]
 """Asks the gateway for its newest checkpoint with the proof from this size on.
 
@@ -133,8 +141,10 @@ class Checkpoints:
         now_ns: Callable[[], int],
         ask: Ask,
         held: Held | None = None,
+        doubt: Doubt | None = None,
     ) -> None:
         """`held` is what was held before a restart (`load`)."""
+        self._doubt = doubt or alarms.sound
         self._trust = trust
         self._held = held
         self._alarms = alarms
@@ -146,6 +156,12 @@ class Checkpoints:
     @property
     def held(self) -> Held | None:
         return self._held
+
+    def follow(self, trust: LogTrust) -> None:
+        """The site has another log key. Of the same log: what is held stays, and must go on."""
+        if trust.epoch != self._trust.epoch:
+            self._held = None
+        self._trust = trust
 
     def receive(self, payload: bytes) -> None:
         """A message from the checkpoint topic."""
@@ -164,7 +180,10 @@ class Checkpoints:
         try:
             new = open_note(message.note, self._trust)
             step = judge(held, message, new.checkpoint)
-        except (WireError, SignatureRefused) as error:
+        except SignatureRefused as error:
+            self._doubt(AlarmCode.STATEMENT_REFUSED, subject, str(error))
+            return None
+        except WireError as error:
             self._alarms.sound(AlarmCode.STATEMENT_REFUSED, subject, str(error))
             return None
         except ProofRefused as error:

@@ -30,7 +30,7 @@ from contract.wire import WireError
 from firmware_py.evidence import batches, journal_store
 from firmware_py.evidence.alarms import Alarms
 from firmware_py.evidence.batches import Author, Batch
-from firmware_py.evidence.checkpoints import Checkpoints, LogTrust
+from firmware_py.evidence.checkpoints import Checkpoints, Doubt, LogTrust
 from firmware_py.evidence.committer import CommitFailed, Connection
 from firmware_py.evidence.journal import Journal, JournalFailed, Written
 from runtime.clock import Clock
@@ -69,7 +69,9 @@ class Shipper:
         alarms: Alarms,
         clock: Clock,
         on_fork: Callable[[], None],
+        doubt: Doubt | None = None,
     ) -> None:
+        self._doubt = doubt or alarms.sound
         self.batches_sent = 0
         """Messages published, resends counted."""
         self._journal = journal
@@ -133,10 +135,18 @@ class Shipper:
         self._ordinal = None
         self._wake.set()
 
+    def follow(self, trust: LogTrust) -> None:
+        """The site has another log key; whatever is without receipt is asked for again."""
+        self._trust = trust
+        self.hurry()
+
     def receive(self, payload: bytes) -> None:
         """A message from our receipt topic."""
         try:
-            receipt = Receipt.open(Envelope.from_bytes(payload), self._trust.key)
+            envelope = Envelope.from_bytes(payload)
+            if self._is_strange(envelope, sha256(payload)):
+                return
+            receipt = Receipt.open(envelope, self._trust.key)
             self._require_ours(receipt)
         except (WireError, SignatureRefused) as error:
             self._alarms.sound(AlarmCode.RECEIPT_REFUSED, sha256(payload), str(error))
@@ -182,6 +192,18 @@ class Shipper:
         if more or self._gather_until_ns is None:
             self._gather_until_ns = self._clock.monotonic_ns() + GATHER_NS
         self._wake.set()
+
+    def _is_strange(self, envelope: Envelope, subject: Digest) -> bool:
+        """Whether another key signed it.
+
+        The one before: the batch is sent again, and that heals. Anybody else's: a doubt.
+        """
+        trust, signed_by = self._trust, envelope.key_id
+        if signed_by == trust.key.key_id:
+            return False
+        if trust.before is None or signed_by != trust.before.key_id:
+            self._doubt(AlarmCode.RECEIPT_REFUSED, subject, "signed by another key")
+        return True
 
     def _require_ours(self, receipt: Receipt) -> None:
         trust = self._trust

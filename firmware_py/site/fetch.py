@@ -42,6 +42,10 @@ class FetchFailed(Exception):
     """No usable answer: the gateway is away, too slow, or says what the contract does not allow."""
 
 
+class NotBelieved(FetchFailed):
+    """Somebody answered whose certificate the site's operator CA did not issue."""
+
+
 class NotKnown(FetchFailed):
     """The gateway says that it has no such thing (404), or not any more (410)."""
 
@@ -55,19 +59,36 @@ class Gateway:
     """The gateway's listener for terminals. Each method raises FetchFailed."""
 
     def __init__(
-        self, address: tuple[str, int], tls: Callable[[], ssl.SSLContext], clock: Clock
+        self,
+        address: tuple[str, int],
+        tls: Callable[[], ssl.SSLContext],
+        clock: Clock,
+        tls_to_anybody: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
-        """`tls` is called for each connection: the next one uses a renewed certificate."""
+        """`tls` is called for each connection: the next one uses a renewed certificate.
+
+        `tls_to_anybody` believes any peer, and serves for the key statement alone.
+        """
         self._address = address
         self._tls = tls
+        self._to_anybody = tls_to_anybody
         self._clock = clock
         self._one = asyncio.Lock()
         self._given_up = False
         self._connection: http.client.HTTPSConnection | None = None
 
     async def keys(self) -> Envelope:
-        """The key statement."""
-        return _envelope(await self._get("/v1/keys", Envelope.CAP))
+        """The key statement.
+
+        Also of a gateway whose certificate is not believed: a new operator CA is learnt from the
+        key statement alone, and its truth is the root's signature, not who hands it over.
+        """
+        try:
+            return _envelope(await self._get("/v1/keys", Envelope.CAP))
+        except NotBelieved:
+            if (tls := self._to_anybody) is None:
+                raise
+        return _envelope(await self._ask(lambda: self._exchange_once("/v1/keys", tls), "/v1/keys"))
 
     async def manifest(self) -> Envelope:
         """The newest snapshot's manifest. Raises NotKnown before the first change."""
@@ -104,7 +125,10 @@ class Gateway:
     ) -> tuple[tuple[bytes, ...] | None, ...]:
         """For each leaf its proof in the tree of `size`; None where the gateway has none."""
         request = InclusionQuery(size=size, leaves=tuple(leaves)).to_bytes()
-        body = await self._ask("POST", "/v1/log/inclusion", MAX_INCLUSION_BYTES, request)
+        path = "/v1/log/inclusion"
+        body = await self._ask(
+            lambda: self._exchange("POST", path, MAX_INCLUSION_BYTES, request), path
+        )
         proofs = _record(body, "proofs", MAX_INCLUSION_BYTES)
         if len(proofs) != len(leaves):
             raise FetchFailed("not one proof for each leaf")
@@ -117,14 +141,12 @@ class Gateway:
             _hang_up(connection)
 
     async def _get(self, path: str, cap: int) -> bytes:
-        return await self._ask("GET", path, cap)
+        return await self._ask(lambda: self._exchange("GET", path, cap, None), path)
 
-    async def _ask(self, method: str, path: str, cap: int, body: bytes | None = None) -> bytes:
+    async def _ask(self, exchange: Callable[[], _Answer], path: str) -> bytes:
         async with self._one:
             self._given_up = False
-            working = asyncio.ensure_future(
-                asyncio.to_thread(self._exchange, method, path, cap, body)
-            )
+            working = asyncio.ensure_future(asyncio.to_thread(exchange))
             try:
                 async with asyncio.timeout(WHOLE_S):
                     answer = await asyncio.shield(working)
@@ -153,20 +175,31 @@ class Gateway:
             if not kept or self._given_up:
                 raise FetchFailed(_words(error)) from error
         except _WORLD as error:
-            raise FetchFailed(_words(error)) from error
+            raise _failed(error) from error
         try:
             return self._try(method, path, cap, body)
         except _WORLD as error:
-            raise FetchFailed(_words(error)) from error
+            raise _failed(error) from error
+
+    def _exchange_once(self, path: str, tls: Callable[[], ssl.SSLContext]) -> _Answer:
+        """By a connection that nothing else is asked over."""
+        try:
+            self._connect(tls)
+            return self._try("GET", path, Envelope.CAP, None)
+        except _WORLD as error:
+            raise _failed(error) from error
+        finally:
+            self.close()
+
+    def _connect(self, tls: Callable[[], ssl.SSLContext]) -> http.client.HTTPSConnection:
+        self.close()
+        host, port = self._address
+        connection = http.client.HTTPSConnection(host, port, timeout=CONNECT_S, context=tls())
+        self._connection = connection
+        return connection
 
     def _try(self, method: str, path: str, cap: int, body: bytes | None) -> _Answer:
-        connection = self._connection
-        if connection is None:
-            host, port = self._address
-            connection = http.client.HTTPSConnection(
-                host, port, timeout=CONNECT_S, context=self._tls()
-            )
-            self._connection = connection
+        connection = self._connection or self._connect(self._tls)
         headers = {"Content-Type": "application/json"} if body else {}
         try:
             connection.request(method, path, body, headers)
@@ -199,6 +232,11 @@ def _hang_up(connection: http.client.HTTPSConnection) -> None:
         with contextlib.suppress(OSError):
             connection.sock.shutdown(2)
     connection.close()
+
+
+def _failed(error: Exception) -> FetchFailed:
+    kind = NotBelieved if isinstance(error, ssl.SSLCertVerificationError) else FetchFailed
+    return kind(_words(error))
 
 
 def _words(error: Exception) -> str:

@@ -36,52 +36,88 @@ class Identity:
     """Checked and ready for use."""
 
     keys: trust.Keys
+    before: trust.Keys | None
+    """What `keys` replaced here."""
     batch: SoftwareSigner
     tls: Callable[[], ssl.SSLContext]
     """A fresh context for each connection, from the files as they are then."""
+    tls_to_anybody: Callable[[], ssl.SSLContext]
+    """The same, believing any peer: only for what the root's signature vouches for."""
+    follow: Callable[[trust.Keys], None]
+    """Believe the operator CA of newer keys from the next connection on. Raises CertificateError.
+
+    Blocks.
+    """
 
 
-def load_identity(settings: Settings, remembered: bytes | None) -> Identity:
+def load_identity(
+    settings: Settings, remembered: bytes | None, remembered_before: bytes | None = None
+) -> Identity:
     """Raises CertificateError.
 
     `remembered` is the newest key statement that this terminal has kept; of it and the file's the
-    later one is believed. The operator CA, the only one a peer is believed by, is written beside
-    the state for the TLS library.
+    later one is believed; `remembered_before` is what it replaced. The operator CA, the only one a
+    peer is believed by, is written beside the state for the TLS library.
     """
     folder = settings.identity_dir
-    keys = _keys(settings, folder / "keys.dsse", remembered)
+    enrolled = _enrolled(settings, folder / "keys.dsse")
+    keys = _newest(settings, enrolled, remembered)
     certificate, key = folder / "terminal.crt.pem", folder / "terminal.key.pem"
-    _check_certificate(settings, keys, certificate, key)
+    _check_certificate(settings, (keys, enrolled), certificate, key)
     authority = settings.state_dir / "operator-ca.pem"
-    _write_authority(keys, authority)
+
+    def follow(newer: trust.Keys) -> None:
+        _write_authority(newer, authority)
+
+    follow(keys)
 
     def tls() -> ssl.SSLContext:
         return client_context(authority, certificate, key)
 
+    def tls_to_anybody() -> ssl.SSLContext:
+        context = tls()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+
     tls()
-    return Identity(keys, _batch_key(folder / "batch.key.pem"), tls)
+    before = open_keys(settings, remembered_before)
+    batch = _batch_key(folder / "batch.key.pem")
+    return Identity(keys, before, batch, tls, tls_to_anybody, follow)
 
 
-def _keys(settings: Settings, path: Path, remembered: bytes | None) -> trust.Keys:
+def open_keys(settings: Settings, data: bytes | None) -> trust.Keys | None:
+    """A key statement of this site's root; None where there is none."""
+    if data is None:
+        return None
+    match trust.judge_keys(data, KeyId(settings.root_fingerprint), settings.site_id, None):
+        case trust.Replace(keys):
+            return keys
+        case _:
+            return None
+
+
+def _enrolled(settings: Settings, path: Path) -> trust.Keys:
     fingerprint = KeyId(settings.root_fingerprint)
     match trust.judge_keys(_read(path), fingerprint, settings.site_id, None):
         case trust.Replace(keys):
-            pass
+            return keys
         case judged:
             why = judged.fault if isinstance(judged, trust.Refused) else "nothing"
             raise CertificateError(
                 f"{path}: is not this site's key statement ({why}); enrol this terminal again"
             )
-    if remembered is not None:
-        match trust.judge_keys(remembered, fingerprint, settings.site_id, keys):
-            case trust.Replace(later):
-                return later
-            case _:
-                pass  # the file's is as new, or newer
-    return keys
 
 
-def _check_certificate(settings: Settings, keys: trust.Keys, certificate: Path, key: Path) -> None:
+def _newest(settings: Settings, enrolled: trust.Keys, remembered: bytes | None) -> trust.Keys:
+    later = open_keys(settings, remembered)
+    return later if later is not None and later.epoch > enrolled.epoch else enrolled
+
+
+def _check_certificate(
+    settings: Settings, believed: tuple[trust.Keys, ...], certificate: Path, key: Path
+) -> None:
+    """The terminal CA may have been replaced since enrolment: either one will do until renewal."""
     again = "enrol this terminal again"
     try:
         parsed = x509.load_pem_x509_certificate(_read(certificate))
@@ -92,13 +128,17 @@ def _check_certificate(settings: Settings, keys: trust.Keys, certificate: Path, 
         raise CertificateError(f"{certificate}: is not of terminal {settings.terminal}; {again}")
     if spki(parsed.public_key()) != own.public.spki:
         raise CertificateError(f"{certificate}: does not belong to {key}; {again}")
-    authority = _authority(keys.statement.terminal_ca, "terminal CA")
+    authorities = [_authority(keys.statement.terminal_ca, "terminal CA") for keys in believed]
+    if not any(_issued(parsed, authority) for authority in authorities):
+        raise CertificateError(f"{certificate}: was not issued by the site's terminal CA; {again}")
+
+
+def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
     try:
-        parsed.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature) as error:
-        raise CertificateError(
-            f"{certificate}: was not issued by the site's terminal CA; {again}"
-        ) from error
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _authority(der: str, which: str) -> x509.Certificate:

@@ -82,6 +82,13 @@ class DirectoryHeard:
     data: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class KeysHeard:
+    """A key statement's envelope, unverified."""
+
+    data: bytes
+
+
 SiteMessage = LinkChanged | Asked | HeartbeatHeard | DirectoryHeard
 
 
@@ -112,7 +119,7 @@ class Link:
         journal: Journal,
         shipper: Shipper,
         checkpoints: Checkpoints,
-        sink: Callable[[SiteMessage], None],
+        sink: Callable[[SiteMessage | KeysHeard], None],
         report: Callable[[], Report],
         clock: Clock,
         chance: random.Random,
@@ -131,6 +138,7 @@ class Link:
         self._status_changed = asyncio.Event()
         self._standing: MqttLink | None = None
         self._heard_ns: int | None = None
+        self._ask_now = False
         self._supervisor = Supervisor(
             "the link to the broker", self._session, (LinkError, CertificateError), clock, chance
         )
@@ -153,6 +161,11 @@ class Link:
 
     def status_changed(self) -> None:
         """The counts or the directory changed: told within a second."""
+        self._status_changed.set()
+
+    def ask(self) -> None:
+        """Ask for site time within a second, if the link stands."""
+        self._ask_now = True
         self._status_changed.set()
 
     async def publish_pin(self, proof: PinProof) -> bool:
@@ -217,6 +230,8 @@ class Link:
                 self._sink(HeartbeatHeard(message.payload, now_ns, answer=False))
             case topic if topic == site_topic(Site.DIRECTORY):
                 self._sink(DirectoryHeard(message.payload))
+            case topic if topic == site_topic(Site.KEYS):
+                self._sink(KeysHeard(message.payload))
             case topic if topic == site_topic(Site.CHECKPOINT):
                 self._checkpoints.receive(message.payload)
             case topic:
@@ -233,7 +248,8 @@ class Link:
         while True:
             now_ns = self._clock.monotonic_ns()
             nonce = None
-            if now_ns >= ask_at_ns:
+            if now_ns >= ask_at_ns or self._ask_now:
+                self._ask_now = False
                 nonce, ask_at_ns = secrets.token_hex(32), now_ns + QUESTION_NS
                 self._sink(Asked(nonce, now_ns))
             self._status_changed.clear()

@@ -31,6 +31,8 @@ LOG: Final = logging.getLogger("tapover.custody")
 _MS: Final = 1_000_000
 # Changes are a few a day; a burst beyond this is caught up with by asking.
 MAX_WAITING: Final = 64
+# One of each kind would do: alarms of a kind come once a minute.
+MAX_DOUBTS: Final = 16
 # Of a terminal's 64 MiB; the largest change is just below one.
 MAX_WAITING_BYTES: Final = 4 * 1024 * 1024
 
@@ -53,6 +55,8 @@ class Kept:
     directory: Directory
     store: TrustStore
     keys: trust.Keys
+    before: trust.Keys | None = None
+    """What `keys` replaced."""
 
 
 class Custody:
@@ -73,17 +77,20 @@ class Custody:
         self.wanted: Version | None = None
         """A version that is known to exist and not held."""
         self.keys_wanted = False
+        self.keys_heard: bytes | None = None
+        """A key statement that was said, to be judged in its turn."""
         self.damaged = False
         self.time_to_keep = True
         self.waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
         self.on_work: Callable[[], None] = lambda: None
         """Called when there is something to write or fetch."""
-        self.on_ties_changed: Callable[[], None] = lambda: None
-        """Called when the site has another log, or other authorities."""
+        self.on_question: Callable[[], None] = lambda: None
+        """Called when site time should be asked for soon."""
         self._clock = clock
         self._rtc_ms = rtc_ms
         self._beat: Envelope | None = None
         self._question: Question | None = None
+        self._doubts: list[tuple[AlarmCode, Digest, str]] = []
 
     # --- what is believed now ---------------------------------------------------------------
 
@@ -167,12 +174,31 @@ class Custody:
             case trust.Beat() as beat:
                 self._take_beat(beat, item)
 
+    def hear_keys(self, data: bytes) -> None:
+        """A key statement was said; mostly it is the one held."""
+        if data != self.kept.keys.envelope.to_bytes() and len(data) <= Envelope.CAP:
+            self.keys_heard = data
+            self.on_work()
+
+    def doubt(self, code: AlarmCode, subject: Digest, why: str) -> None:
+        """Something is signed by a key that is not held: an alarm, unless the site has new keys."""
+        if len(self._doubts) < MAX_DOUBTS:
+            self._doubts.append((code, subject, why))
+        self.want_keys()
+
+    def settle_doubts(self, *, renewed: bool) -> None:
+        """The keys were looked for; `renewed`: there were new ones."""
+        doubts, self._doubts = self._doubts, []
+        if not renewed:
+            for code, subject, why in doubts:
+                self.sound(code, subject, why)
+
     def _take_beat(self, beat: trust.Beat, item: HeartbeatHeard) -> None:
         confirms = beat.standing is trust.Standing.CONFIRMS and self.whole
         heard_ms = item.heard_ns // _MS
         after: SiteTime | TimeFault
         if item.answer:
-            after = self.time.answered(
+            after = self._time_of_keys(heard_ms).answered(
                 beat.heartbeat,
                 self._question,
                 heard_ms,
@@ -195,6 +221,11 @@ class Custody:
 
     # --- for upkeep -------------------------------------------------------------------------
 
+    def want_keys(self) -> None:
+        """There may be a newer key statement."""
+        self.keys_wanted = True
+        self.on_work()
+
     def want(self, version: Version) -> None:
         """A later version exists (or any will do, where none is whole)."""
         if version > self.version or not self.whole:
@@ -203,19 +234,23 @@ class Custody:
 
     def refused(self, refused: trust.Refused) -> None:
         """A statement was not believed."""
-        if refused.fault is trust.Fault.KEY_UNKNOWN:
-            self.keys_wanted = True
-            self.on_work()
+        if refused.of_other_keys:
+            self.want_keys()
         if refused.alarming:
             self.sound(AlarmCode.STATEMENT_REFUSED, refused.subject, refused.fault)
 
     def take_keys(self, keys: trust.Keys) -> None:
         """Another key statement is believed from now on."""
-        before, self.kept.keys = self.kept.keys, keys
-        if _ties(before) != _ties(keys):
-            self.on_ties_changed()
-        self.time = self.time.new_epoch(keys.epoch, keys.statement.issued_ms, self.monotonic_ms())
-        self.time_to_keep = True
+        self.kept.before, self.kept.keys = self.kept.keys, keys
+        if self.time.anchor is None:
+            self.time = self._time_of_keys(self.monotonic_ms())
+            self.time_to_keep = True
+        self.settle_doubts(renewed=True)
+        self.on_question()
+
+    def _time_of_keys(self, monotonic_ms: int) -> SiteTime:
+        keys = self.kept.keys
+        return self.time.new_epoch(keys.epoch, keys.statement.issued_ms, monotonic_ms)
 
     def take_directory(self, directory: Directory) -> None:
         """A damaged directory was replaced."""
@@ -227,12 +262,6 @@ class Custody:
             LOG.error("the directory is damaged", extra={"why": str(error)})
         self.damaged = True
         self.want(self.kept.store.remembered.highest.version)
-
-
-def _ties(keys: trust.Keys) -> tuple[object, ...]:
-    """By which connections and receipts are believed: fixed for the daemon's run."""
-    statement = keys.statement
-    return statement.log, statement.terminal_ca, statement.operator_ca
 
 
 def _log_alarm(code: AlarmCode, subject: Digest | None = None, why: str = "") -> None:

@@ -15,7 +15,9 @@ The rules:
   the machine's clock chip was found right while online (`rtc`) and is not behind the floor.
 * Without an anchor the clock is `unconfirmed`: the time is then only known to be *at least* the
   floor and the time since. Powered time in that state adds up over reboots until an answer comes.
-* A higher key epoch starts again: its floor is the build's time or the key statement's own.
+* A higher key epoch starts again: its floor is the build's time or the key statement's own. A clock
+  that runs goes on until the first answer under the new keys, so that nobody is refused meanwhile;
+  that answer alone is measured against the new floor (`Custody`).
 
 Pure: monotonic and wall readings come in as arguments (milliseconds).
 """

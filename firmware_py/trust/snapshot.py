@@ -88,7 +88,9 @@ def judge_manifest(
         return Refused(Fault.MALFORMED, sha256(data))
     version = manifest.version.value
     known = max(highest, held, key=lambda one: one.version)
-    if version.epoch > keys.epoch or version.n == 0:
+    if version.epoch > keys.epoch:
+        return Refused(Fault.KEYS_OLD, sha256(data))
+    if version.n == 0:
         return Refused(Fault.EPOCH, sha256(data))
     if version < known.version:
         return Refused(Fault.ROLLED_BACK, sha256(data))

@@ -5,7 +5,8 @@
   held, the same statement is up to date, another one of the same epoch is FORKED, a lower one
   ROLLED_BACK.
 * Everything else must be signed by the statement key of the held key statement, in the envelope of
-  its own type: verify, then parse. Any other key is KEY_UNKNOWN (fetch the keys anew).
+  its own type: verify, then parse. Any other key is KEY_UNKNOWN, a later key epoch KEYS_OLD (fetch
+  the keys anew).
 * A change applies if it is exactly the next version (n + 1, or n = 1 of a higher epoch) of the
   keys' own epoch and names the digest of the change held. A later one is a gap; the one held is up
   to date; the same version by another statement, or upon another past, is FORKED. An older one is
@@ -65,7 +66,9 @@ class Fault(StrEnum):
     ROLLED_BACK = "rolled-back"
     FORKED = "forked"
     EPOCH = "epoch"
-    """Of a key epoch other than the one held."""
+    """Of a key epoch earlier than the one held."""
+    KEYS_OLD = "keys-old"
+    """Of a key epoch later than the one held: fetch the key statement."""
     BODY = "body"
     """A body that is not what the signed statement lists."""
     LATE = "late"
@@ -168,8 +171,13 @@ class Refused:
 
     @property
     def alarming(self) -> bool:
-        """Whether somebody should know: all but a late heartbeat and a key to be fetched."""
-        return self.fault not in {Fault.LATE, Fault.KEY_UNKNOWN}
+        """Whether somebody should know: all but a late heartbeat and keys to be fetched."""
+        return self.fault is not Fault.LATE and not self.of_other_keys
+
+    @property
+    def of_other_keys(self) -> bool:
+        """Whether the site's keys may be newer than the ones held."""
+        return self.fault in {Fault.KEY_UNKNOWN, Fault.KEYS_OLD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +237,8 @@ def judge_change(message: bytes, keys: Keys, held: Held) -> Apply | UpToDate | G
         fork = version == held.version and envelope.digest != held.head
         return Refused(Fault.FORKED, sha256(message)) if fork else UpToDate()
     if version.epoch != keys.epoch or version.n == 0:
-        return Refused(Fault.EPOCH, sha256(message))
+        fault = Fault.KEYS_OLD if version.epoch > keys.epoch else Fault.EPOCH
+        return Refused(fault, sha256(message))
     if version != held.version.next_in(version.epoch):
         return GapTo(version)
     if change.previous != held.head:
@@ -255,7 +264,7 @@ def judge_heartbeat(data: bytes, keys: Keys, held: Held) -> Beat | Refused:
         return Refused(Fault.MALFORMED, sha256(data))
     version = heartbeat.version.value
     if version.epoch > keys.epoch:
-        return Refused(Fault.EPOCH, sha256(data))
+        return Refused(Fault.KEYS_OLD, sha256(data))
     if version.n == 0 and held.version == NOTHING:
         return Beat(heartbeat, envelope, Standing.CONFIRMS)
     if version < held.version:

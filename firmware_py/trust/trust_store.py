@@ -47,8 +47,8 @@ class _Time(Part):
 
 
 class _Kept(Record):
-    # An envelope is at most 65,535 bytes, its base64 a third more.
-    CAP: ClassVar[int] = 128 * 1024
+    # An envelope is at most 65,535 bytes, its base64 a third more; there may be two.
+    CAP: ClassVar[int] = 256 * 1024
 
     type: Literal["tapover/terminal-trust/v1"] = "tapover/terminal-trust/v1"
     keys: Base64 | None
@@ -56,6 +56,7 @@ class _Kept(Record):
     version: DirectoryVersion
     head: DigestField | None
     issued_ms: UnixMs
+    before: Base64 | None = None
 
 
 _DIGEST_LINE: Final = 65
@@ -68,11 +69,15 @@ class TrustDamaged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What is kept. `keys` is the newest key statement's envelope, to be judged at each start."""
+    """What is kept. `keys` is the newest key statement's envelope, to be judged at each start.
+
+    `before` is the one that it replaced: its log key signed the checkpoint that may still be held.
+    """
 
     keys: bytes | None = None
     time: Memory | None = None
     highest: Held = Held()  # noqa: RUF009 - frozen
+    before: bytes | None = None
 
 
 class TrustStore:
@@ -100,7 +105,9 @@ class TrustStore:
 
     def keep_keys(self, envelope: bytes) -> None:
         """The newest key statement, already judged."""
-        self._keep(replace(self._remembered, keys=envelope))
+        held = self._remembered
+        if envelope != held.keys:
+            self._keep(replace(held, keys=envelope, before=held.keys))
 
     def keep_time(self, memory: Memory) -> None:
         """Once a minute, after each answered heartbeat, and at the end."""
@@ -124,6 +131,7 @@ def _encode(remembered: Remembered) -> bytes:
         version=DirectoryVersion.of(highest.version),
         head=highest.head,
         issued_ms=highest.issued_ms,
+        before=None if remembered.before is None else encode_base64(remembered.before),
     )
     body = record.to_bytes()
     return sha256(body).encode() + b"\n" + body
@@ -141,6 +149,7 @@ def _decode(data: bytes) -> Remembered:
         keys=None if kept.keys is None else decode_base64(kept.keys),
         time=None if kept.time is None else _memory(kept.time),
         highest=Held(Version(kept.version.epoch, kept.version.n), kept.head, kept.issued_ms),
+        before=None if kept.before is None else decode_base64(kept.before),
     )
 
 

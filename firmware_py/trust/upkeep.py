@@ -31,6 +31,7 @@ from firmware_py.trust.store import (
 from runtime.clock import Clock
 from runtime.durable import StorageError
 from runtime.logs import Trouble
+from runtime.settings import CertificateError
 from runtime.supervisor import first_of
 
 LOG: Final = logging.getLogger("tapover.upkeep")
@@ -41,8 +42,12 @@ RETRY_FIRST_NS: Final = 1 * _S
 RETRY_MOST_NS: Final = 60 * _S
 # Anybody can name an unknown key; a site changes its keys once in years.
 KEYS_EVERY_NS: Final = 10 * _S
+NEVER_NS: Final = 1 << 62
 
-_EXPECTED: Final = (FetchFailed, DirectoryDamaged, DirectoryFailed, OutOfOrder, StorageError)
+_EXPECTED: Final = (
+    *(FetchFailed, DirectoryDamaged, DirectoryFailed, OutOfOrder),
+    *(StorageError, CertificateError),
+)
 
 
 class Source(Protocol):
@@ -75,13 +80,19 @@ class Upkeep:
         source: Source,
         clock: Clock,
         post: Callable[[Item], None],
+        follow: Callable[[trust.Keys], Awaitable[None]] | None = None,
     ) -> None:
-        """`directory` is the database's path, in case it must be begun anew."""
+        """`directory` is the database's path, in case it must be begun anew.
+
+        `follow` is awaited with new keys, durable already, before they are believed here; it raises
+        CertificateError.
+        """
         self._custody = custody
         self._path = directory
         self._source = source
         self._clock = clock
         self._post = post
+        self._follow = follow or _nobody
         self._wake = asyncio.Event()
         self._trouble = Trouble(LOG, "catching up with the site")
         self._retry_ns = RETRY_FIRST_NS
@@ -105,9 +116,7 @@ class Upkeep:
                 if self._custody.time_to_keep or now_ns >= keep_at_ns:
                     await self._keep_time()
                     keep_at_ns = now_ns + KEEP_TIME_NS
-                until_ns = (
-                    min(keep_at_ns, max(self._retry_at_ns, now_ns)) if self._behind else keep_at_ns
-                )
+                until_ns = min(keep_at_ns, max(self._due_at_ns, now_ns))
                 await first_of(self._wake.wait(), self._clock.sleep_until(until_ns))
         finally:
             self._custody.kept.store.keep_time(
@@ -121,11 +130,21 @@ class Upkeep:
         return self._keys_due or not custody.whole or wanted
 
     @property
+    def _due_at_ns(self) -> int:
+        """When something missing is to be fetched."""
+        if self._behind:
+            return self._retry_at_ns
+        return self._keys_at_ns if self._custody.keys_wanted else NEVER_NS
+
+    @property
     def _keys_due(self) -> bool:
         return self._custody.keys_wanted and self._clock.monotonic_ns() >= self._keys_at_ns
 
     async def _work(self) -> None:
         """Apply what has come; fetch what is missing, unless the last try has only just failed."""
+        if (heard := self._custody.keys_heard) is not None:
+            self._custody.keys_heard = None
+            await self._guarded(self._take_keys(heard))
         while self._custody.waiting:
             await self._guarded(self._take_change(self._custody.waiting.popleft()))
         if self._behind and self._clock.monotonic_ns() >= self._retry_at_ns:
@@ -170,18 +189,29 @@ class Upkeep:
 
     async def _fetch_keys(self) -> None:
         custody = self._custody
-        data = (await self._source.keys()).to_bytes()
+        try:
+            data = (await self._source.keys()).to_bytes()
+        except FetchFailed:
+            custody.settle_doubts(renewed=False)
+            raise
+        await self._take_keys(data)
+        custody.settle_doubts(renewed=False)
+        custody.keys_wanted = False
+        self._keys_at_ns = self._clock.monotonic_ns() + KEYS_EVERY_NS
+
+    async def _take_keys(self, data: bytes) -> None:
+        custody = self._custody
         kept = custody.kept
         match trust.judge_keys(data, kept.fingerprint, kept.keys.site, kept.keys):
             case trust.Replace(keys):
                 await asyncio.to_thread(kept.store.keep_keys, data)
+                await self._follow(keys)
                 custody.take_keys(keys)
+                LOG.info("the site has new keys", extra={"epoch": keys.epoch})
             case trust.Refused() as refused:
                 custody.refused(refused)
             case trust.UpToDate():
                 pass
-        custody.keys_wanted = False
-        self._keys_at_ns = self._clock.monotonic_ns() + KEYS_EVERY_NS
 
     async def _fetch_directory(self) -> None:
         custody = self._custody
@@ -251,3 +281,7 @@ class Upkeep:
         held = kept.directory.held
         self._post(DirectoryChanged(held, change))
         await asyncio.to_thread(kept.store.keep_highest, held)
+
+
+async def _nobody(_: trust.Keys) -> None:
+    """Follows nothing."""

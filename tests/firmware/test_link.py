@@ -36,6 +36,7 @@ from firmware_py.site.link import (
     Asked,
     DirectoryHeard,
     HeartbeatHeard,
+    KeysHeard,
     Link,
     LinkChanged,
     Report,
@@ -115,7 +116,7 @@ class Terminal:
             clock,
             self._on_fork,
         )
-        self.heard: list[SiteMessage] = []
+        self.heard: list[SiteMessage | KeysHeard] = []
         self.news = asyncio.Event()
         issued = broker.terminals.client(TERMINAL)
         self.link = Link(
@@ -142,7 +143,7 @@ class Terminal:
     async def _ask(self, _since: int) -> CheckpointMessage:
         raise FetchFailed("no gateway here")
 
-    def _sink(self, message: SiteMessage) -> None:
+    def _sink(self, message: SiteMessage | KeysHeard) -> None:
         self.heard.append(message)
         self.news.set()
 

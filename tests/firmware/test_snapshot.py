@@ -118,7 +118,7 @@ def test_a_manifest_by_another_key_site_or_epoch_is_refused() -> None:
     foreign, _, _ = gateway.snapshot(site=SiteId("other-hospital"))
     assert fault(judge_manifest(foreign, KEYS, Held(), Held())) is Fault.WRONG_SITE
     ahead, _, _ = gateway.snapshot(version=DirectoryVersion(epoch=2, n=1))
-    assert fault(judge_manifest(ahead, KEYS, Held(), Held())) is Fault.EPOCH
+    assert fault(judge_manifest(ahead, KEYS, Held(), Held())) is Fault.KEYS_OLD
     mine, _, _ = gateway.snapshot()
     assert fault(judge_manifest(mine, keys(2), Held(), Held())) is Fault.KEY_UNKNOWN
 

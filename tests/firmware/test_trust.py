@@ -191,7 +191,7 @@ def test_a_change_of_a_new_epoch_goes_on_from_the_old_ones_head() -> None:
     ("changes", "expected"),
     [
         ({"site": SiteId("other-hospital")}, Fault.WRONG_SITE),
-        ({"version": DirectoryVersion(epoch=2, n=1)}, Fault.EPOCH),
+        ({"version": DirectoryVersion(epoch=2, n=1)}, Fault.KEYS_OLD),
         ({"entries": ("ab" * 32,)}, Fault.BODY),
         ({"entries": ("ab" * 32, "cd" * 32)}, Fault.BODY),
     ],
@@ -264,7 +264,7 @@ def test_a_heartbeat_is_no_change_and_a_change_no_heartbeat() -> None:
     ("changes", "expected"),
     [
         ({"site": SiteId("other-hospital")}, Fault.WRONG_SITE),
-        ({"version": DirectoryVersion(epoch=2, n=1)}, Fault.EPOCH),
+        ({"version": DirectoryVersion(epoch=2, n=1)}, Fault.KEYS_OLD),
     ],
 )
 def test_a_heartbeat_that_is_not_ours(changes: dict[str, Any], expected: Fault) -> None:

@@ -101,7 +101,7 @@ async def test_the_keys_are_said_before_all_else_and_again_each_minute(world: Wo
     publisher.attach(ear)
     await ear.wait(lambda heard: len(heard) > 1)
     assert ear.heard[0] == ("tapover/v1/site/keys", keys)
-    await asyncio.sleep(0)
+    await world.clock.next_deadline()
     world.clock.advance(KEYS_MS / 1000)
     await ear.wait(lambda _: ear.on("site/keys") == [keys, keys])
     running.cancel()
