@@ -58,14 +58,22 @@ class Site(ThreadingHTTPServer):
         *,
         trusts: str = "operators",
         clock: ManualClock | None = None,
+        anybody: bool = False,
     ) -> Gateway:
         issued = (authority or self.terminals).client("ward-a-t7")
         paths = issued.write(self.folder, "client")
-        return Gateway(
-            ("127.0.0.1", self.server_port),
-            lambda: client_context(self.folder / f"{trusts}.pem", *paths),
-            clock or ManualClock(),
-        )
+
+        def tls() -> ssl.SSLContext:
+            return client_context(self.folder / f"{trusts}.pem", *paths)
+
+        def tls_to_anybody() -> ssl.SSLContext:
+            context = tls()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            return context
+
+        address, clock = ("127.0.0.1", self.server_port), clock or ManualClock()
+        return Gateway(address, tls, clock, tls_to_anybody if anybody else None)
 
 
 class Handler(BaseHTTPRequestHandler):
