@@ -10,14 +10,13 @@ from firmware_py import items
 from firmware_py.items import Item
 from firmware_py.kiosk.presenting import Notice
 from firmware_py.signon.outcomes import Timed
+from firmware_py.signon.turn import NOTICE_S
 from firmware_py.stopwatch import Lap, Stopwatch
 from firmware_py.timers import Timers
 from hardware.readers import CardArrived, ReaderName
 from runtime.clock import Clock
 
 _MS: Final = 1_000_000
-NOTICE_S: Final = 4.0
-"""How long a passing word stands, unless somebody touches the screen."""
 RECEIPT_S: Final = 1.0
 """How long a tap's timing waits for the page."""
 LOOK_S: Final = 1.0

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from contract.directory import Status
-from contract.events import Detail, Reason, TrustChanged
+from contract.events import Detail, TrustChanged
 from contract.policy import Policy
 from contract.tap import DirectoryVersion
 from firmware_py import items
@@ -164,7 +164,7 @@ class Terminal:
                 self._note(*self._pacing.overdue(record))
             case items.CardRests():
                 if self._presence.rests(item):
-                    self._signon.outcomes.unread(Reason.CARD_LEFT)
+                    self._signon.outcomes.left()
             case _:
                 self._dispatch_surroundings(item)
 
@@ -173,7 +173,7 @@ class Terminal:
             case readers.CardMute():
                 self._presence.mute(item)
                 if not self._journal_down:
-                    self._signon.outcomes.unread(Reason.CARD_ERROR)
+                    self._signon.outcomes.mute(item)
             case readers.CardRemoved(reader):
                 self._presence.removed(reader)
                 self._pacing.card_went(reader)
@@ -208,7 +208,7 @@ class Terminal:
         if self._journal_down:
             self._signon.outcomes.notice = Notice(Screen.REFUSED, words.NOT_NOW)
             return
-        self._signon.outcomes.notice = None
+        self._signon.outcomes.tapped(item)
         self._led_by_ns = item.seen_ns
         # Covered before anything is asked of the card: the worker starts when this item is done.
         self._visits.tap(item)

@@ -6,7 +6,10 @@ The rules (pure; SCardGetStatusChange's ``dwEventState`` goes in whole):
   count is another visit: a removal and an arrival, though the ATR be the same.
 * A card present at the first look at a reader (when it is plugged in, or the daemon or pcscd
   starts) arrives ``at_start``: it is no tap.
-* A card that does not answer to power is a CardMute, not an arrival.
+* A card that does not answer to power is a CardMute, not an arrival, and is told of once it has
+  been mute for MUTE_SETTLE_S: one that leaves, or answers, before that was nothing.
+* A card that answered and is mute at the same count was reset while it left (pcscd sees that it is
+  gone at its next poll, up to 0.4 s later). It is the same visit, which has an end of its own.
 * A reader that goes takes its card with it.
 * A SAM slot holds no cardholder's card: it is no reader of ours.
 """
@@ -14,7 +17,7 @@ The rules (pure; SCardGetStatusChange's ``dwEventState`` goes in whole):
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntFlag, StrEnum
 from fnmatch import fnmatchcase
 from types import TracebackType
@@ -26,6 +29,10 @@ ReaderName = NewType("ReaderName", str)
 """The name pcscd gives a reader; it changes with driver, socket and order of plugging."""
 
 T = TypeVar("T")
+
+MUTE_SETTLE_S: Final = 0.6
+"""How long a thing must be mute to be told of: longer than a card half out of a slot or at a
+field's edge, or pcscd's poll of 0.4 s; with detection still within a second."""
 
 
 class Interface(StrEnum):
@@ -51,7 +58,10 @@ class CardArrived:
 
 @dataclass(frozen=True, slots=True)
 class CardMute:
-    """Something is in the reader and does not answer: wrong way round, or no smartcard."""
+    """Something is in the reader and does not answer: wrong way round, or no smartcard.
+
+    ``seen_ns`` is when it was first seen; it is told of MUTE_SETTLE_S later.
+    """
 
     reader: ReaderName
     interface: Interface
@@ -60,7 +70,7 @@ class CardMute:
 
 @dataclass(frozen=True, slots=True)
 class CardRemoved:
-    """The card (or the mute thing) has left the reader."""
+    """The card (or the mute thing that was told of) has left the reader."""
 
     reader: ReaderName
     seen_ns: int
@@ -242,6 +252,13 @@ class ReaderState:
     interface: Interface
     slot: Slot
     count: int
+    mute_ns: int | None = None
+    """Since when something has been mute that nobody was told of yet."""
+
+    @property
+    def mute_due_ns(self) -> int | None:
+        """When `still_mute` has something to tell, unless something else is seen before."""
+        return None if self.mute_ns is None else self.mute_ns + round(MUTE_SETTLE_S * 1e9)
 
     @property
     def gone(self) -> bool:
@@ -253,16 +270,16 @@ def first_look(
     reader: ReaderName, interface: Interface, event_state: int, atr: bytes, seen_ns: int
 ) -> tuple[ReaderState, tuple[ReaderEvent, ...]]:
     """State and events of a reader nobody has looked at before."""
-    state = ReaderState(reader, interface, _slot(event_state), _count(event_state))
+    slot = _slot(event_state)
+    mute_ns = seen_ns if slot is Slot.MUTE else None
+    state = ReaderState(reader, interface, slot, _count(event_state), mute_ns)
     attached = ReaderAttached(reader, interface, seen_ns)
     match state.slot:
         case Slot.GONE:
             return state, ()
         case Slot.CARD:
             return state, (attached, CardArrived(reader, interface, atr, seen_ns, at_start=True))
-        case Slot.MUTE:
-            return state, (attached, CardMute(reader, interface, seen_ns))
-        case Slot.EMPTY:
+        case Slot.MUTE | Slot.EMPTY:
             return state, (attached,)
 
 
@@ -273,22 +290,31 @@ def observe(
 
     A card that came and went between two looks left nothing to act on, and no event.
     """
-    new = ReaderState(old.reader, old.interface, _slot(event_state), _count(event_state))
-    if old.slot is Slot.GONE or (new.slot is old.slot and new.count == old.count):
-        return (old if old.slot is Slot.GONE else new), ()
+    slot, count = _slot(event_state), _count(event_state)
+    if count == old.count and old.slot is Slot.CARD and slot is Slot.MUTE:
+        slot = Slot.CARD
+    if old.slot is Slot.GONE or (slot is old.slot and count == old.count):
+        return old, ()
+    mute_ns = seen_ns if slot is Slot.MUTE else None
+    new = ReaderState(old.reader, old.interface, slot, count, mute_ns)
     events: list[ReaderEvent] = []
-    if old.slot in (Slot.CARD, Slot.MUTE):
+    if old.slot is Slot.CARD or (old.slot is Slot.MUTE and old.mute_ns is None):
         events.append(CardRemoved(old.reader, seen_ns))
     match new.slot:
         case Slot.CARD:
             events.append(CardArrived(old.reader, old.interface, atr, seen_ns))
-        case Slot.MUTE:
-            events.append(CardMute(old.reader, old.interface, seen_ns))
         case Slot.GONE:
             events.append(ReaderDetached(old.reader, seen_ns))
-        case Slot.EMPTY:
+        case Slot.MUTE | Slot.EMPTY:
             pass
     return new, tuple(events)
+
+
+def still_mute(old: ReaderState, now_ns: int) -> tuple[ReaderState, tuple[ReaderEvent, ...]]:
+    """State after time has passed, and the mute thing that has now been mute for long enough."""
+    if old.mute_ns is None or old.mute_due_ns is None or now_ns < old.mute_due_ns:
+        return old, ()
+    return replace(old, mute_ns=None), (CardMute(old.reader, old.interface, old.mute_ns),)
 
 
 def detach(old: ReaderState, seen_ns: int) -> tuple[ReaderState, tuple[ReaderEvent, ...]]:

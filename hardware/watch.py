@@ -30,6 +30,7 @@ from hardware.readers import (
     detach,
     first_look,
     observe,
+    still_mute,
 )
 
 LOG: Final = logging.getLogger("tapover.hardware.watch")
@@ -188,16 +189,23 @@ class Watch:
             states[:] = [state]
             self._post_all(events)
             while not (state.gone or self._stopped.is_set()):
-                seen = source.wait_reader(reader, known, WAIT_S)
+                seen = source.wait_reader(reader, known, self._patience_s(state))
+                now_ns = self._monotonic_ns()
                 if seen is None:
-                    continue
-                seen_ns = self._monotonic_ns()
-                known, atr = seen
-                state, events = observe(state, known, atr, seen_ns)
+                    state, events = still_mute(state, now_ns)
+                else:
+                    known, atr = seen
+                    state, events = observe(state, known, atr, now_ns)
                 states[:] = [state]
                 self._post_all(events)
         finally:
             source.close()
+
+    def _patience_s(self, state: ReaderState) -> float:
+        """How long to wait for a change: not beyond the moment when a mute thing is told of."""
+        if state.mute_due_ns is None:
+            return WAIT_S
+        return min(WAIT_S, max(0.0, (state.mute_due_ns - self._monotonic_ns()) / 1e9))
 
     def _settle(
         self, source: StatusSource, reader: ReaderName, settled_ns: int

@@ -18,6 +18,7 @@ from typing import Any, Final
 from benchmarks.ward.glass import Seen
 from benchmarks.ward.pcscd import VirtualReader
 from benchmarks.ward.people import Member
+from benchmarks.ward.processes import WardError
 from benchmarks.ward.terminals import WardTerminal, is_open_for
 from hardware.virtual.control import BoxError, CardBox
 from hardware.virtual.names import Access
@@ -25,6 +26,10 @@ from hardware.virtual.names import Access
 View = dict[str, Any]
 TAP_TIMEOUT_S: Final = 10.0
 _PERCENTILES: Final = {"p50": 50, "p95": 95, "p99": 99}
+
+
+class WrongRefusal(WardError):
+    """The glass refused somebody before it came to what was wanted, or for no tap at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +74,31 @@ def tap(
 ) -> Tap:
     """Holds a card to a reader until the glass answers, then takes it away.
 
-    `wanted` tells the answer; left out, it is the holder's open session. Raises NotReady.
+    `wanted` tells the answer; left out, it is the holder's open session. Raises NotReady, and
+    WrongRefusal when the glass refused first: a refusal that passes after 4 s is none the less one.
     """
     answer = wanted or (lambda view: is_open_for(view, member))
     reader = reader or terminal.next_contactless()
-    mark = terminal.glass.mark()
+    before, mark = terminal.glass.latest, terminal.glass.mark()
     visit = box.insert(reader.port, member.card, profile=profile, access=access, faults=faults)
     inserted_ns = int(visit["inserted_ns"])
+
+    def answered(view: View) -> bool:
+        return (view["seen_ns"] or 0) >= inserted_ns and answer(view)
+
+    def over(view: View) -> bool:
+        return answered(view) or _refused_anew(view, inserted_ns, before)
+
     try:
-        seen = terminal.glass.wait(
-            lambda view: (view["seen_ns"] or 0) >= inserted_ns and answer(view), mark, TAP_TIMEOUT_S
-        )
+        seen = terminal.glass.wait(over, mark, TAP_TIMEOUT_S)
     finally:
         with suppress(BoxError):  # a torn card has left by itself
             box.remove(reader.port)
+    if not answered(seen.view):
+        said, reference = seen.view["words"], seen.view["reference"]
+        raise WrongRefusal(
+            f"wrong refusal at {terminal.name}: {member.shown} was told “{said}” ({reference})"
+        )
     record = box.log(member.card)
     mine = [e for e in record["exchanges"] if e["visit"] == visit["visit"]]
     signed = [s["prepared"][-64:] for s in record["signatures"] if s["visit"] == visit["visit"]]
@@ -102,6 +118,13 @@ def tap(
         seen_ns=seen_ns,
         view=seen.view,
     )
+
+
+def _refused_anew(view: View, inserted_ns: int, before: Seen | None) -> bool:
+    """Refused after the card came, or about nothing; not a word from before that still stands."""
+    standing = before.view["reference"] if before else None
+    anew = view["reference"] not in {None, standing}
+    return view["screen"] == "refused" and (anew or (view["seen_ns"] or 0) >= inserted_ns)
 
 
 def _covered_ms(terminal: WardTerminal, mark: int, answer: Seen) -> float:

@@ -1,7 +1,8 @@
 """Outcomes: what came of a card is journalled with what it does to sessions, as one, and then acts.
 
 Refusals and notices reach the glass when they are durable, with a reference that finds them in the
-log; the reason itself stays in the log (DESIGN §9).
+log; the reason itself stays in the log (DESIGN §9). What is not about the card whose turn it is
+stays there altogether (see `turn`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from contract.events import CardOutcome, Detail, OutcomeResult, Reason
-from contract.ids import Guid
 from firmware_py.card.records import Rights, SignedRecord, outcome
 from firmware_py.evidence.journal import Journal
 from firmware_py.kiosk import words
@@ -21,6 +21,7 @@ from firmware_py.kiosk.view import Screen
 from firmware_py.sessions.machine import Transition
 from firmware_py.sessions.stage import Acted, Stage
 from firmware_py.signon.pad import Pad, Tapped
+from firmware_py.signon.turn import Turn, Visitor
 
 LOG: Final = logging.getLogger("tapover.signon")
 
@@ -54,6 +55,12 @@ class Outcomes:
         self._rights = rights
         self._stage = stage
         self._last_timed: int | None = None
+        self._turn = Turn()
+
+    def tapped(self, visitor: Visitor) -> None:
+        """A card has come: what was said before is over, and the glass is its holder's."""
+        self.notice = None
+        self._turn.take(visitor, self._rights.moment().monotonic_ms)
 
     def opened(
         self,
@@ -76,7 +83,7 @@ class Outcomes:
             session=transition.session,
             pin_record=pin_record,
         )
-        self._commit(tap, transition, (*before, done), then)
+        self._commit(tap, transition, (*before, done), then, asked=False)
 
     def asked(
         self,
@@ -95,7 +102,7 @@ class Outcomes:
             record=tap.record,
             entitlement=tap.entitlement,
         )
-        self._commit(tap, transition, (*before, asked), then)
+        self._commit(tap, transition, (*before, asked), then, asked=True)
 
     def turned_away(
         self,
@@ -117,14 +124,20 @@ class Outcomes:
         )
         screen = Screen.OFFER if result is OutcomeResult.OFFERED else Screen.REFUSED
         self._announce(
-            reason, transition, (*before, turned), screen, lambda acted: self._time(tap, acted)
+            reason, transition, (*before, turned), screen, tap, lambda acted: self._time(tap, acted)
         )
 
-    def unread(self, reason: Reason, guid: Guid | None = None) -> None:
-        """A card that no visit was made to: mute, or left behind."""
-        screen = Screen.NOTICE if reason is Reason.CARD_LEFT else Screen.REFUSED
-        refused = outcome(OutcomeResult.REFUSED, reason, guid, self._rights.freshness().clock)
-        self._announce(reason, None, (refused,), screen, lambda _: None)
+    def mute(self, thing: Visitor) -> None:
+        """Something that does not answer was put to a reader."""
+        self._unread(Reason.CARD_ERROR, Screen.REFUSED, thing)
+
+    def left(self) -> None:
+        """A card was left behind: a reminder, whoever reads it."""
+        self._unread(Reason.CARD_LEFT, Screen.NOTICE, None)
+
+    def _unread(self, reason: Reason, screen: Screen, about: Visitor | None) -> None:
+        refused = outcome(OutcomeResult.REFUSED, reason, None, self._rights.freshness().clock)
+        self._announce(reason, None, (refused,), screen, about, lambda _: None)
 
     def proved(self, pad: Pad, signed: SignedRecord) -> CardOutcome:
         """A PIN was proved: stands before the outcome of the tap it belongs to."""
@@ -161,7 +174,8 @@ class Outcomes:
             attempts=attempts,
         )
         if announced:
-            self._announce(reason, transition, (refused,), Screen.REFUSED, lambda _: None)
+            about = pad.tapped
+            self._announce(reason, transition, (refused,), Screen.REFUSED, about, lambda _: None)
         else:
             self._stage.commit(transition, (refused,))
 
@@ -171,6 +185,7 @@ class Outcomes:
         transition: Transition | None,
         details: Sequence[Detail],
         screen: Screen,
+        about: Visitor | None,
         then: Callable[[Acted], None],
     ) -> None:
         sequence = self._journal.next_sequence + len(details) - 1
@@ -178,7 +193,9 @@ class Outcomes:
         self.counts.refused += 1
 
         def act(acted: Acted) -> None:
-            self.notice = Notice(screen, words.refused(reason), reference)
+            now_ms = self._rights.moment().monotonic_ms
+            if about is None or not self._turn.is_anothers(about, now_ms):
+                self.notice = Notice(screen, words.refused(reason), reference)
             then(acted)
 
         LOG.info("refused", extra={"reason": reason, "reference": reference})
@@ -190,9 +207,12 @@ class Outcomes:
         transition: Transition,
         details: Sequence[Detail],
         then: Callable[[], None],
+        *,
+        asked: bool,
     ) -> None:
         def act(acted: Acted) -> None:
             then()
+            self._turn.take(tap, self._rights.moment().monotonic_ms, asked=asked)
             self._time(tap, acted)
 
         self._stage.commit(transition, details, act)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardware.readers import (
+    MUTE_SETTLE_S,
     CardArrived,
     CardMute,
     CardRemoved,
@@ -21,10 +22,12 @@ from hardware.readers import (
     detach,
     first_look,
     observe,
+    still_mute,
 )
 
 READER = ReaderName("Virtual PCD 00 00")
 ATR = bytes.fromhex("3b80800101")
+SETTLED_NS = round(MUTE_SETTLE_S * 1e9)
 EMPTY, PRESENT, MUTE = EventState.EMPTY, EventState.PRESENT, EventState.PRESENT | EventState.MUTE
 
 
@@ -78,12 +81,52 @@ def test_a_card_that_came_and_went_between_two_looks_leaves_nothing_to_act_on() 
     assert then(state, 3, PRESENT) == ["CardArrived"]
 
 
+def put_in_mute() -> ReaderState:
+    state, events = observe(look(0, EMPTY)[0], 1 << 16 | MUTE, b"", 2)
+    assert events == ()
+    return state
+
+
 def test_a_card_the_wrong_way_round_is_mute_and_arrives_once_it_answers() -> None:
-    state, _ = look(0, EMPTY)
-    mute, events = observe(state, 1 << 16 | MUTE, b"", 2)
+    assert still_mute(put_in_mute(), 2 + SETTLED_NS - 1)[1] == ()
+    mute, events = still_mute(put_in_mute(), 2 + SETTLED_NS)
     assert events == (CardMute(READER, Interface.CONTACT, 2),)
+    assert still_mute(mute, 2 + 2 * SETTLED_NS)[1] == ()
     assert then(mute, 3, PRESENT) == ["CardRemoved", "CardArrived"]
     assert then(mute, 2, EMPTY) == ["CardRemoved"]
+
+
+def test_a_real_mute_thing_is_told_of_within_a_second() -> None:
+    pcscds_poll_s = 0.4
+    assert pcscds_poll_s < MUTE_SETTLE_S <= 1 - pcscds_poll_s
+
+
+@pytest.mark.parametrize(
+    ("count", "flags", "told"),
+    [(2, EMPTY, []), (1, PRESENT, ["CardArrived"]), (3, PRESENT, ["CardArrived"])],
+)
+def test_a_moments_muteness_is_nothing(count: int, flags: int, told: list[str]) -> None:
+    assert then(put_in_mute(), count, flags) == told
+    later, _ = observe(put_in_mute(), count << 16 | flags, ATR, 3)
+    assert still_mute(later, 3 + 2 * SETTLED_NS) == (later, ())
+
+
+def test_another_mute_thing_begins_its_own_time() -> None:
+    swapped, events = observe(put_in_mute(), 3 << 16 | MUTE, b"", 9)
+    assert events == ()
+    assert still_mute(swapped, 2 + SETTLED_NS)[1] == ()
+    told = (CardMute(READER, Interface.CONTACT, 9),)
+    assert still_mute(swapped, 9 + SETTLED_NS)[1] == told
+
+
+def test_a_card_reset_while_it_leaves_is_not_taken_for_a_mute_thing() -> None:
+    card, _ = observe(look(0, EMPTY)[0], 1 << 16 | PRESENT, ATR, 2)
+    leaving, events = observe(card, 1 << 16 | MUTE, b"", 3)
+    assert events == ()
+    assert still_mute(leaving, 3 + 9 * SETTLED_NS) == (leaving, ())
+    assert then(leaving, 1, PRESENT) == []  # it stayed after all, and answers again
+    assert then(leaving, 2, EMPTY) == ["CardRemoved"]
+    assert then(leaving, 3, PRESENT) == ["CardRemoved", "CardArrived"]
 
 
 @pytest.mark.parametrize("flag", [EventState.UNKNOWN, EventState.UNAVAILABLE])
@@ -106,14 +149,18 @@ STATES = st.tuples(
 )
 
 
-@given(STATES, st.lists(STATES, max_size=20))
+@given(STATES, st.lists(st.tuples(STATES, st.integers(0, 2 * SETTLED_NS)), max_size=20))
 def test_whatever_is_seen_arrivals_and_removals_alternate(
-    first: tuple[int, int], later: list[tuple[int, int]]
+    first: tuple[int, int], later: list[tuple[tuple[int, int], int]]
 ) -> None:
     state, events = look(*first)
     story = list(events)
-    for count, flags in later:
-        state, events = observe(state, count << 16 | flags, ATR, 2)
+    now_ns = 1
+    for (count, flags), passed_ns in later:
+        now_ns += passed_ns
+        state, events = still_mute(state, now_ns)
+        story += events
+        state, events = observe(state, count << 16 | flags, ATR, now_ns)
         story += events
     story += detach(state, 3)[1]
     kinds = [type(event) for event in story]

@@ -15,7 +15,9 @@ import pytest
 
 from hardware.apdu import ServiceError
 from hardware.readers import (
+    MUTE_SETTLE_S,
     CardArrived,
+    CardMute,
     CardRemoved,
     EventState,
     ReaderAttached,
@@ -30,6 +32,7 @@ from hardware.watch import Watch
 
 ONE, TWO = ReaderName("One 00 00"), ReaderName("Two PICC 00 00")
 EMPTY, PRESENT, GONE = EventState.EMPTY, EventState.PRESENT, EventState.UNKNOWN
+MUTE = PRESENT | EventState.MUTE
 PATIENCE_S = 10
 
 
@@ -148,6 +151,38 @@ def test_readers_plugged_in_and_out_come_and_go_with_their_cards(story: Story) -
     assert isinstance(attached, ReaderAttached)
     assert isinstance(arrived, CardArrived)
     assert arrived.at_start
+
+
+def test_a_mute_thing_is_told_of_soon_but_not_before_it_has_stayed(story: Story) -> None:
+    story.service.set(ONE, EMPTY)
+    story.watch.start()
+    assert story.kinds(2) == [ServiceRestored, ReaderAttached]
+    put_ns = time.monotonic_ns()
+    story.service.set(ONE, MUTE | 1 << 16)
+    (mute,) = story.next()
+    told_ns = time.monotonic_ns()
+    assert isinstance(mute, CardMute)
+    assert put_ns <= mute.seen_ns <= told_ns - round(MUTE_SETTLE_S * 1e9)
+    story.service.set(ONE, EMPTY | 2 << 16)
+    assert story.kinds(1) == [CardRemoved]
+
+
+def test_a_card_that_is_mute_while_it_leaves_has_only_left(story: Story) -> None:
+    story.service.set(ONE, EMPTY)
+    story.service.set(TWO, EMPTY)
+    story.watch.start()
+    assert story.kinds(3) == [ServiceRestored, ReaderAttached, ReaderAttached]
+    story.service.set(ONE, PRESENT | 1 << 16)
+    assert story.kinds(1) == [CardArrived]
+    story.service.set(ONE, MUTE | 1 << 16)
+    story.service.set(TWO, MUTE | 1 << 16)
+    (mute,) = story.next()  # of the two it is only this that was never a card
+    assert isinstance(mute, CardMute)
+    assert mute.reader == TWO
+    story.service.set(ONE, EMPTY | 2 << 16)
+    (left,) = story.next()
+    assert isinstance(left, CardRemoved)
+    assert left.reader == ONE
 
 
 def test_a_card_that_pcscd_finds_late_in_a_new_reader_is_no_tap(story: Story) -> None:
