@@ -66,11 +66,15 @@ class Profile(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Who a certificate names. `hosts` are DNS names and IP addresses, for a server."""
+    """Who a certificate names. `hosts` are DNS names and IP addresses, for a server.
+
+    `urn` is a card's: `urn:uuid:` and its GUID (SP 800-73-4 part 1 §3.1.2, §4.2.2).
+    """
 
     common_name: str
     organisation: str
     hosts: tuple[str, ...] = ()
+    urn: str = ""
 
     @property
     def name(self) -> x509.Name:
@@ -128,9 +132,11 @@ def build_leaf(
     builder = builder.add_extension(_key_usage(ca=False), critical=True)
     authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     builder = builder.add_extension(authority, critical=False)
-    if subject.hosts:
-        names = x509.SubjectAlternativeName([_general_name(host) for host in subject.hosts])
-        builder = builder.add_extension(names, critical=False)
+    names = [_general_name(host) for host in subject.hosts]
+    if subject.urn:
+        names.append(x509.UniformResourceIdentifier(subject.urn))
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return builder.sign(issuer_key, hashes.SHA256())
 
 

@@ -29,13 +29,16 @@ from hardware.piv import (
     TAG_CHALLENGE,
     TAG_RESPONSE,
     Pin,
+    PinBlocked,
     PivClient,
+    WrongPin,
     expect_secret_taken,
 )
 from hardware.pivdata import (
     CERTIFICATE_OF,
     NON_FEDERAL,
     PIV_PIN_ONLY,
+    TAG_DATA,
     TAG_DYNAMIC_AUTHENTICATION,
     TAG_LIST,
     Algorithm,
@@ -65,6 +68,9 @@ MANAGEMENT_KEY_BYTES: Final = {
     Algorithm.AES_256: 32,
 }
 """Length of a management key by its algorithm."""
+
+_MOST_TRIES: Final = 256
+"""A YubiKey can be set to 255 tries; one more is refused by every card."""
 
 _REFUSALS: Final = (Sw.SECURITY_STATUS_NOT_SATISFIED, Sw.INCORRECT_DATA, Sw.VERIFICATION_FAILED)
 
@@ -118,6 +124,12 @@ class ManagementKey:
 
 
 FACTORY_MANAGEMENT_KEY: Final = ManagementKey(Algorithm.TDES, bytes(range(1, 9)) * 3)
+FACTORY_MANAGEMENT_KEYS: Final = (
+    FACTORY_MANAGEMENT_KEY,
+    ManagementKey(Algorithm.AES_192, FACTORY_MANAGEMENT_KEY.value),
+)
+"""The same 24 bytes, as 3DES or (YubiKeys from 5.7 on) as AES-192."""
+
 FACTORY_PIN: Final = Pin("123456")
 FACTORY_PUK: Final = Pin("12345678")
 """What new PIV cards of the trade come with; public, and replaced when a card is issued."""
@@ -221,6 +233,31 @@ class CardMaker:
     def put_ccc(self, card_id: bytes) -> None:
         """Store a Card Capability Container around 14 bytes that tell this card from others."""
         self._put(ObjectId.CCC, ccc(card_id))
+
+    def delete(self, object_id: ObjectId) -> None:
+        """Store nothing under ``object_id``: it is there no longer."""
+        self._put(object_id, Tlv(TAG_DATA))
+
+    def wipe(self) -> None:
+        """Everything gone, by Yubico's RESET: it wants PIN and PUK blocked, so it blocks them.
+
+        May be asked for again after a card was torn away. Raises CardError for a card without it.
+        """
+        nobodys = Pin(f"{secrets.randbelow(10**8):08d}")
+        self._block(lambda: self.client.verify_pin(nobodys))
+        self._block(lambda: self.unblock_pin(nobodys, nobodys))
+        self._send(CommandApdu(0x00, 0xFB), "RESET")
+
+    @staticmethod
+    def _block(guess: Callable[[], None]) -> None:
+        for _ in range(_MOST_TRIES):
+            try:
+                guess()
+            except PinBlocked:
+                return
+            except WrongPin:
+                continue
+        raise CardMisbehaved("a PIN or PUK does not block")
 
     def ensure_discovery(self) -> Discovery:
         """The Discovery Object, written if the card has none; many cards bring a fixed one."""

@@ -2,42 +2,32 @@
 
 What the site later believes of the card is what was seen here: its two public keys, and that 9A
 refused to sign before VERIFY. The certificates serve foreign software only.
+
+A card may be torn away, or this process killed, at any moment; the same call goes on where it was.
+The GUID is written first, so that the card says whose it was to be; every other step looks at the
+card, or can be done twice; the PUK, which no card tells and none may be asked too often, has a
+journal of its own (`puks`). The PIN is set by the PUK, whatever it was, and never kept.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import secrets
 from dataclasses import dataclass
-from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-
-from contract.certificates import Profile, Subject, spki
+from contract.certificates import spki
 from contract.directory import Credential, Slot
 from contract.ids import Guid
-from contract.signing import Algorithm, SignatureRefused, VerifyKey
+from contract.signing import Algorithm
 from contract.wire import encode_base64
-from hardware.apdu import CardChannel
-from hardware.personalise import (
-    FACTORY_MANAGEMENT_KEY,
-    FACTORY_PIN,
-    FACTORY_PUK,
-    CardMaker,
-    ManagementKey,
-)
-from hardware.piv import Pin, PivClient, WrongPin
-from hardware.pivdata import Algorithm as CardAlgorithm
-from hardware.pivdata import Guid as CardGuid
-from hardware.pivdata import KeySlot
-from provisioning import keys
-from provisioning.errors import CardUnfit
+from hardware.apdu import CardChannel, CardError
+from hardware.personalise import FACTORY_MANAGEMENT_KEYS, FACTORY_PIN
+from hardware.piv import Pin
+from hardware.pivdata import CERTIFICATE_OF, KeySlot, ObjectId
+from provisioning.card_desk import MANAGEMENT, SLOTS, BlankCard, Desk, OwnCard, authenticate
+from provisioning.card_journal import Stage
+from provisioning.errors import CardOfAnother, CardUnfit, PukUnknown
+from provisioning.proof import prove
 from provisioning.site import SiteFolder
 from runtime.clock import Clock
-
-_PROOF = b"tapover:enrolment-proof:v1\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,101 +37,122 @@ class IssuedCard:
     guid: Guid
     credentials: tuple[Credential, ...]
 
+    @property
+    def pin_gated(self) -> bool:
+        """Whether a PIN proves anything by it."""
+        return any(credential.pin_gated for credential in self.credentials)
+
 
 def issue_card(
     channel: CardChannel, folder: SiteFolder, holder: str, pin: Pin, clock: Clock
 ) -> IssuedCard:
-    """Personalises the blank card behind `channel` and proves what it made.
+    """Personalises the blank card behind `channel`, or goes on with one torn away before.
 
-    The card's secrets (management key, PUK) are kept in the authority's folder before the card
-    changes.
-    Raises CardUnfit (not blank, lying, ungated) and the errors of `hardware`.
+    Raises CardUnfit (not blank, lying), CardOfAnother (begun for another holder), CardBlocked,
+    PukUnknown, and the errors of `hardware`; after any of them the same call may be made again.
     """
-    authority = keys.Authority.load(folder.authority, "card_ca")
-    maker = CardMaker(channel, clock.monotonic_ns)
-    if not maker.read_state().blank:
-        raise CardUnfit("the card is not blank; it may be somebody's. Take a blank one.")
-    guid = secrets.token_bytes(16)
-    management, puk = ManagementKey.random(), Pin(f"{secrets.randbelow(10**8):08d}")
-    _keep_secrets(folder.authority / "cards", guid, management, puk)
-
-    maker.authenticate(FACTORY_MANAGEMENT_KEY)
-    subject = Subject(holder, folder.site)
-    made: list[Credential] = []
-    for slot, profile in (
-        (KeySlot.CARD_AUTHENTICATION, Profile.CARD_AUTHENTICATION),
-        (KeySlot.AUTHENTICATION, Profile.PIV_AUTHENTICATION),
-    ):
-        public = maker.generate_key(slot)
-        certificate = authority.issue(profile, subject, public, clock.wall_ms(), keys.CARD_DAYS)
-        maker.put_certificate(slot, keys.der(certificate))
-        made.append(_credential(slot, public, certificate))
-    expires = keys.moment(clock.wall_ms()) + keys.CARD_DAYS
-    maker.put_chuid(CardGuid(guid), expires.strftime("%Y%m%d"))
-    maker.put_ccc(guid[:14])
-    maker.ensure_discovery()
-    maker.change_puk(FACTORY_PUK, puk)
-    maker.change_pin(FACTORY_PIN, pin)
-    maker.set_management_key(management)
-    return IssuedCard(Guid(guid.hex()), tuple(prove(maker.client, made, pin)))
+    return issue_at(Desk.open(folder, clock), channel, holder, pin)
 
 
-def prove(client: PivClient, credentials: list[Credential], pin: Pin) -> list[Credential]:
-    """Has each key sign a fresh challenge; records whether 9A refused before VERIFY.
+def issue_at(desk: Desk, channel: CardChannel, holder: str, pin: Pin) -> IssuedCard:
+    """As `issue_card`, at a desk that is open."""
+    card = OwnCard.seen(desk, channel)
+    if isinstance(card, BlankCard):
+        # Before anything is written down, or to the card: is it as it left the factory?
+        authenticate(card.maker, FACTORY_MANAGEMENT_KEYS)
+        begun = desk.book.begin(holder, desk.clock.wall_ms())
+        return _issue(OwnCard(desk, card.maker, card.state, begun), pin, at_factory=True)
+    if card.record.stage is Stage.UNDOING:
+        raise CardUnfit("the card is being made blank; finish that: tapover card undo")
+    if card.record.holder != holder or card.record.stage is Stage.GIVEN:
+        raise CardOfAnother(
+            f"the card is not blank: it was {card.record.stage} for {card.record.holder}"
+        )
+    return _issue(card, pin, at_factory=card.authenticate() in FACTORY_MANAGEMENT_KEYS)
 
-    Raises CardUnfit when a signature does not hold: the card lies about its keys.
-    """
-    proven: list[Credential] = []
-    for credential in credentials:
-        slot = KeySlot(int(credential.slot, 16))
-        message = _PROOF + secrets.token_bytes(32)
-        digest = hashlib.sha256(message).digest()
-        gated = False
-        if slot is KeySlot.AUTHENTICATION:
-            client.forget_pin()
-            gated = client.is_pin_gated(slot, CardAlgorithm.ECC_P256, digest)
-            _expect_refusal(client, pin)
-            client.verify_pin(pin)
-        signature = client.sign(slot, CardAlgorithm.ECC_P256, digest)
+
+def _issue(card: OwnCard, pin: Pin, *, at_factory: bool) -> IssuedCard:
+    """From whatever the card already is to a proved card; the management key is proven."""
+    maker = card.maker
+    if card.state.guid is None:
+        card.put_chuid()
+    card.record = card.puks.settle(card.record)
+    if card.record.puk is None:
+        card.record = card.puks.replace(card.record)
+    credentials = [_key_in(slot, card) for slot in SLOTS]
+    maker.put_ccc(bytes.fromhex(card.guid)[:14])
+    if card.state.discovery is None:
+        maker.ensure_discovery()
+    if at_factory:
+        _set_own_management_key(card)
+    # By the PUK and not from the PIN before: whether that is the factory's is not known here.
+    maker.unblock_pin(card.puks.puk(card.record), pin)
+    proved = prove(maker.client, credentials, pin)
+    if maker.client.read_guid().hex() != card.guid:
+        raise CardUnfit("the card does not keep the GUID that it was given")
+    card.keep(stage=Stage.MADE, credentials=proved, ends_ms=card.desk.ends_ms())
+    return IssuedCard(card.guid, proved)
+
+
+def _key_in(slot: KeySlot, card: OwnCard) -> Credential:
+    """The key of `slot`, made anew unless its certificate shows that it was finished."""
+    certificate = card.own_certificate(slot)
+    if certificate is not None:
+        return _credential(slot, spki(certificate.public_key()))
+    key = card.maker.generate_key(slot)
+    card.certify(slot, key)
+    return _credential(slot, spki(key))
+
+
+def _set_own_management_key(card: OwnCard) -> None:
+    for kind in MANAGEMENT:
+        own = card.desk.keys.master.management_key(card.guid, kind)
         try:
-            VerifyKey.from_base64(credential.key).verify(message, signature)
-        except SignatureRefused as error:
-            raise CardUnfit(
-                f"the card's {credential.slot} does not sign with the key it showed"
-            ) from error
-        proven.append(credential.model_copy(update={"pin_gated": gated}))
-    client.forget_pin()
-    return proven
-
-
-def _expect_refusal(client: PivClient, pin: Pin) -> None:
-    """Offers a wrong PIN once: a card that takes it proves nothing by any PIN."""
-    wrong = Pin("".join(str(9 - int(digit)) for digit in _digits(pin)))
-    try:
-        client.verify_pin(wrong)
-    except WrongPin:
+            card.maker.set_management_key(own)
+        except CardError:
+            if kind is MANAGEMENT[-1]:
+                raise
+            continue
+        card.maker.authenticate(own)
+        card.keep(management=kind.name)
         return
-    raise CardUnfit("the card accepted a wrong PIN; it cannot prove one. Keep it out of use.")
 
 
-def _credential(
-    slot: KeySlot, public: ec.EllipticCurvePublicKey, certificate: x509.Certificate
-) -> Credential:
-    assert certificate.public_key() == public  # noqa: S101 - made two lines above
-    return Credential(
-        slot=Slot(f"{slot:02X}"), algorithm=Algorithm.P256, key=encode_base64(spki(public))
-    )
+def undo_card(desk: Desk, channel: CardChannel) -> Guid:
+    """Makes a card blank again that was begun or made, but not given. Torn away: call it again.
+
+    Raises NotOurCard, CardOfAnother (its holder has it), and as `issue_card`.
+    """
+    card = OwnCard.required(desk, channel)
+    if card.record.stage is Stage.GIVEN:
+        raise CardOfAnother(f"the card is {card.record.holder}'s; revoke or replace it instead")
+    card.keep(stage=Stage.UNDOING)
+    try:
+        _take_back(card)
+    except PukUnknown:
+        card.maker.wipe()
+    card.keep(stage=Stage.BLANK)
+    return card.guid
 
 
-def _keep_secrets(folder: Path, guid: bytes, management: ManagementKey, puk: Pin) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    record = {
-        "management_algorithm": management.algorithm.name,
-        "management_key": management.value.hex(),
-        "puk": _digits(puk),
-    }
-    keys.write_new(folder / f"{guid.hex()}.json", json.dumps(record).encode())
+def _take_back(card: OwnCard) -> None:
+    """Backwards; the GUID last, for as long as it stands the card can be found again."""
+    maker, factory = card.maker, FACTORY_MANAGEMENT_KEYS
+    card.record = card.puks.settle(card.record)
+    present = card.authenticate()
+    if card.record.puk is not None:
+        maker.unblock_pin(card.puks.puk(card.record), FACTORY_PIN)
+        card.record = card.puks.change(card.record, None)
+    if present not in factory:
+        first = next(key for key in factory if key.algorithm is present.algorithm)
+        maker.set_management_key(first)
+        maker.authenticate(first)
+        card.keep(management=None)
+    for slot in SLOTS:
+        maker.delete(CERTIFICATE_OF[slot])
+    maker.delete(ObjectId.CCC)
+    maker.delete(ObjectId.CHUID)
 
 
-def _digits(pin: Pin) -> str:
-    return pin.padded().rstrip(b"\xff").decode("ascii")
+def _credential(slot: KeySlot, key: bytes) -> Credential:
+    return Credential(slot=Slot(f"{slot:02X}"), algorithm=Algorithm.P256, key=encode_base64(key))

@@ -80,8 +80,93 @@ class NotConfirmed(ProvisioningError):
     remedy = "Run the command again and say yes, or give --yes."
 
 
+class TokenTrouble(ProvisioningError):
+    """The PKCS#11 token that holds the root key is not there, or refuses."""
+
+    code = 109
+    remedy = "Look at the token, its module and its PIN; then run the same command again."
+
+
 class CardTrouble(ProvisioningError):
     """The card or its reader failed while the command spoke to it."""
 
     code = 110
     remedy = "Present the card again; a command that was cut off goes on where it was."
+
+
+class FolderBusy(ProvisioningError):
+    """Another command works on the site's folder; nothing was changed."""
+
+    code = 111
+    remedy = "Wait for the other command to end, then run this one again."
+
+
+class OverlapOpen(ProvisioningError):
+    """The last rotation of the key still overlaps, or there is none to end; nothing was changed."""
+
+    code = 112
+    remedy = "End an overlap with --finish, once nobody needs the old key any more."
+
+
+class TrivialPin(ProvisioningError):
+    """The PIN is one of those that are guessed first; nothing was changed."""
+
+    code = 301
+    exit_status = 2
+    remedy = "Choose another: no sequence, no repeats, no date, nothing of the holder's own."
+
+
+class CardOfAnother(ProvisioningError):
+    """The card was begun for, or belongs to, somebody else; nothing was changed."""
+
+    code = 302
+    remedy = "Take a blank card, or undo the one that was begun: tapover card undo."
+
+
+class NotOurCard(ProvisioningError):
+    """This authority did not issue the card and has no key to it; nothing was changed."""
+
+    code = 303
+    remedy = "Ask those who issued it; tapover can only enrol it."
+
+
+class PukUnknown(ProvisioningError):
+    """The card's PUK is not the one that is kept, or it cannot be told which of two it is."""
+
+    code = 304
+    remedy = "tapover card undo makes a card blank that can be reset; else keep it out of use."
+
+
+class CardBlocked(ProvisioningError):
+    """The card takes no PIN or PUK any more."""
+
+    code = 305
+    remedy = "A blocked PIN: tapover card unlock. A blocked PUK: replace the card."
+
+
+class PinRefused(ProvisioningError):
+    """The card did not take the PIN that was given; its tries are counted."""
+
+    code = 306
+    remedy = "Ask the holder, mind the tries that are left, and run the command again."
+
+
+class GuidTaken(ProvisioningError):
+    """The directory knows a card of this GUID, or of one of these keys, already."""
+
+    code = 307
+    remedy = "If it is this very card, look at its state; two cards of one GUID cannot both serve."
+
+
+class StatusIsFinal(ProvisioningError):
+    """The card was revoked or lost for good; suspension alone can be lifted."""
+
+    code = 308
+    remedy = "Issue another: tapover card replace."
+
+
+class UngatedCard(ProvisioningError):
+    """The card was made, but its 9A signs without a PIN: a PIN would prove nothing by it."""
+
+    code = 309
+    remedy = "tapover card undo, and another make of card."

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from cryptography import x509
 
 from contract.directory import Slot
 from contract.ids import SiteId, WardId
 from contract.policy import GraceScope, Policy
 from hardware.piv import Pin
+from hardware.tlv import Tlv
 from hardware.virtual.applet import Quirks
 from hardware.virtual.behaviour import Behaviour
 from hardware.virtual.card import Card
+from hardware.virtual.names import CERTIFICATE_OF
 from hardware.virtual.powered import PoweredCard
+from provisioning import keys
+from provisioning.card_journal import CardBook
 from provisioning.cards import issue_card
 from provisioning.entries import entitle, read_holder, read_policy
-from provisioning.errors import BadInput, CardUnfit
+from provisioning.errors import BadInput, CardOfAnother, CardUnfit
 from provisioning.site import SiteFolder, init_site
 from runtime.clock import SystemClock
 
@@ -52,10 +55,10 @@ def test_an_issued_card_carries_what_its_entitlement_says(site: SiteFolder) -> N
 def test_a_card_that_is_somebodys_is_left_alone(site: SiteFolder) -> None:
     card = Card()
     issue_card(PoweredCard(card, Behaviour()), site, "h-amal", Pin("274913"), CLOCK)
-    guid = card.guid
-    with pytest.raises(CardUnfit, match="not blank"):
+    before = (card.guid, card.keys, card.objects, card.pin.value)
+    with pytest.raises(CardOfAnother, match="not blank"):
         issue_card(PoweredCard(card, Behaviour()), site, "h-bo", Pin("551900"), CLOCK)
-    assert card.guid == guid
+    assert (card.guid, card.keys, card.objects, card.pin.value) == before
 
 
 def test_an_ungated_9a_is_recorded_as_such(site: SiteFolder) -> None:
@@ -71,12 +74,46 @@ def test_a_card_that_takes_any_pin_is_not_issued(site: SiteFolder) -> None:
         issue_card(PoweredCard(Card(), behaviour), site, "h-amal", Pin("274913"), CLOCK)
 
 
-def test_the_cards_secrets_are_kept_before_the_card_changes(site: SiteFolder) -> None:
+def test_the_card_has_secrets_of_its_own_and_none_lies_about(site: SiteFolder) -> None:
+    cards = [Card(), Card()]
+    for card in cards:
+        issue_card(PoweredCard(card, Behaviour()), site, "h-amal", Pin("274913"), CLOCK)
+    first, second = cards
+    assert len({first.management_key, second.management_key, Card().management_key}) == 3
+    assert len({first.puk.value, second.puk.value, Card().puk.value}) == 3
+    for path in site.path.rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            for card in cards:
+                assert card.puk.value not in data, path
+                assert card.management_key not in data, path
+                assert card.management_key.hex().encode() not in data, path
+                assert b"274913" not in data, path
+
+
+def test_the_puk_is_kept_for_the_desk_and_for_the_gateway(site: SiteFolder) -> None:
     card = Card()
     issued = issue_card(PoweredCard(card, Behaviour()), site, "h-amal", Pin("274913"), CLOCK)
-    kept: Path = site.authority / "cards" / f"{issued.guid}.json"
-    assert card.management_key.hex() in kept.read_text()
-    assert kept.stat().st_mode & 0o777 == 0o600
+    record = CardBook(site.authority / "cards").recall(issued.guid)
+    assert record is not None
+    assert record.puk is not None
+    for key in (site.authority / "puk.key.pem", site.gateway / "puk.key.pem"):
+        assert record.puk.open(keys.read_p256(key)) == card.puk.value
+
+
+def test_certificates_name_the_card_and_hold_under_the_card_ca(site: SiteFolder) -> None:
+    card = Card()
+    issued = issue_card(PoweredCard(card, Behaviour()), site, "h-amal", Pin("274913"), CLOCK)
+    ca = keys.read_certificate(site.authority / "card_ca.crt.pem")
+    for slot, tag in CERTIFICATE_OF.items():
+        if slot in card.keys:
+            stored = Tlv(0x53, card.objects[tag]).child(0x70)
+            certificate = x509.load_der_x509_certificate(stored)
+            certificate.verify_directly_issued_by(ca)
+            names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+            (urn,) = names.value.get_values_for_type(x509.UniformResourceIdentifier)
+            assert urn.replace("-", "") == f"urn:uuid:{issued.guid}"
+            assert certificate.public_key() == card.keys[slot].public
 
 
 def test_a_policy_that_no_terminal_serves_yet_is_not_published() -> None:
