@@ -1,9 +1,11 @@
 """Batches from the broker: verified, judged in groups, receipted.
 
-Two stages, each with its own thread, so that one group's signatures are checked (which frees the
-interpreter) while another is written. Whatever waits when a transaction begins goes into it, up to
-`GROUP`: alone a batch does not wait, under load the flushes are shared. Everything is bounded; what
-does not fit stays with the terminal, which resends what is not receipted.
+One thread beside the event loop does all of it: checks signatures, writes, seals receipts. (A
+second one was slower by a quarter: threads that pass the interpreter to each other at every
+signature wait for it longer than a signature takes.) Whatever waits when a turn begins goes into
+one transaction, up to `GROUP`: alone a batch does not wait, under load the flushes are shared.
+Everything is bounded; what does not fit stays with the terminal, which resends what is not
+receipted.
 
 Bad input is refused: counted, logged once, an alarm in the gateway's own journal, no receipt.
 """
@@ -16,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final
 
 from contract.events import Alarm, AlarmCode, Detail, Event
 from contract.ids import Digest, TerminalId
@@ -32,15 +34,14 @@ from runtime.logs import Trouble
 
 _log: Final = logging.getLogger(__name__)
 # A commit's flush is shared by this many batches; beyond it there is little left to gain.
-GROUP: Final = 20
-# Messages between the link and the verifying stage: the link's own inbox holds the rest.
+GROUP: Final = 40
+# Messages between the link and the thread: the link's own inbox holds the rest.
 _WAITING: Final = 4 * GROUP
 # One alarm a terminal in this time: the journal shall tell of bad input, not be filled by it.
 ALARM_EVERY_MS: Final = 60_000
 # A database that failed is left alone for a moment.
 _RETRY_NS: Final = 500_000_000
 
-_T = TypeVar("_T")
 Receipts = Sequence[tuple[TerminalId, Envelope]]
 
 
@@ -88,7 +89,7 @@ def verify(incoming: Incoming, register: Register) -> Batch:
 
 
 class Ingest:
-    """From `offer` to `receipted`; lives in the event loop, works in two threads."""
+    """From `offer` to `receipted`; lives in the event loop, works in a thread of its own."""
 
     def __init__(
         self,
@@ -102,7 +103,6 @@ class Ingest:
         self._clock = clock
         self._receipted = receipted
         self._incoming: asyncio.Queue[Incoming] = asyncio.Queue(_WAITING)
-        self._verified: asyncio.Queue[Batch | Refusal] = asyncio.Queue(_WAITING)
         self._storing = Trouble(_log, "writing evidence")
         self._bad: dict[TerminalId, Trouble] = {}
         self._alarm_due_ms: dict[TerminalId, int] = {}
@@ -116,79 +116,61 @@ class Ingest:
         return since is not None and self._clock.monotonic_ns() - since > within_s * 1e9
 
     async def offer(self, terminal: TerminalId, payload: bytes) -> None:
-        """Waits while the stages are full; meanwhile the link's inbox fills, and then discards."""
+        """Waits while the queue is full; meanwhile the link's inbox fills, and then discards."""
         await self._incoming.put(Incoming(terminal, payload))
 
     async def run(self) -> None:
         """For ever. Raises what is a bug of ours, or a damaged database."""
-        with ThreadPoolExecutor(2, thread_name_prefix="ingest") as threads:
-            async with asyncio.TaskGroup() as stages:
-                stages.create_task(self._verify_all(threads))
-                stages.create_task(self._commit_all(threads))
-
-    async def _verify_all(self, threads: ThreadPoolExecutor) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            group = await _some(self._incoming)
-            for each in await loop.run_in_executor(threads, self._verify_group, group):
-                await self._verified.put(each)
+        with ThreadPoolExecutor(1, thread_name_prefix="ingest") as thread:
+            while True:
+                group = [] if self._alarms else await self._waiting()
+                self._writing_since_ns = self._clock.monotonic_ns()
+                # What is kept here is touched by one of the two at a time: the loop waits.
+                try:
+                    sealed = await loop.run_in_executor(thread, self._work, group)
+                except StoreFailed as error:
+                    # No receipt: the terminals keep these batches and send them again.
+                    self._storing.failed(str(error))
+                    self.counts.failed_commits += 1
+                    self._writing_since_ns = None
+                    await self._clock.sleep_until(self._clock.monotonic_ns() + _RETRY_NS)
+                else:
+                    self._writing_since_ns = None
+                    self._receipted(sealed)
 
-    def _verify_group(self, group: list[Incoming]) -> list[Batch | Refusal]:
-        results: list[Batch | Refusal] = []
+    async def _waiting(self) -> list[Incoming]:
+        """Waits for one, and takes what else is there, up to a group."""
+        group = [await self._incoming.get()]
+        while len(group) < GROUP and not self._incoming.empty():
+            group.append(self._incoming.get_nowait())
+        return group
+
+    def _work(self, group: list[Incoming]) -> Receipts:
+        """In the thread: a group, from messages to sealed receipts. Raises StoreFailed."""
+        batches: list[Batch] = []
         for incoming in group:
             try:
-                results.append(verify(incoming, self._register))
+                batches.append(verify(incoming, self._register))
             except (WireError, SignatureRefused, NotRegistered) as error:
                 subject = sha256(incoming.payload)
-                results.append(Refusal(incoming.terminal, str(error), subject))
-        return results
-
-    async def _commit_all(self, threads: ThreadPoolExecutor) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            group = [] if self._alarms else await _some(self._verified)
-            for each in group:
-                if isinstance(each, Refusal):
-                    self._refuse(each)
-            batches = [each for each in group if isinstance(each, Batch)]
-            alarms, self._alarms = self._alarms, []
-            if batches or alarms:
-                await self._commit(loop, threads, batches, alarms)
-
-    async def _commit(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        threads: ThreadPoolExecutor,
-        batches: list[Batch],
-        alarms: list[Detail],
-    ) -> None:
-        self._writing_since_ns = self._clock.monotonic_ns()
+                self._refuse(Refusal(incoming.terminal, str(error), subject))
+        alarms, self._alarms = self._alarms, []
+        if not (batches or alarms):
+            return []
         try:
-            rulings, sealed = await loop.run_in_executor(threads, self._write, batches, alarms)
-        except StoreFailed as error:
-            # No receipt: the terminals keep these batches and send them again.
-            self._storing.failed(str(error))
-            self.counts.failed_commits += 1
-            self._alarms = [*alarms, *self._alarms][:GROUP]
-            self._writing_since_ns = None
-            await self._clock.sleep_until(self._clock.monotonic_ns() + _RETRY_NS)
-            return
-        self._writing_since_ns = None
+            rulings = self._evidence.append(batches, Moment.of(self._clock), alarms)
+        except StoreFailed:
+            self._alarms = alarms
+            raise
         self._storing.over()
-        self._receipted(sealed)
         for ruling in rulings:
             self._count(ruling)
-
-    def _write(
-        self, batches: list[Batch], alarms: list[Detail]
-    ) -> tuple[list[Ruling | NotItsJournal], Receipts]:
-        rulings = self._evidence.append(batches, Moment.of(self._clock), alarms)
-        sealed = [
+        return [
             (ruling.batch.statement.terminal, self._evidence.receipt(ruling))
             for ruling in rulings
             if isinstance(ruling, Ruling)
         ]
-        return rulings, sealed
 
     def _count(self, ruling: Ruling | NotItsJournal) -> None:
         statement = ruling.batch.statement
@@ -220,11 +202,3 @@ class Ingest:
         if self._alarm_due_ms.get(terminal, 0) <= now_ms and len(self._alarms) < GROUP:
             self._alarm_due_ms[terminal] = now_ms + ALARM_EVERY_MS
             self._alarms.append(Alarm(code=AlarmCode.PEER_REFUSED, subject=refusal.subject))
-
-
-async def _some(queue: asyncio.Queue[_T]) -> list[_T]:
-    """Waits for one, and takes what else is there, up to a group."""
-    group = [await queue.get()]
-    while len(group) < GROUP and not queue.empty():
-        group.append(queue.get_nowait())
-    return group
