@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer  # in collections.abc from Python 3.12 on
 
 _PEM_CAP: Final = 64 * 1024  # a chain of certificates is a few kilobytes
+_RECORD_BYTES: Final = 16 * 1024  # the most that TLS puts into one record (RFC 8446, section 5.1)
+_GATHER_BYTES: Final = 64 * 1024  # more than this does not wait for the loop's next turn
+_FULL_LINE_S: Final = 0.005  # until a line that took nothing is tried again
 
 
 def client_context(authority: Path, certificate: Path, key: Path) -> ssl.SSLContext:
@@ -63,42 +67,7 @@ class Line:
         self._cut = False
         self._shaking = False
         self._socket: ssl.SSLSocket | None = None
-        line = self
-
-        class Watched(ssl.SSLSocket):
-            def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - as above
-                try:
-                    line.begin(self)
-                    super().do_handshake(block)
-                    line.connected()
-                except OSError as error:
-                    line.note(_reason_of(error))
-                    self.close()
-                    raise
-
-            def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-                try:
-                    return super().recv(buflen, flags)
-                except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-                    raise
-                except OSError as error:
-                    line.note(_reason_of(error))
-                    raise
-
-            def send(self, data: Buffer, flags: int = 0) -> int:
-                try:
-                    return super().send(data, flags)
-                except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-                    raise
-                except OSError as error:
-                    line.note(_reason_of(error))
-                    raise
-
-            def close(self) -> None:
-                super().close()
-                line.note("")
-
-        context.sslsocket_class = Watched
+        context.sslsocket_class = type("Watched", (_Watched,), {"line": self})
 
     @property
     def reason(self) -> str:
@@ -125,6 +94,13 @@ class Line:
         if self._cut:
             raise ConnectionAbortedError("given up meanwhile")
 
+    def soon(self, work: Callable[[], None], after_s: float = 0.0) -> None:
+        """In the loop's thread: has it done in the loop's next turn, or a little later."""
+        if after_s:
+            self._loop.call_later(after_s, work)
+        else:
+            self._loop.call_soon(work)
+
     def note(self, reason: str) -> None:
         """In any thread: it is at its end; the first reason known counts."""
         self._reason = self._reason or reason
@@ -149,6 +125,84 @@ class Line:
     def _end(self) -> None:
         if not self.ended.done():
             self.ended.set_result(None)
+
+
+class _Watched(ssl.SSLSocket):
+    """Reads a record at a time and writes what a turn of the loop has gathered.
+
+    The library reads a packet in pieces of a byte and writes each packet apart, and every
+    call of TLS lets go of the interpreter, which a busy thread may then hold for long.
+    """
+
+    line: Line  # in the one subclass that the context of a line makes its socket of
+    # The context makes the instance: no __init__ of ours.
+    _read: bytes = b""
+    _read_at: int = 0
+    _waiting: bytearray | None = None
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the library's
+        try:
+            self.line.begin(self)
+            super().do_handshake(block)
+            self.line.connected()
+        except OSError as error:
+            self.line.note(_reason_of(error))
+            self.close()
+            raise
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        if self._read_at == len(self._read):
+            try:
+                self._read, self._read_at = super().recv(_RECORD_BYTES, flags), 0
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                raise
+            except OSError as error:
+                self.line.note(_reason_of(error))
+                raise
+        taken = self._read[self._read_at : self._read_at + buflen]
+        self._read_at += len(taken)
+        return taken
+
+    def pending(self) -> int:
+        return len(self._read) - self._read_at + super().pending()
+
+    def send(self, data: Buffer, flags: int = 0) -> int:
+        """Takes all of it, to be written in the loop's next turn, unless much waits."""
+        if self._waiting is None:
+            self._waiting = bytearray()
+        elif len(self._waiting) >= _GATHER_BYTES:
+            self._write(flags)
+        if not self._waiting:
+            self.line.soon(self.flush)
+        before = len(self._waiting)
+        self._waiting += data
+        return len(self._waiting) - before
+
+    def flush(self) -> None:
+        """In the loop's thread: writes what waits; a full line is tried again soon."""
+        if not self._waiting or self.fileno() < 0:
+            return
+        try:
+            self._write(0)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            self.line.soon(self.flush, _FULL_LINE_S)
+        except OSError:
+            return  # noted; whoever reads or sends next learns of it
+
+    def _write(self, flags: int) -> None:
+        while self._waiting:
+            try:
+                del self._waiting[: super().send(self._waiting, flags)]
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                raise
+            except OSError as error:
+                self.line.note(_reason_of(error))
+                raise
+
+    def close(self) -> None:
+        self.flush()  # the library's farewell
+        super().close()
+        self.line.note("")
 
 
 def _reason_of(error: OSError) -> str:
