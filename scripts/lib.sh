@@ -30,6 +30,7 @@ DEBIAN_PARTS=(
     "mosquitto-clients|looks at the broker's messages by hand and in tests"
     "openssl|checks our certificates with foreign software"
     "faketime|runs a daemon with a wrong clock in tests"
+    "postgresql|the other database that the gateway may keep its log in (benchmarks start their own)"
     "strace|counts the flushes of the journal in tests"
 )
 
