@@ -108,6 +108,13 @@ class OverlapOpen(ProvisioningError):
     remedy = "End an overlap with --finish, once nobody needs the old key any more."
 
 
+class RotationCutOff(ProvisioningError):
+    """A rotation was cut off and is not whole; nothing was changed by this command."""
+
+    code = 113
+    remedy = "Run tapover site rotate with the same key: it makes that rotation whole."
+
+
 class TrivialPin(ProvisioningError):
     """The PIN is one of those that are guessed first; nothing was changed."""
 

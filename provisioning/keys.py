@@ -61,18 +61,26 @@ def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
 
 
 def write_key(path: Path, key: PrivateKey, passphrase: bytes | None = None) -> None:
+    """Writes `key_pem`. Raises AlreadyThere, DiskFailed."""
+    write_new(path, key_pem(key, passphrase))
+
+
+def key_pem(key: PrivateKey, passphrase: bytes | None = None) -> bytes:
     """PKCS#8 PEM, encrypted when there is a passphrase."""
     how: serialization.KeySerializationEncryption = (
         serialization.BestAvailableEncryption(passphrase)
         if passphrase
         else serialization.NoEncryption()
     )
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, how)
-    write_new(path, pem)
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, how)
+
+
+def certificate_pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def write_certificate(path: Path, certificate: x509.Certificate) -> None:
-    write_new(path, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+    write_new(path, certificate_pem(certificate), 0o644)
 
 
 def replace_certificate(path: Path, certificate: x509.Certificate) -> None:
@@ -86,7 +94,7 @@ def replace_certificate(path: Path, certificate: x509.Certificate) -> None:
 def read_p256(path: Path, passphrase: bytes | None = None) -> ec.EllipticCurvePrivateKey:
     """Raises NotThere or BadInput."""
     try:
-        key = serialization.load_pem_private_key(_read(path), passphrase)
+        key = serialization.load_pem_private_key(read_pem(path), passphrase)
     except (ValueError, TypeError) as error:
         raise BadInput(f"{path} is no P-256 private key, or its passphrase is another") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
@@ -97,18 +105,28 @@ def read_p256(path: Path, passphrase: bytes | None = None) -> ec.EllipticCurvePr
 def read_certificate(path: Path) -> x509.Certificate:
     """Raises NotThere or BadInput."""
     try:
-        return x509.load_pem_x509_certificate(_read(path))
+        return x509.load_pem_x509_certificate(read_pem(path))
     except ValueError as error:
         raise BadInput(f"{path} is no PEM certificate") from error
 
 
-def _read(path: Path) -> bytes:
+def read_pem(path: Path) -> bytes:
+    """A file of PEM as it is. Raises NotThere or BadInput."""
     try:
         return durable.read_capped(path, _PEM_CAP)
     except durable.NotThere as error:
         raise NotThere(f"{path} is missing; is this the site's folder?") from error
     except durable.StorageError as error:
         raise BadInput(str(error)) from error
+
+
+def hosts_of(certificate: x509.Certificate) -> tuple[str, ...]:
+    """DNS names and addresses that a server's certificate is for."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(str(name.value) for name in names)
 
 
 def der(certificate: x509.Certificate) -> bytes:
@@ -128,6 +146,11 @@ class Authority:
         key = p256()
         valid = validity(now_ms, CA_YEARS)
         return cls(build_ca(profile, subject, key, x509.random_serial_number(), valid), key)
+
+    @property
+    def key(self) -> ec.EllipticCurvePrivateKey:
+        """To be written to a file of its own."""
+        return self._key
 
     @classmethod
     def load(cls, folder: Path, name: str) -> Authority:
