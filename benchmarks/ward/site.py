@@ -56,12 +56,12 @@ class Ward:
         asleep: Sequence[str] = (),
         settings: Mapping[str, int | float | str] | None = None,
         pairs: Sequence[str] = PAIRS,
-        environment: Mapping[str, str] | None = None,
+        environments: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         """`asleep` are terminals of the register that nobody has started yet.
 
-        `settings` go into every terminal's settings file, `environment` to every terminal's
-        daemon; `pairs` are the readers of each.
+        `settings` go into every terminal's settings file; `pairs` are the readers of each;
+        `environments` go, by a terminal's name, to its daemon.
         """
         self.folder = folder
         self._asleep = frozenset(asleep)
@@ -76,7 +76,9 @@ class Ward:
         self._socket = folder / "box.socket"
         self.box = CardBox(self._socket)
         self.terminals = {
-            name: WardTerminal(name, folder / name, self.ports, self.box, pairs, environment)
+            name: WardTerminal(
+                name, folder / name, self.ports, self.box, pairs, (environments or {}).get(name)
+            )
             for name in (*terminals, *asleep)
         }
         self.members: dict[str, Member] = {}
