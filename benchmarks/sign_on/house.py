@@ -105,7 +105,7 @@ class House:
 
 SIMULATED: Final = (
     "the card (a virtual PIV card with the times of public measurements), its reader (vsmartcard "
-    "behind the real pcscd, which polls: a card is noticed up to 0.4 s late), the network (loopback)"
+    "behind the real pcscd, which polls: a card is noticed up to 0.4 s late), and the network"
 )
 
 
