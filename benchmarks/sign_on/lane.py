@@ -6,6 +6,8 @@ client of the kiosk has received the holder's open session, the kiosk's answer t
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
@@ -36,6 +38,8 @@ CONTACTLESS: Final = Access.CONTACTLESS_LENIENT
 a strict card answers the same three exchanges in the same time."""
 
 _PATIENCE_S: Final = 15.0
+POLL_S: Final = 0.4
+"""pcscd asks a virtual reader this often. Nobody taps in step with that, so we must not either."""
 
 
 class Refused(WardError):
@@ -74,6 +78,7 @@ class Lane:
         self._hand = Hand(terminal)
         self._contactless = cycle(terminal.contactless)
         self._slots = cycle(terminal.contact)
+        self._when = random.Random(terminal.name)
 
     def close(self) -> None:
         """Leaves the kiosk."""
@@ -85,13 +90,15 @@ class Lane:
             self.with_pin(member, "fast")
 
     def taps(self, crew: Sequence[Member], count: int, profile: str) -> Iterator[Sample]:
-        """Each of the crew in turn, over whoever was there before."""
+        """Each of the crew in turn, over whoever was there before, at a moment of no reader's."""
         for member, _ in zip(cycle(crew), range(count), strict=False):
+            time.sleep(self._when.uniform(0.0, POLL_S))
             yield self.tap(member, profile)
 
     def first_taps(self, crew: Sequence[Member], count: int, profile: str) -> Iterator[Sample]:
         """The same with PIN, in the contact slot."""
         for member, _ in zip(cycle(crew), range(count), strict=False):
+            time.sleep(self._when.uniform(0.0, POLL_S))
             yield self.with_pin(member, profile)
 
     def tap(self, member: Member, profile: str) -> Sample:

@@ -72,7 +72,7 @@ class Spec:
         card_s = {"instant": 0.0, "fast": 0.06, "typical": 0.14, "slow": 0.26}[self.profile]
         if self.key is RSA:
             card_s *= 2.5
-        return 0.26 + self.slowed_ms / 1000 + card_s * (2.5 if self.first else 1.0)
+        return 0.42 + self.slowed_ms / 1000 + card_s * (2.5 if self.first else 1.0)
 
 
 HEADLINES: Final = (Spec(), Spec(State.OFFLINE), Spec(State.MILLION))

@@ -44,7 +44,7 @@ class Flushes:
         self._path.write_bytes(bytes(_SIZE))
         self.environment: Final = {
             "LD_PRELOAD": str(library.absolute()),
-            "TAPOVER_BENCH_FLUSHES": str(self._path.absolute()),
+            "WARD_FLUSHES": str(self._path.absolute()),
         }
 
     def __enter__(self) -> Self:

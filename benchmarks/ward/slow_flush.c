@@ -23,7 +23,7 @@ static struct shared *shared;
 
 __attribute__((constructor)) static void begin(void)
 {
-    const char *path = getenv("TAPOVER_BENCH_FLUSHES");
+    const char *path = getenv("WARD_FLUSHES");
     int file = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
     if (file < 0)
         return;
