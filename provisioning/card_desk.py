@@ -54,17 +54,11 @@ class Desk:
     def open(cls, folder: SiteFolder, clock: Clock, card_keys: CardKeys | None = None) -> Desk:
         """`card_keys` where the master is kept elsewhere. Raises NotThere or BadInput."""
         found = card_keys or CardKeys.load(folder.authority)
-        return cls(folder, found, CardBook(folder.authority / "cards"), clock)
+        return cls(folder, found, CardBook.of(folder), clock)
 
     def ends_ms(self) -> int:
         """When what is certified now ends, Unix milliseconds."""
         return self.clock.wall_ms() + keys.CARD_DAYS // timedelta(milliseconds=1)
-
-    def given(self, guid: Guid) -> None:
-        """Its entitlement was published: from now on the card is its holder's."""
-        record = self.book.recall(guid)
-        if record is not None and record.stage is Stage.MADE:
-            self.book.keep(record.with_(stage=Stage.GIVEN))
 
 
 @dataclass(frozen=True, slots=True)

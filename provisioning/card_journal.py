@@ -23,6 +23,7 @@ from contract.ids import Guid, GuidField, HolderIdField
 from contract.wire import Count, Record, UnixMs, WireError
 from provisioning import keys
 from provisioning.errors import BadInput, DiskFailed
+from provisioning.site import SiteFolder
 from runtime import durable
 
 
@@ -77,6 +78,11 @@ class CardBook:
         """In `folder`, which is made when the first card is."""
         self._folder = folder
 
+    @classmethod
+    def of(cls, site: SiteFolder) -> Self:
+        """A site's."""
+        return cls(site.authority / "cards")
+
     def begin(self, holder: str, now_ms: int) -> CardRecord:
         """A card of a fresh GUID (RFC 9562 version 4). Raises DiskFailed."""
         guid = Guid(uuid.uuid4().hex)
@@ -110,6 +116,12 @@ class CardBook:
         if record.guid != guid:
             raise BadInput(f"{path} is the record of another card")
         return record
+
+    def given(self, guid: Guid) -> None:
+        """Its entitlement was published: from now on the card is its holder's."""
+        record = self.recall(guid)
+        if record is not None and record.stage is Stage.MADE:
+            self.keep(record.with_(stage=Stage.GIVEN))
 
     def all(self) -> Iterator[CardRecord]:
         """Every card that was ever begun. Raises BadInput."""

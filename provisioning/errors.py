@@ -177,3 +177,10 @@ class UngatedCard(ProvisioningError):
 
     code = 309
     remedy = "tapover card undo, and another make of card."
+
+
+class MadeNotPublished(ProvisioningError):
+    """The card is ready and kept, and the gateway does not know it yet."""
+
+    code = 310
+    remedy = "Run the command that the sentence names; it needs no card in the reader."

@@ -5,7 +5,8 @@ The basis for the next change of the same thing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from contract.directory import Entitlement, Entry, EntryKind, entry_key, parse_entry
 from contract.wire import WireError
@@ -35,7 +36,17 @@ def knows(folder: SiteFolder, kind: EntryKind, name: str) -> bool:
 
 def recall_entitlement(folder: SiteFolder, guid: str) -> Entitlement:
     """The entitlement last published for a card. Raises NotThere or BadInput."""
-    path = folder.authority / "published" / "entitlement" / f"{guid}.json"
+    return _entitlement(folder.authority / "published" / "entitlement" / f"{guid}.json", guid)
+
+
+def entitlements(folder: SiteFolder) -> Iterator[Entitlement]:
+    """Every card's, as last published. Raises BadInput."""
+    where = folder.authority / "published" / "entitlement"
+    for path in sorted(where.glob("*.json")):
+        yield _entitlement(path, path.stem)
+
+
+def _entitlement(path: Path, guid: str) -> Entitlement:
     try:
         entry = parse_entry(durable.read_capped(path, _CAP))
     except durable.NotThere as error:

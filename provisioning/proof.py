@@ -48,7 +48,7 @@ def _prove(client: PivClient, credential: Credential, pin: Pin | None) -> Creden
         digest = secrets.token_bytes(32)
         gated = client.is_pin_gated(*_key(credential), digest)
         verify(client, pin)
-    _expect_signature(client, credential)
+    expect_signature(client, credential)
     if pin is not None and credential.slot is Slot.PIV_AUTHENTICATION:
         # After the right one: a mistyped PIN must not cost two tries at once.
         _expect_refusal(client, pin)
@@ -72,7 +72,8 @@ def verify(client: PivClient, pin: Pin) -> None:
         raise PinRefused(f"the card refused the PIN; it has {left} tries left") from error
 
 
-def _expect_signature(client: PivClient, credential: Credential) -> None:
+def expect_signature(client: PivClient, credential: Credential) -> None:
+    """Has the key sign a fresh challenge. Raises CardUnfit when the signature does not hold."""
     message = _DOMAIN + secrets.token_bytes(32)
     signature = client.sign(*_key(credential), hashlib.sha256(message).digest())
     try:

@@ -200,7 +200,7 @@ def test_a_card_with_another_management_key_is_not_touched(desk: Desk) -> None:
 def test_a_card_that_its_holder_has_is_not_taken_back(desk: Desk) -> None:
     card = Card()
     issued = issue_at(desk, held(card), HOLDER, Pin(PIN))
-    desk.given(issued.guid)
+    desk.book.given(issued.guid)
     for work in (undo, issue):
         with pytest.raises(ProvisioningError, match=HOLDER):
             work(desk, card)
