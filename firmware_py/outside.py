@@ -145,6 +145,7 @@ class Outside:
             return
         self._checkpoints.follow(trust)
         self._shipper.follow(trust)
+        self._link.hurry()
 
     def _report(self) -> Report:
         counts = self._terminal.signon.outcomes.counts if self._terminal else None

@@ -97,6 +97,7 @@ class Supervisor:
         self._change = Change(State.DOWN)
         self._failures = 0
         self._up_since_ns: int | None = None
+        self._mended = asyncio.Event()
 
     @property
     def now(self) -> Change:
@@ -115,8 +116,13 @@ class Supervisor:
         finally:
             self._enter(Change(State.DOWN))
 
+    def hurry(self) -> None:
+        """What made it fail is mended: a wait ends soon, and the row of failures at once."""
+        self._mended.set()
+
     async def _try(self) -> str:
         self._up_since_ns = None
+        self._mended.clear()
         self._enter(Change(State.CONNECTING, self._change.reason))
         try:
             await self._session(self._stands)
@@ -139,6 +145,12 @@ class Supervisor:
         self._failures = 1 if self._had_settled() else self._failures + 1
         delay_s = self._backoff.delay_s(self._failures, self._chance)
         self._enter(Change(State.WAITING, reason, delay_s))
+        await first_of(self._mended.wait(), self._sleep(delay_s))
+        if self._mended.is_set():
+            self._failures = 0
+            await self._sleep(self._backoff.delay_s(1, self._chance))
+
+    async def _sleep(self, delay_s: float) -> None:
         await self._clock.sleep_until(self._clock.monotonic_ns() + round(delay_s * _NS))
 
     def _had_settled(self) -> bool:

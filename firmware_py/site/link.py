@@ -163,6 +163,10 @@ class Link:
         """The counts or the directory changed: told within a second."""
         self._status_changed.set()
 
+    def hurry(self) -> None:
+        """What kept the link from standing may be mended: try soon."""
+        self._supervisor.hurry()
+
     def ask(self) -> None:
         """Ask for site time within a second, if the link stands."""
         self._ask_now = True

@@ -154,7 +154,9 @@ class Upkeep:
                 self._trouble.over()
                 return
             self._retry_at_ns = self._clock.monotonic_ns() + self._retry_ns
-            self._retry_ns = min(2 * self._retry_ns, RETRY_MOST_NS)
+            # A link that waits for new keys waits as long as we do.
+            most_ns = KEYS_EVERY_NS if self._custody.keys_wanted else RETRY_MOST_NS
+            self._retry_ns = min(2 * self._retry_ns, most_ns)
 
     async def _guarded(self, attempt: Awaitable[None]) -> bool:
         try:

@@ -90,6 +90,20 @@ async def test_the_wait_doubles_up_to_its_most_and_only_a_lasting_link_ends_the_
     bench.running.cancel()
 
 
+async def test_what_was_mended_is_tried_soon_and_its_row_of_failures_is_over() -> None:
+    bench = Bench(Backoff(first_s=1, most_s=64, settled_s=10))
+    for wait in (1, 2, 4, 8):
+        assert await bench.fail() == wait
+        bench.clock.advance(wait)
+    assert await bench.fail() == 16
+    bench.supervisor.hurry()
+    while await bench.clock.next_deadline() > bench.clock.monotonic_ns() + S:
+        await asyncio.sleep(0)
+    bench.clock.advance(1)
+    assert await bench.fail() == 1
+    bench.running.cancel()
+
+
 def test_a_ward_of_terminals_does_not_come_back_in_one_moment() -> None:
     backoff, chance = Backoff(first_s=1, most_s=30), random.Random(7)
     delays = [backoff.delay_s(3, chance) for _ in range(1000)]
