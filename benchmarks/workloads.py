@@ -10,7 +10,7 @@ from benchmarks.harness.workload import Workload
 
 MODULES: Final = {
     "sign_on": "benchmarks.sign_on",
-    "ingest": "benchmarks.ingest",
+    "ingest": "benchmarks.ingest.workload",
     "footprint": "benchmarks.footprint",
 }
 """Each module has ``WORKLOAD``, an instance."""
