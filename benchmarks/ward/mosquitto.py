@@ -82,10 +82,7 @@ class Mosquitto:
         """Whoever renews the list writes here (mode 0644), and then sends SIGHUP."""
         self.pid_file = self.folder / "pid"
         """Whom to send it to; written at each start."""
-        self._write("certificate.pem", files.certificate)
-        self._write("key.pem", files.key, private=True)
-        self._write("terminal-authority.pem", files.terminal_authority)
-        self._write("crl.pem", files.crl)
+        self.give(files)
         self._write("access", _ACCESS_RULES.encode(), private=True)
         configuration = self._write("mosquitto.conf", self._configuration().encode())
         self.process = Process(
@@ -122,6 +119,13 @@ class Mosquitto:
         """Kill it if it runs, and start it on the same port. Raises WardError."""
         self.kill()
         self.start()
+
+    def give(self, files: BrokerFiles) -> None:
+        """Other certificates and authorities; they count from its next start on."""
+        self._write("certificate.pem", files.certificate)
+        self._write("key.pem", files.key, private=True)
+        self._write("terminal-authority.pem", files.terminal_authority)
+        self._write("crl.pem", files.crl)
 
     def revoke(self, crl: bytes) -> None:
         """Give it another revocation list; it counts for connections from now on."""
