@@ -170,7 +170,7 @@ class Minute:
         tap(self.ward["bay-2"], self.ward.box, chidi)
         for status in islice(cycle((Status.SUSPENDED, Status.ACTIVE)), 2 * REVOCATIONS):
             self._set(dafydd, status)
-        self._set(dafydd, Status.REVOKED)
+        self._set(dafydd, Status.SUSPENDED)
         refused = tap(
             self.ward["bay-2"], self.ward.box, dafydd, lambda view: view["screen"] == "refused"
         )

@@ -15,10 +15,19 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field, model_validator
 
 from contract.directory import Entitlement, Position, Status
-from contract.ids import DigestField, Nonce, OperatorIdField, SiteIdField, WardId
+from contract.ids import (
+    DigestField,
+    HolderIdField,
+    Nonce,
+    OperatorIdField,
+    PositionIdField,
+    SiteIdField,
+    WardId,
+    WardIdField,
+)
 from contract.signing import PayloadType, Statement
 from contract.tap import DirectoryVersion
-from contract.wire import UnixMs
+from contract.wire import Count, Record, UnixMs
 
 # 500 requests of 500 entries: more than any site's staff, and 45,000 bytes of a leaf's 65,535.
 MAX_SET_REQUESTS: Final = 500
@@ -27,6 +36,8 @@ APPROVAL_MS: Final = 24 * 3600 * 1000
 # More than so many people ended, or more than one in so many, is no everyday change.
 MOST_ENDED: Final = 20
 ONE_IN: Final = 50
+# What a person looks through before saying yes; the rest is in the difference itself.
+MAX_FINDINGS: Final = 100
 LEAD_SUFFIX: Final = "-lead"
 """A position of this ending leads a ward."""
 
@@ -86,13 +97,43 @@ def led_by(position: Position) -> frozenset[WardId]:
     return frozenset(position.areas) or frozenset({WardId(position.id.removesuffix(LEAD_SUFFIX))})
 
 
-def may_follow(before: Status, after: Status) -> bool:
-    """Whether a card of one status may have the other: suspension alone can be lifted."""
-    final = {Status.REVOKED, Status.LOST}
-    return before not in final or after in final
+FINAL: Final = frozenset({Status.REVOKED, Status.LOST})
+"""A card of these never serves again: suspension alone can be lifted."""
 
 
 def is_lock(before: Entitlement, after: Entitlement) -> bool:
     """Whether nothing is changed but that the card is suspended, or declared lost."""
     same = before.model_copy(update={"status": after.status, "salt": after.salt}) == after
     return same and after.status in (Status.SUSPENDED, Status.LOST)
+
+
+class Stop(StrEnum):
+    """Why the guard stops a change."""
+
+    PEOPLE = "people"
+    """More people than `MOST_ENDED`."""
+    SHARE = "share"
+    """More than one person, and more than one in `ONE_IN` of the site's."""
+    POSITION = "position"
+    """Nobody is left in a position that more than one person held."""
+    LEAD = "lead"
+    """A ward is left without a lead."""
+
+
+class Findings(Record):
+    """What a change would end, as the guard counted it; lists are cut at `MAX_FINDINGS`.
+
+    An answer of the gateway's, unsigned: whoever approves makes the difference himself.
+    """
+
+    type: Literal["tapover/findings/v1"] = "tapover/findings/v1"
+    stops: Annotated[tuple[Stop, ...], Field(max_length=4)] = ()
+    people: Count = 0
+    """People whom this would end."""
+    counted: Count = 0
+    """With those whom its operator ended within a day, or anybody within the hour, alone."""
+    site: Count = 0
+    """The site's people, where they had to be counted."""
+    names: Annotated[tuple[HolderIdField, ...], Field(max_length=MAX_FINDINGS)] = ()
+    positions: Annotated[tuple[PositionIdField, ...], Field(max_length=MAX_FINDINGS)] = ()
+    leads: Annotated[tuple[WardIdField, ...], Field(max_length=MAX_FINDINGS)] = ()

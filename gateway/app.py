@@ -15,6 +15,7 @@ from gateway import authority, founding
 from gateway.authority import Authority, server_context
 from gateway.broker import BrokerSession
 from gateway.checkpoints import Checkpoints
+from gateway.desk import Desk
 from gateway.directory import Directory
 from gateway.fleet import Fleet
 from gateway.http import operators, terminals
@@ -76,8 +77,15 @@ class Gateway:
         for_terminals = terminals.make_app(
             known, register, self._directory, snapshots, self._checkpoints, clock
         )
+        desk = Desk(store, evidence, self._directory, known.site)
         for_operators = operators.make_app(
-            self._directory, self._publisher, self._fleet, self._checkpoints, self._health, clock
+            self._directory,
+            desk,
+            self._publisher,
+            self._fleet,
+            self._checkpoints,
+            self._health,
+            clock,
         )
         self._terminals = Listener(for_terminals, sockets[0], server_context(known.terminals))
         self._operators = Listener(for_operators, sockets[1], server_context(known.operators))

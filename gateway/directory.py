@@ -1,68 +1,74 @@
 """The directory at its source: operators' requests become changes, each making the next version.
 
-- A request is believed when the operator's own key signed it: the key of the TLS certificate by
-  which it came, issued by the operator CA.
 - Request, change, the gateway's own event, rows and version are one transaction with their leaves.
 - The same request sent again (an answer was lost) is answered again and changes nothing.
-- What no terminal could use is refused here: a key that is none, a reserved name, a card that is
-  already another holder's.
+- What the guard stops changes nothing and waits (`gateway.desk`); the request is a leaf then.
+- What is refused is an event in the gateway's own journal before the operator hears of it.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from contract.administration import APPROVAL_MS, Findings
 from contract.directory import (
     CATCH_UP_BYTES,
     CATCH_UP_CHANGES,
-    MAX_CHANGE_BYTES,
-    MAX_ENTRY_BYTES,
-    ChangeRequest,
     DirectoryChange,
-    Entitlement,
     Entry,
-    Key,
-    Removed,
-    Terminal,
-    entry_key,
-    parse_entry,
 )
-from contract.events import DirectoryPublished
+from contract.events import (
+    ChangeDenied,
+    ChangeHeld,
+    Denial,
+    Detail,
+    DirectoryPublished,
+    LockFlagged,
+)
 from contract.ids import Digest, OperatorId, Version
-from contract.journal import join_lines, require_bodies, split_lines
-from contract.signing import Algorithm, Envelope, SignatureRefused, VerifyKey
+from contract.journal import join_lines
+from contract.signing import sha256
 from contract.tap import DirectoryVersion
-from contract.topics import GATEWAY, RESERVED
-from contract.wire import WireError
+from gateway import guard
 from gateway.authority import Authority
 from gateway.evidence import Evidence
+from gateway.guard import Judgement
 from gateway.journal import Moment
 from gateway.log import Appending
 from gateway.register import Register
-from gateway.store import ChangeRow, Store, StoreFailed
+from gateway.requests import (
+    Asked,
+    Difference,
+    Operator,
+    RequestConflicts,
+    RequestRefused,
+    compare,
+    open_request,
+)
+from gateway.store import (
+    LIVE,
+    ChangeRow,
+    HeldKind,
+    HeldRow,
+    HeldState,
+    Past,
+    Store,
+    StoreFailed,
+    Transaction,
+)
 
 NO_VERSION = Version(0, 0)
-
-
-class RequestRefused(Exception):
-    """A request that is not to be believed or cannot be carried out. Says why, for the operator."""
-
-
-class RequestConflicts(RequestRefused):
-    """It contradicts what stands: another request under its nonce, or another holder's card."""
+# What one operator may leave waiting: a person looks through each of them.
+MOST_WAITING = 16
+# What became of a change that waited is told for a month; the log tells it for ever.
+_TOLD_MS = 31 * 24 * 3600 * 1000
 
 
 class VersionUnknown(Exception):
     """Changes do not lead on from that version: the terminal must take a snapshot."""
-
-
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """Who asks, by the certificate of the connection."""
-
-    name: OperatorId
-    key: VerifyKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +89,12 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """A believed request with its entries, as parsed and as bytes."""
+class Held:
+    """Nothing was changed: a second operator must approve `subject`, until then."""
 
-    envelope: Envelope
-    request: ChangeRequest
-    lines: tuple[bytes, ...]
-    entries: tuple[Entry, ...]
+    subject: Digest
+    findings: Findings
+    until_ms: int
 
 
 class Directory:
@@ -113,29 +118,25 @@ class Directory:
         """Of what is committed."""
         return self._head
 
-    def apply(self, message: bytes, operator: Operator, now: Moment) -> Applied:
-        """Carries a request out. Raises RequestRefused, StoreFailed."""
-        try:
-            asked = self._open(message, operator)
-        except (WireError, SignatureRefused) as error:
-            raise RequestRefused(str(error)) from error
-        with self._turn:
-            if self._is_stale:
-                self._read_again()
-            with self._store.read() as tx:
-                known = tx.directory.change_by_nonce(asked.request.nonce)
-            if known is not None:
-                if known.request != asked.envelope.digest:
-                    raise RequestConflicts("another request was made under this nonce")
-                return Applied(known.version, known.message, is_new=False)
-            try:
-                applied, self._head = self._commit(asked, now)
-            except StoreFailed:
-                # Whether it is on the disk is unknown until it is read again.
-                self._is_stale = True
-                self._read_again()
-                raise
-            self._register.apply(asked.entries)
+    def apply(self, message: bytes, operator: Operator, now: Moment) -> Applied | Held:
+        """Carries a request out, unless the guard stops it. Raises RequestRefused, StoreFailed."""
+        with self.denying(digest_of(message), operator, now):
+            asked = open_request(message, operator, self._authority.site)
+            with self.turn():
+                with self._store.read() as tx:
+                    answered = self._answered(tx, asked, now)
+                if answered is not None:
+                    return answered
+                with self._evidence.log.appending() as work:
+                    difference = compare(work.tx, asked)
+                    judgement = _judge(work.tx, asked, difference, operator, now)
+                    if judgement.findings.stops:
+                        return self._hold(work, asked, operator, judgement.findings, now)
+                    own = _flags(asked, difference, judgement.findings)
+                    leaf = work.add_statement(asked.envelope)
+                    applied, head = self.carry_out(work, asked, difference, own, now)
+                    remember(work.tx, leaf, operator.name, judgement, now)
+                self.moved(head, asked.entries)
         return applied
 
     def changes_after(self, version: Version) -> list[bytes]:
@@ -145,11 +146,16 @@ class Directory:
         or is of an earlier key epoch, whose statements no terminal believes any more.
         """
         with self._store.read() as tx:
-            if version != NO_VERSION and tx.directory.change(version) is None:
-                raise VersionUnknown(f"no version {version}")
             later = tx.directory.next_version(version)
             if later is not None and later.epoch != self._authority.keys.epoch:
                 raise VersionUnknown(f"the change after {version} is of an earlier key epoch")
+        return self.history_after(version)
+
+    def history_after(self, version: Version) -> list[bytes]:
+        """The same for who follows the chain of digests through earlier key epochs too."""
+        with self._store.read() as tx:
+            if version != NO_VERSION and tx.directory.change(version) is None:
+                raise VersionUnknown(f"no version {version}")
             messages: list[bytes] = []
             total = 0
             for message in tx.directory.changes_after(version, CATCH_UP_CHANGES):
@@ -161,41 +167,67 @@ class Directory:
                 messages.append(message)
             return messages
 
-    def _read_again(self) -> None:
-        with self._store.read() as tx:
-            head = _head(tx.directory.newest_change())
-        self._register.load(self._store)
-        self._head, self._is_stale = head, False
+    # --- for the desk, which changes the directory by two people's word ----------------------
 
-    def _open(self, message: bytes, operator: Operator) -> _Asked:
-        envelope, lines = split_lines(message, MAX_CHANGE_BYTES)
-        request = ChangeRequest.open(envelope, operator.key)
-        if request.site != self._authority.site:
-            raise RequestRefused(f"the request is for site {request.site!r}")
-        if request.operator != operator.name:
-            raise RequestRefused("the request names another operator than the certificate")
-        require_bodies(lines, request.entries, MAX_ENTRY_BYTES)
-        entries = tuple(parse_entry(line) for line in lines)
-        for entry in entries:
-            _require_usable(entry)
-        return _Asked(envelope, request, lines, entries)
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """One at a time changes the directory; what a failed commit left is read again."""
+        with self._turn:
+            if self._is_stale:
+                self._read_again()
+            try:
+                yield
+            except StoreFailed:
+                # Whether it is on the disk is unknown until it is read again.
+                self._is_stale = True
+                self._read_again()
+                raise
 
-    def _commit(self, asked: _Asked, now: Moment) -> tuple[Applied, Head]:
+    @contextmanager
+    def denying(self, subject: Digest, operator: Operator, now: Moment) -> Iterator[None]:
+        """What is refused inside is an event first. Raises what the inside raises, StoreFailed."""
+        try:
+            yield
+        except RequestRefused as error:
+            self.deny(subject, operator.name, error.denial, now)
+            raise
+
+    def deny(self, subject: Digest, operator: OperatorId, reason: Denial, now: Moment) -> None:
+        """Writes a denial down. Raises StoreFailed."""
+        denied = ChangeDenied(operator=operator, subject=subject, reason=reason)
         with self._evidence.log.appending() as work:
-            before = _head(work.tx.directory.newest_change())
-            _write_entries(work, asked)
-            work.add_statement(asked.envelope)
-            version = before.version.next_in(self._authority.keys.epoch)
-            change = DirectoryChange(
-                site=self._authority.site,
-                version=DirectoryVersion.of(version),
-                previous=before.digest,
-                request=asked.envelope.digest,
-                issued_ms=now.wall_ms,
-                entries=asked.request.entries,
-            ).seal(self._authority.statement)
-            message = join_lines(change, asked.lines)
-            row = ChangeRow(
+            self._evidence.write_own(work, [denied], now)
+
+    def carry_out(
+        self,
+        work: Appending,
+        asked: Asked,
+        difference: Difference,
+        own: Sequence[Detail],
+        now: Moment,
+    ) -> tuple[Applied, Head]:
+        """Writes a request's change in a transaction, its request being a leaf already.
+
+        `own` are events besides the one of the publication. Call `moved` when it is committed.
+        """
+        rows = work.tx
+        before = _head(rows)
+        rows.directory.replace_entries(difference.removed, difference.written)
+        if difference.cards:
+            rows.claims.replace(difference.cards, difference.claims)
+            rows.claims.withdraw(difference.withdrawn)
+        version = before.version.next_in(self._authority.keys.epoch)
+        change = DirectoryChange(
+            site=self._authority.site,
+            version=DirectoryVersion.of(version),
+            previous=before.digest,
+            request=asked.envelope.digest,
+            issued_ms=now.wall_ms,
+            entries=asked.request.entries,
+        ).seal(self._authority.statement)
+        message = join_lines(change, asked.lines)
+        rows.directory.add_change(
+            ChangeRow(
                 version=version,
                 digest=change.digest,
                 leaf=work.add_statement(change),
@@ -203,54 +235,120 @@ class Directory:
                 request=asked.envelope.digest,
                 message=message,
             )
-            work.tx.directory.add_change(row)
-            published = DirectoryPublished(
-                request=asked.envelope.digest, directory=DirectoryVersion.of(version)
-            )
-            self._evidence.write_own(work, [published], now)
+        )
+        published = DirectoryPublished(
+            request=asked.envelope.digest, directory=DirectoryVersion.of(version)
+        )
+        self._evidence.write_own(work, [*own, published], now)
         return Applied(version, message, is_new=True), Head(version, change.digest)
 
+    def moved(self, head: Head, entries: Sequence[Entry]) -> None:
+        """A change was committed."""
+        self._head = head
+        self._register.apply(entries)
 
-def _head(newest: ChangeRow | None) -> Head:
-    return Head(newest.version, newest.digest) if newest else Head(NO_VERSION, None)
+    # --- inside ------------------------------------------------------------------------------
 
+    def _read_again(self) -> None:
+        with self._store.read() as tx:
+            head = _head(tx)
+        self._register.load(self._store)
+        self._head, self._is_stale = head, False
 
-def _require_usable(entry: Entry) -> None:
-    match entry:
-        case Terminal():
-            if entry.terminal in (RESERVED, GATEWAY):
-                raise RequestRefused(f"no terminal may be called {entry.terminal!r}")
-            if VerifyKey.from_base64(entry.batch_key).algorithm is not Algorithm.P256:
-                raise RequestRefused("a batch key is P-256")
-        case Entitlement():
-            for credential in entry.credentials:
-                credential.verify_key()
-        case _:
-            pass
+    def _answered(self, tx: Transaction, asked: Asked, now: Moment) -> Applied | Held | None:
+        """What this request, or another under its nonce, came to before."""
+        known = tx.directory.change_by_nonce(asked.request.nonce)
+        if known is not None:
+            if known.request != asked.envelope.digest:
+                raise RequestConflicts("another request was made under this nonce")
+            return Applied(known.version, known.message, is_new=False)
+        held = tx.held.get(asked.envelope.digest)
+        if held is None:
+            return None
+        if held.state is not HeldState.WAITING or held.until_ms <= now.wall_ms:
+            state = HeldState.EXPIRED if held.state is HeldState.WAITING else held.state
+            raise RequestConflicts(f"this request waited for a second operator and is {state}")
+        return Held(held.subject, Findings.from_bytes(held.findings), held.until_ms)
 
-
-def _write_entries(work: Appending, asked: _Asked) -> None:
-    """Puts the entries in order, the last under a key counting. Raises RequestConflicts."""
-    rows = work.tx.directory
-    standing = rows.entries({entry_key(entry) for entry in asked.entries})
-    removed: set[Key] = set()
-    written: dict[Key, bytes] = {}
-    for entry, line in zip(asked.entries, asked.lines, strict=True):
-        key = entry_key(entry)
-        if isinstance(entry, Removed):
-            standing.pop(key, None)
-            written.pop(key, None)
-            removed.add(key)
-            continue
-        if isinstance(entry, Entitlement) and key in standing:
-            _require_same_holder(entry, standing[key])
-        standing[key] = written[key] = line
-    rows.replace_entries(sorted(removed - set(written)), written)
-
-
-def _require_same_holder(entry: Entitlement, standing: bytes) -> None:
-    before = parse_entry(standing)
-    if isinstance(before, Entitlement) and before.holder != entry.holder:
-        raise RequestConflicts(
-            f"card {entry.guid} is {before.holder!r}'s: remove that entitlement first"
+    def _hold(
+        self, work: Appending, asked: Asked, operator: Operator, findings: Findings, now: Moment
+    ) -> Held:
+        """The request is kept as it is, with what it would change; it is a leaf."""
+        require_room(work.tx, operator.name)
+        subject, until_ms = asked.envelope.digest, now.wall_ms + APPROVAL_MS
+        work.add_statement(asked.envelope)
+        row = HeldRow(
+            subject=subject,
+            kind=HeldKind.REQUEST,
+            operator=operator.name,
+            envelope=asked.envelope.to_bytes(),
+            state=HeldState.WAITING,
+            base=self._head.version,
+            opened_ms=now.wall_ms,
+            until_ms=until_ms,
+            findings=findings.to_bytes(),
         )
+        work.tx.held.forget_before(now.wall_ms - _TOLD_MS)
+        work.tx.held.add(row)
+        self._evidence.write_own(work, [told(subject, operator.name, findings)], now)
+        return Held(subject, findings, until_ms)
+
+
+def digest_of(message: bytes) -> Digest:
+    """By which what somebody sent is named: of its envelope, the first line."""
+    return sha256(message.partition(b"\n")[0])
+
+
+def remember(
+    tx: Transaction, leaf: int, operator: OperatorId, judgement: Judgement, now: Moment
+) -> None:
+    """What one operator ended alone counts for a day."""
+    if judgement.endings:
+        tx.claims.forget_endings(now.wall_ms - guard.OPERATOR_WINDOW_MS)
+        ended = [
+            Past(ending, operator, now.wall_ms, judgement.lock) for ending in judgement.endings
+        ]
+        tx.claims.add_endings(leaf, ended)
+
+
+def require_room(tx: Transaction, operator: OperatorId) -> None:
+    """Raises RequestRefused when too many of this operator's changes wait."""
+    if sum(row.operator == operator for row in tx.held.all(LIVE)) >= MOST_WAITING:
+        raise RequestRefused(f"{MOST_WAITING} changes of yours wait already: settle those first")
+
+
+def told(subject: Digest, operator: OperatorId, findings: Findings) -> ChangeHeld:
+    """The event of a change that stopped."""
+    return ChangeHeld(
+        operator=operator,
+        subject=subject,
+        people=findings.people,
+        positions=len(findings.positions),
+        leads=len(findings.leads),
+    )
+
+
+def _judge(
+    tx: Transaction, asked: Asked, difference: Difference, operator: Operator, now: Moment
+) -> Judgement:
+    """Stages the request and has the guard count; what does not stop is unstaged again."""
+    if not difference.takes:
+        return guard.NOTHING_ENDS
+    subject = asked.envelope.digest
+    tx.held.stage(subject, 0, asked.to_bytes(), asked.final, difference.claims)
+    judgement = guard.judge(tx, subject, operator.name, now.wall_ms, lock=difference.lock)
+    if not judgement.findings.stops:
+        tx.held.unstage(subject)
+    return judgement
+
+
+def _flags(asked: Asked, difference: Difference, findings: Findings) -> list[Detail]:
+    if not difference.lock or not (findings.positions or findings.leads):
+        return []
+    positions, leads = len(findings.positions), len(findings.leads)
+    return [LockFlagged(request=asked.envelope.digest, positions=positions, leads=leads)]
+
+
+def _head(tx: Transaction) -> Head:
+    newest = tx.directory.newest()
+    return Head(*newest) if newest else Head(NO_VERSION, None)

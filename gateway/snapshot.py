@@ -61,10 +61,10 @@ class Snapshots:
         """The envelope for the newest version. Raises NoSnapshot, StoreFailed, StorageError."""
         with self._turn:
             with self._store.read() as tx:
-                newest = tx.directory.newest_change()
+                newest = tx.directory.newest()
             if newest is None:
                 raise NoSnapshot("the directory is empty")
-            if not self._made or self._made[-1].manifest.version != newest.version:
+            if not self._made or self._made[-1].manifest.version != newest[0]:
                 self._made.append(self._make(now_ms))
                 self._forget()
             return self._made[-1].manifest.envelope
@@ -78,11 +78,12 @@ class Snapshots:
 
     def _make(self, now_ms: int) -> _Made:
         with self._store.read() as tx:
-            head = tx.directory.newest_change()
-            if head is None:
+            newest = tx.directory.newest()
+            if newest is None:
                 raise NoSnapshot("the directory is empty")
+            version, head = newest
             chunks = [self._keep(data) for data in cut(tx.directory.all_entries())]
-            known = tx.directory.manifest(head.version)
+            known = tx.directory.manifest(version)
         if len(chunks) > MAX_CHUNKS:
             raise TooManyEntries(f"{len(chunks)} chunks")
         listing = ChunkList(chunks=tuple(chunks)).to_bytes()
@@ -90,11 +91,10 @@ class Snapshots:
         files = frozenset({sha256(listing), *(chunk.digest for chunk in chunks)})
         if known is not None and known.chunk_list == listing and self._is_ours(known):
             return _Made(known, files)
-        version = head.version
         envelope = DirectoryManifest(
             site=self._authority.site,
             version=DirectoryVersion.of(version),
-            head=head.digest,
+            head=head,
             issued_ms=now_ms,
             entries=sum(chunk.entries for chunk in chunks),
             chunks=sha256(listing),

@@ -1,5 +1,7 @@
 """The operators' listener: changes of the directory, the fleet, the log's newest checkpoint.
 
+Described in docs/api/admin.openapi.json; how often one may ask is limited, by person and address.
+
 An operator is known by a certificate of the operator CA, and what he asks for carries his own
 signature under the same key.
 """
@@ -7,34 +9,35 @@ signature under the same key.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Final
 
-from cryptography import x509
 from fastapi import Depends, FastAPI, Query, Request, Response
 from pydantic import BaseModel
-from starlette.concurrency import run_in_threadpool
 
-from contract.certificates import spki
-from contract.directory import MAX_CHANGE_BYTES
-from contract.ids import OperatorId
-from contract.signing import SignatureRefused, VerifyKey
 from contract.statements import TerminalStatus
 from contract.tap import DirectoryVersion
 from contract.wire import MAX_SAFE_INTEGER
 from gateway.checkpoints import Checkpoints
-from gateway.directory import Directory, Operator, RequestRefused
+from gateway.desk import Desk
+from gateway.directory import Directory
 from gateway.fleet import Fleet
-from gateway.http.requests import JSON, peer, peer_name, read_body, translate_errors
-from gateway.journal import Moment
+from gateway.http import changes
+from gateway.http.changes import Counter
+from gateway.http.limits import Buckets, Rate, too_many
+from gateway.http.requests import JSON, ErrorAnswer, operator_of, translate_errors
 from gateway.publisher import Publisher
 from runtime.clock import Clock
 
-
-class ChangeAnswer(BaseModel):
-    """The version that carries the request out, and when it was sent to the terminals."""
-
-    version: DirectoryVersion
-    published_ms: int
+# A set of 500 requests is two calls each: it takes its ten seconds. Several people may sit behind
+# one address.
+OPERATOR_RATE: Final = Rate(a_second=100, burst=200)
+ADDRESS_RATE: Final = Rate(a_second=200, burst=400)
+_DESCRIPTION: Final = (
+    "Over TLS 1.3 with a client certificate of the site's operator CA; its CN is the operator."
+    " What changes something is a statement signed by the certificate's own key (DSSE), and becomes"
+    " a leaf of the evidence log; what is refused becomes an event. No session, no cookie, no"
+    " password."
+)
 
 
 class FleetTerminal(BaseModel):
@@ -70,25 +73,34 @@ class Health(BaseModel):
 
 def make_app(
     directory: Directory,
+    desk: Desk,
     publisher: Publisher,
     fleet: Fleet,
     checkpoints: Checkpoints,
     health: Callable[[], Health],
     clock: Clock,
 ) -> FastAPI:
-    app = FastAPI(title="tapover gateway, for operators", docs_url=None, redoc_url=None)
-    translate_errors(app)
+    by_operator, by_address = Buckets(OPERATOR_RATE, clock), Buckets(ADDRESS_RATE, clock)
 
-    @app.post("/v1/changes")
-    async def changes(
-        request: Request, certificate: Annotated[x509.Certificate, Depends(peer)]
-    ) -> ChangeAnswer:
-        operator = _operator(certificate)
-        message = await read_body(request, MAX_CHANGE_BYTES)
-        applied = await run_in_threadpool(directory.apply, message, operator, Moment.of(clock))
-        published_ms = publisher.change(applied) if applied.is_new else clock.wall_ms()
-        version = DirectoryVersion.of(applied.version)
-        return ChangeAnswer(version=version, published_ms=published_ms)
+    async def limited(request: Request) -> None:
+        operator = operator_of(request).name
+        address = request.client.host if request.client else ""
+        for buckets, caller in ((by_operator, operator), (by_address, address)):
+            if wait_s := buckets.wait_s(caller):
+                raise too_many("too many requests", wait_s)
+            buckets.take(caller)
+
+    app = FastAPI(
+        title="tapover gateway, for operators",
+        description=_DESCRIPTION,
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(limited)],
+        responses={429: {"model": ErrorAnswer, "description": "Too often; Retry-After says when."}},
+    )
+    translate_errors(app)
+    changes.add_routes(app, Counter(directory, desk, publisher, clock))
 
     @app.get("/v1/fleet")
     def terminals() -> FleetAnswer:
@@ -114,11 +126,3 @@ def make_app(
         return health()
 
     return app
-
-
-def _operator(certificate: x509.Certificate) -> Operator:
-    key = certificate.public_key()
-    try:
-        return Operator(OperatorId(peer_name(certificate)), VerifyKey.from_spki(spki(key)))
-    except SignatureRefused as error:
-        raise RequestRefused(f"the certificate's key cannot sign: {error}") from error

@@ -8,28 +8,40 @@ from typing import Final
 from cryptography import x509
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
-from contract.certificates import common_name
-from contract.ids import is_name
+from contract.certificates import common_name, spki
+from contract.ids import OperatorId, is_name
+from contract.signing import SignatureRefused, VerifyKey
 from contract.wire import WireError
 from gateway.checkpoints import NoSuchSize
-from gateway.directory import RequestConflicts, RequestRefused, VersionUnknown
+from gateway.directory import VersionUnknown
 from gateway.http.listener import PEER
+from gateway.requests import Operator, RequestConflicts, RequestRefused
 from gateway.snapshot import NoSnapshot
 from gateway.store import StoreFailed
+from gateway.waiting import NothingWaits
 from runtime.durable import StorageError
 
 JSON: Final = "application/json"
+OCTETS: Final = "application/octet-stream"
 _STATUS_OF: Final[dict[type[Exception], int]] = {
     WireError: 400,
     NoSuchSize: 400,
     RequestConflicts: 409,
     RequestRefused: 403,
     NoSnapshot: 404,
+    NothingWaits: 404,
     VersionUnknown: 410,
     StoreFailed: 503,
     StorageError: 503,
 }
+
+
+class ErrorAnswer(BaseModel):
+    """Why not, in words."""
+
+    detail: str
 
 
 def peer(request: Request) -> x509.Certificate:
@@ -43,6 +55,16 @@ def peer_name(certificate: x509.Certificate) -> str:
     if not is_name(name):
         raise HTTPException(403, "the certificate names nobody of this site")
     return name
+
+
+def operator_of(request: Request) -> Operator:
+    """Who asks on the operators' listener. Raises HTTPException 403, RequestRefused."""
+    certificate = peer(request)
+    try:
+        key = VerifyKey.from_spki(spki(certificate.public_key()))
+    except SignatureRefused as error:
+        raise RequestRefused(f"the certificate's key cannot sign: {error}") from error
+    return Operator(OperatorId(peer_name(certificate)), key)
 
 
 async def read_body(request: Request, cap: int) -> bytes:

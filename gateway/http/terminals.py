@@ -6,7 +6,7 @@ register does not know yet may read, since it must fetch the directory to learn 
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from cryptography import x509
 from fastapi import Depends, FastAPI, HTTPException, Path, Query, Request, Response
@@ -20,11 +20,15 @@ from contract.wire import MAX_SAFE_INTEGER, encode_base64
 from gateway.authority import Authority
 from gateway.checkpoints import Checkpoints
 from gateway.directory import Directory
+from gateway.http.limits import AtOnce
 from gateway.http.requests import JSON, peer, peer_name, read_body, signed, translate_errors
 from gateway.register import Register
 from gateway.snapshot import Snapshots
 from runtime.clock import Clock
 
+# A terminal asks one thing after another. A thousand proofs are some tens of milliseconds of a
+# thread: whoever asks for more at once takes it from the others.
+PROOFS_AT_ONCE: Final = 2
 _COUNT = {"ge": 0, "le": MAX_SAFE_INTEGER}
 
 
@@ -44,6 +48,7 @@ def make_app(
             raise HTTPException(403, "not a terminal in use")
         return terminal
 
+    proving = AtOnce(PROOFS_AT_ONCE)
     app = FastAPI(
         title="tapover gateway, for terminals",
         openapi_url=None,
@@ -75,9 +80,12 @@ def make_app(
         return Response(checkpoints.since(since).to_bytes(), media_type=JSON)
 
     @app.post("/v1/log/inclusion")
-    async def inclusion(request: Request) -> dict[str, list[list[str] | None]]:
-        query = InclusionQuery.from_bytes(await read_body(request, InclusionQuery.CAP))
-        proofs = await run_in_threadpool(checkpoints.inclusion, query.size, query.leaves)
+    async def inclusion(
+        request: Request, certificate: Annotated[x509.Certificate, Depends(peer)]
+    ) -> dict[str, list[list[str] | None]]:
+        with proving.one(peer_name(certificate)):
+            query = InclusionQuery.from_bytes(await read_body(request, InclusionQuery.CAP))
+            proofs = await run_in_threadpool(checkpoints.inclusion, query.size, query.leaves)
         return {
             "proofs": [
                 None if proof is None else [encode_base64(each) for each in proof]

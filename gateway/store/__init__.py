@@ -3,18 +3,28 @@
 Neutral SQL: SQLite by default, PostgreSQL for growth.
 """
 
+from gateway.store.claims import Claim, ClaimKind, Ending, Past
 from gateway.store.directory import ChangeRow, ManifestRow
 from gateway.store.engine import StoreFailed, sqlite_url
+from gateway.store.held import LIVE, HeldKind, HeldRow, HeldState
 from gateway.store.rows import BatchRow, CheckpointRow, ForkRow, JournalRow
 from gateway.store.store import Store, Transaction
 
 __all__ = [
+    "LIVE",
     "BatchRow",
     "ChangeRow",
     "CheckpointRow",
+    "Claim",
+    "ClaimKind",
+    "Ending",
     "ForkRow",
+    "HeldKind",
+    "HeldRow",
+    "HeldState",
     "JournalRow",
     "ManifestRow",
+    "Past",
     "Store",
     "StoreFailed",
     "Transaction",

@@ -39,10 +39,13 @@ class ManifestRow:
 class DirectoryRows(Rows):
     """Entries, changes, manifests."""
 
-    def newest_change(self) -> ChangeRow | None:
+    def newest(self) -> tuple[Version, Digest] | None:
+        """The newest version and the digest of its change."""
         table = schema.changes
         order = (table.c.epoch.desc(), table.c.n.desc())
-        return self._change(sa.select(table).order_by(*order).limit(1))
+        query = sa.select(table.c.epoch, table.c.n, table.c.digest).order_by(*order).limit(1)
+        row = self._connection.execute(query).one_or_none()
+        return (Version(row.epoch, row.n), row.digest) if row else None
 
     def change_by_nonce(self, nonce: str) -> ChangeRow | None:
         return self._change(sa.select(schema.changes).where(schema.changes.c.nonce == nonce))
@@ -67,6 +70,14 @@ class DirectoryRows(Rows):
         rows = self._connection.execute(query.limit(most))
         return (row.message for row in rows)
 
+    def requests_after(self, version: Version, most: int) -> list[tuple[Version, Digest | None]]:
+        """The next versions after one, and the operators' requests that made them."""
+        table = schema.changes
+        columns = (table.c.epoch, table.c.n, table.c.request)
+        query = sa.select(*columns).where(_later(version)).order_by(table.c.epoch, table.c.n)
+        rows = self._connection.execute(query.limit(most))
+        return [(Version(row.epoch, row.n), row.request) for row in rows]
+
     def changes_in(self, size: int) -> Iterator[bytes]:
         """Messages of the changes among the first `size` leaves, in order."""
         table = schema.changes
@@ -88,9 +99,14 @@ class DirectoryRows(Rows):
     def entries(self, keys: Collection[Key]) -> dict[Key, bytes]:
         """The entries that stand under these keys."""
         table = schema.entries
-        query = sa.select(table).where(table.c.id.in_({name for _, name in keys}))
-        found = {(EntryKind(row.kind), row.id): row.line for row in self._connection.execute(query)}
-        return {key: line for key, line in found.items() if key in keys}
+        found: dict[Key, bytes] = {}
+        for kind in sorted({kind for kind, _ in keys}):
+            names = {name for of, name in keys if of is kind}
+            # With the kind it is a look-up by the whole key; without, every entry would be read.
+            query = sa.select(table.c.id, table.c.line)
+            query = query.where(table.c.kind == kind.value, table.c.id.in_(names))
+            found |= {(kind, row.id): row.line for row in self._connection.execute(query)}
+        return found
 
     def all_entries(self, kind: EntryKind | None = None) -> Iterator[bytes]:
         """Every entry (of a kind), ordered by (kind, id), streamed."""

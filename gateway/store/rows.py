@@ -147,6 +147,12 @@ class LogRows(Rows):
         names = ("digest", "kind", "leaf")
         self._insert(schema.statements, [dict(zip(names, row, strict=True)) for row in rows])
 
+    def has_statement(self, digest: Digest) -> bool:
+        """Whether a statement that is no batch is a leaf."""
+        table = schema.statements
+        found = self._connection.scalar(sa.select(table.c.leaf).where(table.c.digest == digest))
+        return found is not None
+
     def newest_statement(self, kind: str) -> bytes | None:
         """The newest leaf of a kind."""
         table, leaves = schema.statements, schema.leaves

@@ -143,3 +143,76 @@ fleet: Final = sa.Table(
     _value("seen_ms", _BIG),
     _value("status", sa.LargeBinary()),
 )
+
+claims: Final = sa.Table(
+    "directory_claims",
+    metadata,
+    _key("guid", _JOURNAL),
+    _key("kind", _KIND),
+    _key("name", _ID),
+    _value("holder", _ID),
+    _value("from_ms", _BIG),
+    _value("until_ms", _BIG),
+    sa.Index("ix_directory_claims_name", "kind", "name", "holder", "until_ms"),
+)
+"""What the directory's active entitlements give: who is a person here, in which positions, leading
+which wards. Made from `directory_entries`, in the same transaction.
+"""
+
+withdrawn: Final = sa.Table("withdrawn_cards", metadata, _key("guid", _JOURNAL))
+"""Cards that were revoked or lost: no later entry makes them serve again, also once removed."""
+
+endings: Final = sa.Table(
+    "directory_endings",
+    metadata,
+    _key("leaf", _BIG),
+    _key("kind", _KIND),
+    _key("name", _ID),
+    _key("holder", _ID),
+    _value("operator", _ID),
+    _value("at_ms", _BIG),
+    _value("locked", sa.Boolean()),
+)
+"""What operators ended alone within the last day, by the leaf of the change."""
+
+held: Final = sa.Table(
+    "held",
+    metadata,
+    _key("subject", _DIGEST),
+    _value("kind", _KIND),
+    _value("operator", _ID),
+    _value("envelope", sa.LargeBinary()),
+    _value("state", _KIND),
+    _value("base_epoch", _BIG),
+    _value("base_n", _BIG),
+    _value("opened_ms", _BIG),
+    _value("until_ms", _BIG),
+    _value("findings", sa.LargeBinary()),
+)
+"""Change sets, and requests that stopped at the guard, by the digest of their envelope."""
+
+held_requests: Final = sa.Table(
+    "held_requests",
+    metadata,
+    _key("subject", _DIGEST),
+    _key("place", sa.Integer()),
+    _value("message", sa.LargeBinary()),
+)
+
+held_entries: Final = sa.Table(
+    "held_entries", metadata, _key("subject", _DIGEST), _key("kind", _KIND), _key("id", _ID)
+)
+"""What they would change, ..."""
+
+held_claims: Final = sa.Table(
+    "held_claims",
+    metadata,
+    _key("subject", _DIGEST),
+    _key("kind", _KIND),
+    _key("name", _ID),
+    _key("holder", _ID),
+    _key("guid", _JOURNAL),
+    _value("from_ms", _BIG),
+    _value("until_ms", _BIG),
+)
+"""... and what the changed entitlements would give."""

@@ -10,8 +10,10 @@ from typing import Self
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from gateway.store.claims import ClaimRows
 from gateway.store.directory import DirectoryRows
 from gateway.store.engine import StoreFailed, first_line, migrate, open_engine
+from gateway.store.held import HeldRows
 from gateway.store.rows import CheckpointRows, FactRows, FleetRows, JournalRows, LogRows
 
 
@@ -22,6 +24,8 @@ class Transaction:
         self.log = LogRows(connection)
         self.journals = JournalRows(connection)
         self.directory = DirectoryRows(connection)
+        self.claims = ClaimRows(connection)
+        self.held = HeldRows(connection)
         self.checkpoints = CheckpointRows(connection)
         self.facts = FactRows(connection)
         self.fleet = FleetRows(connection)

@@ -194,7 +194,7 @@ def test_a_directory_set_back_on_the_terminals_own_disk_gives_no_right_back(
     for name in files:
         shutil.copy2(bay.state / name, tmp_path / name)
     bay.boot()
-    wait_held(ward, ward.set_status(bronwen, Status.REVOKED))
+    wait_held(ward, ward.set_status(bronwen, Status.SUSPENDED))
     bay.kill()
     for path in bay.state.glob("directory.sqlite*"):
         path.unlink()
@@ -212,5 +212,5 @@ def test_a_directory_set_back_on_the_terminals_own_disk_gives_no_right_back(
     shows(bay, lambda view: not view["waits_for"])  # it has fetched the whole anew
     again = turned_away(ward, bay, bronwen)
     assert log.outcome(refused)["reason"] == Reason.NO_DIRECTORY
-    assert log.outcome(again)["reason"] == Reason.REVOKED
+    assert log.outcome(again)["reason"] == Reason.SUSPENDED
     wait_held(ward, ward.set_status(bronwen, Status.ACTIVE))

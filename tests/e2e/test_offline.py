@@ -171,7 +171,7 @@ def test_rights_older_than_the_wards_limit_open_nothing(
 def test_a_change_played_again_gives_no_right_back(ward: Ward, log: Log) -> None:
     elena, bay = ward.member("h-elena"), ward["bay-1"]
     at_work(ward, bay, elena)
-    wait_held(ward, ward.set_status(elena, Status.REVOKED))
+    wait_held(ward, ward.set_status(elena, Status.SUSPENDED))
     (first, *_) = Insider.terminal(ward, "bay-1").changes(Version(0, 0))
     ward.gateway.kill()
 
@@ -181,7 +181,7 @@ def test_a_change_played_again_gives_no_right_back(ward: Ward, log: Log) -> None
     refused = turned_away(ward, bay, elena)
     assert refused.words == NOT_HERE
     mend(ward)
-    assert log.outcome(refused)["reason"] == Reason.REVOKED
+    assert log.outcome(refused)["reason"] == Reason.SUSPENDED
     wait_held(ward, ward.set_status(elena, Status.ACTIVE))
 
 
@@ -189,7 +189,7 @@ def test_a_gateway_that_was_set_back_is_refused_with_an_alarm(ward: Ward, log: L
     elena = ward.member("h-elena")
     for terminal in ward.terminals.values():
         at_work(ward, terminal, ward.member("h-amal"))
-    revoked = ward.set_status(elena, Status.REVOKED)
+    revoked = ward.set_status(elena, Status.SUSPENDED)
     wait_held(ward, revoked)
     changes = changes_of(ward, "bay-1")
     older, head = head_of(changes[-2])
@@ -213,7 +213,7 @@ def test_a_gateway_that_was_set_back_is_refused_with_an_alarm(ward: Ward, log: L
             ("statement-refused", sha256(beat))
         ]
     mend(ward)
-    assert log.outcome(refused[0])["reason"] == Reason.REVOKED
+    assert log.outcome(refused[0])["reason"] == Reason.SUSPENDED
     counted = [one["status"]["counts"]["alarms"] for one in ward.ask("/v1/fleet")["terminals"]]
     assert all(count >= 3 for count in counted), counted
     log.verified()

@@ -24,7 +24,7 @@ def test_a_gateway_restored_from_an_old_disk_stops_nobody_and_restores_no_right(
     ward.gateway.kill()
     shutil.copytree(disk, kept)
     ward.start_gateway()
-    wait_held(ward, ward.set_status(elena, Status.REVOKED))
+    wait_held(ward, ward.set_status(elena, Status.SUSPENDED))
     wait_delivered(ward)
     wait_covered(ward)
     at = {name: Mark.now(ward, ward[name]) for name in ward.terminals}

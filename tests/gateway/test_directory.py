@@ -36,12 +36,11 @@ from gateway.directory import (
     NO_VERSION,
     Applied,
     Directory,
-    Operator,
-    RequestConflicts,
-    RequestRefused,
+    Held,
     VersionUnknown,
 )
 from gateway.register import NotRegistered, Register
+from gateway.requests import Operator, RequestConflicts, RequestRefused
 from gateway.snapshot import NoSnapshot, Snapshots, cut
 from gateway.store import StoreFailed
 from tests.gateway.conftest import World
@@ -88,6 +87,11 @@ class Office:
         return self.send(request(entries, self.signer))
 
     def send(self, message: bytes) -> Applied:
+        applied = self.ask(message)
+        assert isinstance(applied, Applied)
+        return applied
+
+    def ask(self, message: bytes) -> Applied | Held:
         return self.directory.apply(message, self.operator, self.world.now)
 
     def opened(self, applied: Applied) -> DirectoryChange:
@@ -215,14 +219,23 @@ def takes(office: Office, message: bytes) -> bool:
     return True
 
 
-def test_what_is_not_to_be_believed_or_used_is_refused_and_leaves_no_trace(
+def test_what_is_not_to_be_believed_or_used_is_refused_and_written_down(
     office: Office,
 ) -> None:
-    size = office.world.evidence.log.edge().size
-    believed = [name for name, message in bad_requests(office).items() if takes(office, message)]
+    before = len(Stranger(office.world.database).leaves)
+    bad = bad_requests(office)
+    believed = [name for name, message in bad.items() if takes(office, message)]
     assert believed == []
-    assert office.world.evidence.log.edge().size == size
     assert office.directory.head.version == NO_VERSION
+    stranger = Stranger(office.world.database)
+    stranger.check()
+    leaves = stranger.leaves[before:]
+    assert len(leaves) == len(bad)
+    assert all(b"batch.v1" in leaf for leaf in leaves)
+    denials = [event for event in stranger.events.values() if b"change.denied" in event]
+    for message in bad.values():
+        subject = sha256(message.split(b"\n")[0]).encode()
+        assert any(subject in event and b"ines" in event for event in denials)
 
 
 @given(st.data())
