@@ -18,7 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from provisioning.errors import AlreadyThere, BadInput, DiskFailed, FolderBusy
+from provisioning.errors import (
+    AlreadyThere,
+    BadInput,
+    DiskFailed,
+    FolderBusy,
+    ProvisioningError,
+)
 from runtime import durable
 
 _UNFINISHED: Final = "change.unfinished"
@@ -73,8 +79,10 @@ def make_whole(path: Path, make: Callable[[Path], None], undo: Callable[[Path], 
             with _as_ours():
                 unfinished.rename(path)
         except BaseException:
-            _clear(unfinished, undo)
-            shutil.rmtree(unfinished, ignore_errors=True)
+            # What cannot be taken back now is taken back by the next call, which finds it here.
+            with suppress(ProvisioningError):
+                _clear(unfinished, undo)
+                shutil.rmtree(unfinished, ignore_errors=True)
             raise
     with _as_ours():
         durable.flush_folder(path.parent)

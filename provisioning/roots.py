@@ -61,6 +61,7 @@ class TokenRoot:
         from provisioning import token  # noqa: PLC0415 - only who uses one needs its library
 
         place = Place(str(self._module), self._token, secrets.token_hex(_ID_BYTES))
+        token.require(place, self._pin)
         record = {"module": place.module, "token": place.token, "id": place.id}
         # Said before it is made: a power cut must leave no key that nobody knows of.
         keys.write_new(authority / _TOKEN, json.dumps(record).encode(), 0o644)

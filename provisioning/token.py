@@ -56,6 +56,12 @@ class TokenSigner:
         return utils.encode_dss_signature(*numbers)
 
 
+def require(place: Place, pin: str) -> None:
+    """Raises TokenTrouble unless the token is there and takes the PIN."""
+    with _session(place, pin):
+        pass
+
+
 def generate(place: Place, pin: str) -> None:
     """Makes the key pair of `place` in its token, not extractable. Raises TokenTrouble."""
     with _session(place, pin) as session:

@@ -38,7 +38,7 @@ class SoftHsm:
         """Debian puts it below its multi-arch folder, and links it here."""
         return Path("/usr/lib/softhsm/libsofthsm2.so")
 
-    def keys(self) -> list[str]:
+    def objects(self) -> list[str]:
         """The kinds of the objects in it, as OpenSC's own tool lists them."""
         argv = [program("pkcs11-tool"), "--module", str(self.module), "--token-label", LABEL]
         done = subprocess.run(
