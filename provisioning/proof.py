@@ -14,7 +14,7 @@ from typing import Final
 from contract.directory import Credential, Slot
 from contract.signing import Algorithm, SignatureRefused
 from hardware.apdu import CardError
-from hardware.piv import Pin, PinBlocked, PinNotTaken, PivClient, WrongPin
+from hardware.piv import NotAllowed, Pin, PinBlocked, PinNotTaken, PivClient, WrongPin
 from hardware.pivdata import Algorithm as CardAlgorithm
 from hardware.pivdata import KeySlot
 from provisioning.errors import CardBlocked, CardUnfit, PinRefused
@@ -75,7 +75,10 @@ def verify(client: PivClient, pin: Pin) -> None:
 def expect_signature(client: PivClient, credential: Credential) -> None:
     """Has the key sign a fresh challenge. Raises CardUnfit when the signature does not hold."""
     message = _DOMAIN + secrets.token_bytes(32)
-    signature = client.sign(*_key(credential), hashlib.sha256(message).digest())
+    try:
+        signature = client.sign(*_key(credential), hashlib.sha256(message).digest())
+    except NotAllowed as error:
+        raise CardUnfit(f"the card's {credential.slot} stays shut when it should sign") from error
     try:
         credential.verify_key().verify(message, signature)
     except SignatureRefused as error:

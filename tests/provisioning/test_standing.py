@@ -1,0 +1,99 @@
+"""A card's standing: found by GUID or holder, ended for good but once, replaced in one change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from contract.certificates import spki
+from contract.directory import Credential, Entitlement, Name, Slot, Status
+from contract.ids import Guid, HolderId
+from contract.signing import Algorithm
+from contract.wire import encode_base64
+from provisioning import entries, giving, keys, ledger, standing
+from provisioning.cards import IssuedCard
+from provisioning.entries import Holder
+from provisioning.errors import BadInput, NotThere, StatusIsFinal
+from provisioning.site import SiteFolder
+
+NOW_MS = 1_767_225_600_000
+AMAL = Holder(HolderId("h-amal"), Name(full="Amal Haddad", short="Amal", initials="AH"), ())
+
+
+def card(guid: str) -> IssuedCard:
+    key = encode_base64(spki(keys.p256().public_key()))
+    return IssuedCard(
+        Guid(guid * 16),
+        (Credential(slot=Slot.CARD_AUTHENTICATION, algorithm=Algorithm.P256, key=key),),
+    )
+
+
+def entitled(guid: str, status: Status = Status.ACTIVE) -> Entitlement:
+    return entries.restate(entries.entitle(card(guid), AMAL, NOW_MS), status)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> SiteFolder:
+    return SiteFolder(tmp_path)
+
+
+def test_a_card_is_found_by_its_guid_or_by_whose_it_is(folder: SiteFolder) -> None:
+    old, new = entitled("1a", Status.REVOKED), entitled("1b")
+    ledger.remember(folder, [old, new])
+    assert standing.find(folder, old.guid) == old
+    assert standing.find(folder, "h-amal") == new
+    with pytest.raises(NotThere):
+        standing.find(folder, "h-bo")
+    with pytest.raises(NotThere):
+        standing.find(folder, "ab" * 16)
+
+
+def test_with_two_cards_in_use_the_holder_alone_does_not_say_which(folder: SiteFolder) -> None:
+    ledger.remember(folder, [entitled("1a", Status.SUSPENDED), entitled("1b")])
+    with pytest.raises(BadInput, match="by its GUID") as asked:
+        standing.find(folder, "h-amal")
+    assert "1a" * 16 in str(asked.value)
+    assert "1b" * 16 in str(asked.value)
+
+
+def test_suspension_alone_is_lifted() -> None:
+    suspended = standing.change(entitled("1a"), Status.SUSPENDED)
+    assert standing.change(suspended, Status.ACTIVE).status is Status.ACTIVE
+    for final in (Status.REVOKED, Status.LOST):
+        for back in (Status.ACTIVE, Status.SUSPENDED):
+            with pytest.raises(StatusIsFinal):
+                standing.change(entitled("1a", final), back)
+    assert standing.change(entitled("1a", Status.REVOKED), Status.LOST).status is Status.LOST
+
+
+def test_a_known_guid_and_a_known_key_are_told(folder: SiteFolder) -> None:
+    first = entitled("1a", Status.REVOKED)
+    ledger.remember(folder, [first])
+    other = card("1b")
+    assert standing.known(folder, other.guid, other.credentials) is None
+    assert "h-amal's, revoked" in (standing.known(folder, first.guid, other.credentials) or "")
+    assert "key is on h-amal" in (standing.known(folder, other.guid, first.credentials) or "")
+
+
+@pytest.mark.parametrize(
+    ("lost", "asked", "ended"),
+    [(False, Status.SUSPENDED, Status.REVOKED), (True, Status.LOST, Status.LOST)],
+)
+def test_the_old_card_is_out_of_use_before_the_new_one_is_made_and_for_good_after(
+    *, lost: bool, asked: Status, ended: Status
+) -> None:
+    sent: list[Entitlement] = []
+
+    def send(*changed: Entitlement) -> dict[str, object]:
+        sent.extend(changed)
+        return {}
+
+    old = giving.withdraw(send, entitled("1a"), lost=lost)
+    assert [one.status for one in sent] == [asked]
+    assert giving.withdraw(send, old, lost=lost) == old
+    assert len(sent) == 1
+    new, end = standing.replaced(old, card("1b"), NOW_MS)
+    assert (new.guid, new.status, new.holder) == ("1b" * 16, Status.ACTIVE, "h-amal")
+    assert (new.name, new.positions) == (old.name, old.positions)
+    assert (end.guid, end.status) == (old.guid, ended)
