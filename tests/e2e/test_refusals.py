@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,7 @@ def bay(ward: Ward) -> WardTerminal:
     return ward["bay-1"]
 
 
-def hired(**changes: object) -> Callable[[Ward, Path], Member]:
+def hired(**changes: Any) -> Callable[[Ward, Path], Member]:  # noqa: ANN401 - by field
     def hand(ward: Ward, _: Path) -> Member:
         number = len(ward.members)
         member = ward.hire(newcomer(f"h-{number}", f"Nurse Number{number}"), **changes)
