@@ -48,7 +48,6 @@ def make_app(
             raise HTTPException(403, "not a terminal in use")
         return terminal
 
-    proving = AtOnce(PROOFS_AT_ONCE)
     app = FastAPI(
         title="tapover gateway, for terminals",
         openapi_url=None,
@@ -75,6 +74,13 @@ def make_app(
         messages = directory.changes_after(Version(epoch, after))
         return {"changes": [encode_base64(message) for message in messages]}
 
+    _add_log(app, checkpoints)
+    return app
+
+
+def _add_log(app: FastAPI, checkpoints: Checkpoints) -> None:
+    proving = AtOnce(PROOFS_AT_ONCE)
+
     @app.get("/v1/log/checkpoint")
     def checkpoint(since: Annotated[int, Query(**_COUNT)] = 0) -> Response:
         return Response(checkpoints.since(since).to_bytes(), media_type=JSON)
@@ -92,5 +98,3 @@ def make_app(
                 for proof in proofs
             ]
         }
-
-    return app

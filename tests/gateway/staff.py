@@ -6,15 +6,21 @@ import secrets
 from collections.abc import Iterable, Sequence
 
 from contract.administration import Approval, ChangeSet, Decision
-from contract.directory import Entitlement, Entry, Position, Status
+from contract.directory import Entitlement, Entry, EntryKind, Position, Removed, Status
 from contract.ids import Digest, OperatorId, PositionId, Version
 from contract.signing import Envelope, SoftwareSigner
 from contract.tap import DirectoryVersion
+from gateway.desk import Desk
+from gateway.directory import Applied, Directory, Held
 from gateway.journal import Moment
+from gateway.register import Register
 from gateway.requests import Operator
+from gateway.store import HeldState
+from tests.gateway.conftest import World
 from tests.gateway.identities import SITE, Scribe
 from tests.gateway.requests import request
 from tests.gateway.test_directory import entitlement
+from tests.gateway.test_evidence import Stranger
 
 
 def position(name: str) -> Position:
@@ -80,3 +86,70 @@ def cut(entries: Iterable[Entry], size: int) -> list[list[Entry]]:
     """In pieces of `size`."""
     every = list(entries)
     return [every[n : n + size] for n in range(0, len(every), size)]
+
+
+PEOPLE = 200
+
+
+class Hospital:
+    """Two operators, and a directory of a few hundred people."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.ines, self.otto = Colleague("ines"), Colleague("otto")
+        self.reopen()
+
+    def reopen(self) -> None:
+        world = self.world
+        register = Register(world.authority.statement)
+        self.directory = Directory(world.store, world.evidence, world.authority, register)
+        self.desk = Desk(world.store, world.evidence, self.directory, SITE)
+
+    def employ(self, staff: list[Entitlement]) -> None:
+        for piece in cut(staff, 500):
+            assert isinstance(self.ask(*piece), Applied)
+
+    def ask(self, *entries: Entry, who: Colleague | None = None) -> Applied | Held:
+        who = who or self.ines
+        return self.directory.apply(who.request(*entries), who.operator, self.world.now)
+
+    def approve(self, subject: Digest, who: Colleague, **how: object) -> HeldState:
+        paper = who.approval(subject, self.world.now, **how)  # type: ignore[arg-type]
+        return self.desk.decide(paper, who.operator, self.world.now).row.state
+
+    @property
+    def version(self) -> Version:
+        return self.directory.head.version
+
+    def stands(self, number: int) -> bytes:
+        key = (EntryKind.ENTITLEMENT, f"{number + 1:032x}")
+        with self.world.store.read() as tx:
+            return tx.directory.entries({key})[key]
+
+    def events(self) -> list[bytes]:
+        stranger = Stranger(self.world.database)
+        stranger.check()
+        return [body for _, body in sorted(stranger.events.items())]
+
+    def leaves(self) -> list[bytes]:
+        return Stranger(self.world.database).leaves
+
+
+def staff(count: int = PEOPLE) -> list[Entitlement]:
+    return [member(n) for n in range(count)]
+
+
+def ended(one: Entitlement, how: str) -> Entitlement | Removed:
+    """The ways in which a feed ends somebody."""
+    match how:
+        case "removed":
+            return Removed(kind=EntryKind.ENTITLEMENT, id=one.guid, salt=secrets.token_hex(16))
+        case "without a position":
+            return one.model_copy(update={"positions": (), "salt": secrets.token_hex(16)})
+        case "over":
+            return one.model_copy(update={"not_after_ms": 1, "salt": secrets.token_hex(16)})
+        case "put off":
+            later = {"not_before_ms": 2**49, "salt": secrets.token_hex(16)}
+            return one.model_copy(update=later)
+        case _:
+            return with_status(one, Status(how))

@@ -32,13 +32,7 @@ from contract.ids import Digest, Guid, HolderId, OperatorId, TerminalId, Version
 from contract.journal import split_lines
 from contract.policy import Policy
 from contract.signing import Algorithm, Envelope, sha256
-from gateway.directory import (
-    NO_VERSION,
-    Applied,
-    Directory,
-    Held,
-    VersionUnknown,
-)
+from gateway.directory import NO_VERSION, Applied, Directory, Held, VersionUnknown
 from gateway.register import NotRegistered, Register
 from gateway.requests import Operator, RequestConflicts, RequestRefused
 from gateway.snapshot import NoSnapshot, Snapshots, cut
@@ -229,13 +223,10 @@ def test_what_is_not_to_be_believed_or_used_is_refused_and_written_down(
     assert office.directory.head.version == NO_VERSION
     stranger = Stranger(office.world.database)
     stranger.check()
-    leaves = stranger.leaves[before:]
-    assert len(leaves) == len(bad)
-    assert all(b"batch.v1" in leaf for leaf in leaves)
-    denials = [event for event in stranger.events.values() if b"change.denied" in event]
+    assert all(b"batch.v1" in leaf for leaf in stranger.leaves[before:])
+    denials = b"".join(event for event in stranger.events.values() if b"change.denied" in event)
     for message in bad.values():
-        subject = sha256(message.split(b"\n")[0]).encode()
-        assert any(subject in event and b"ines" in event for event in denials)
+        assert sha256(message.split(b"\n")[0]).encode() in denials
 
 
 @given(st.data())

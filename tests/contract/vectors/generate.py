@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
 from contract import (
-    administration,
     directory,
     events,
     journal,
@@ -43,6 +42,7 @@ from contract.ids import (
     WardId,
 )
 from contract.wire import Record, encode_base64
+from tests.contract.vectors import administration
 
 HERE: Final = Path(__file__).parent
 VECTORS: Final = HERE / "vectors.json"
@@ -236,43 +236,8 @@ def statements_and_journal() -> dict[str, bytes]:
         .to_bytes()
     )
     made |= _log_and_journal(change.digest, [made["key-statement"], made["change-request"]])
-    made |= _administration(request.digest)
+    made |= administration.vectors(request.digest, OPERATOR, SECOND_OPERATOR, VERSION, event)
     return made
-
-
-def _administration(request: Digest) -> dict[str, bytes]:
-    """A change set of one request, and the events of one that stopped at the guard."""
-    change_set = administration.ChangeSet(
-        site=SITE,
-        operator=OperatorId("ines"),
-        nonce="0e" * 32,
-        issued_ms=NOW,
-        base=VERSION,
-        requests=(request,),
-    ).seal(OPERATOR)
-    approval = administration.Approval(
-        site=SITE,
-        operator=OperatorId("otto"),
-        subject=change_set.digest,
-        decision=administration.Decision.APPROVE,
-        issued_ms=NOW,
-        until_ms=NOW + 3_600_000,
-    ).seal(SECOND_OPERATOR)
-    ines, subject = OperatorId("ines"), change_set.digest
-    told: dict[str, events.Detail] = {
-        "change-held": events.ChangeHeld(
-            operator=ines, subject=subject, people=21, positions=1, leads=1
-        ),
-        "change-decided": events.ChangeDecided(
-            subject=subject, result="approved", approval=approval.digest
-        ),
-        "change-denied": events.ChangeDenied(
-            operator=ines, subject=subject, reason=events.Denial.SAME_PERSON
-        ),
-        "lock-flagged": events.LockFlagged(request=request, positions=0, leads=1),
-    }
-    lines = {f"event-{name}": event(n, detail) for n, (name, detail) in enumerate(told.items())}
-    return {"change-set": change_set.to_bytes(), "approval": approval.to_bytes(), **lines}
 
 
 def _log_and_journal(head: Digest, leaves: list[bytes]) -> dict[str, bytes]:

@@ -1,0 +1,51 @@
+"""The vectors of administration by two people: a set, an approval, and the guard's events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from contract import events
+from contract.administration import Approval, ChangeSet, Decision
+from contract.ids import Digest, OperatorId, SiteId
+from contract.signing import Signer
+from contract.tap import DirectoryVersion
+
+SITE, INES, OTTO = SiteId("st-elsewhere"), OperatorId("ines"), OperatorId("otto")
+NOW: Final = 1_767_225_600_000
+
+
+def vectors(
+    request: Digest,
+    operator: Signer,
+    second: Signer,
+    base: DirectoryVersion,
+    event: Callable[[int, events.Detail], bytes],
+) -> dict[str, bytes]:
+    """A change set of one request, and the events of one that stopped at the guard."""
+    change_set = ChangeSet(
+        site=SITE, operator=INES, nonce="0e" * 32, issued_ms=NOW, base=base, requests=(request,)
+    ).seal(operator)
+    subject = change_set.digest
+    approval = Approval(
+        site=SITE,
+        operator=OTTO,
+        subject=subject,
+        decision=Decision.APPROVE,
+        issued_ms=NOW,
+        until_ms=NOW + 3_600_000,
+    ).seal(second)
+    told: dict[str, events.Detail] = {
+        "change-held": events.ChangeHeld(
+            operator=INES, subject=subject, people=21, positions=1, leads=1
+        ),
+        "change-decided": events.ChangeDecided(
+            subject=subject, result="approved", approval=approval.digest
+        ),
+        "change-denied": events.ChangeDenied(
+            operator=INES, subject=subject, reason=events.Denial.SAME_PERSON
+        ),
+        "lock-flagged": events.LockFlagged(request=request, positions=0, leads=1),
+    }
+    lines = {f"event-{name}": event(n, detail) for n, (name, detail) in enumerate(told.items())}
+    return {"change-set": change_set.to_bytes(), "approval": approval.to_bytes(), **lines}
