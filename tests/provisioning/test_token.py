@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from contract.ids import KeyId
 from contract.signing import Envelope
 from contract.statements import KeyStatement
