@@ -43,14 +43,18 @@ class HeldLeftIn(Peer):
 
     def __enter__(self) -> Self:
         self._talker = self._agent().__enter__()
-        self._talker.ask(do="begin")
+        self._ask("begin")
         return self
 
     def __exit__(self, *_: object) -> None:
         self._talker.__exit__()
 
     def once(self) -> float:
-        return float(self._talker.ask(do="sign")["ns"]) / 1e6
+        return self._ask("sign")
+
+    def _ask(self, verb: str, reader: int = 0) -> float:
+        answer = self._talker.ask(do=verb, reader=self.bench.readers[reader].name)
+        return float(answer["ns"]) / 1e6
 
 
 class HeldTapped(HeldLeftIn):
@@ -66,14 +70,16 @@ class HeldTapped(HeldLeftIn):
     card_stays: ClassVar = False
 
     def __enter__(self) -> Self:
-        self._turn = cycle(self.bench.readers)
+        self._turn = cycle(range(len(self.bench.readers)))
         self._talker = self._agent().__enter__()
         return self
 
     def once(self) -> float:
-        reader = next(self._turn)
-        self.bench.insert(reader)
+        at = next(self._turn)
+        self.bench.insert(self.bench.readers[at])
         try:
-            return float(self._talker.ask(do="tap")["ns"]) / 1e6
+            took_ms = self._ask("tap", at)
+            self._ask("end", at)
+            return took_ms
         finally:
-            self.bench.box.remove(reader.port)
+            self.bench.box.remove(self.bench.readers[at].port)

@@ -1,8 +1,9 @@
 """An agent that keeps OpenSC loaded, and the session too as long as its card stays: the best of it.
 
 Run as ``python -I -S held_session.py MODULE MECHANISM`` with the PIN in the environment; imports
-nothing of ours. A line in asks for ``begin`` (a card has come: find it, open, log in), ``sign``, or
-``tap`` (both). A line out says how many nanoseconds the PKCS#11 calls took.
+nothing of ours. A line in asks for ``begin`` (a card has come into ``reader``: find it, open, log
+in), ``sign``, ``tap`` (both), or ``end`` (the card leaves). A line out says how many nanoseconds
+the PKCS#11 calls took.
 
 PKCS#11 2.20 by ctypes: CK_ULONG is an unsigned long, and the module's own functions are called
 directly. What Python adds is some tens of microseconds a call.
@@ -38,6 +39,15 @@ class _Mechanism(Structure):
     _fields_ = (("mechanism", c_ulong), ("parameter", c_void_p), ("length", c_ulong))
 
 
+class _SlotInfo(Structure):
+    _fields_ = (
+        ("description", c_ubyte * 64),
+        ("maker", c_ubyte * 32),
+        ("flags", c_ulong),
+        ("versions", c_ubyte * 4),
+    )
+
+
 class Agent:
     """One module, one session at a time."""
 
@@ -52,19 +62,26 @@ class Agent:
         if code := getattr(self._library, name)(*arguments):
             raise SystemExit(f"{name}: {code:#x}")
 
-    def _find_slot(self) -> tuple[c_ulong, int]:
+    def _find_slot(self, reader: str) -> tuple[c_ulong, int]:
         """The slot with a token; the time of the call that saw it, not of those before."""
         slots, deadline = (c_ulong * _SLOTS)(), time.monotonic() + _SEEN_S
         while time.monotonic() < deadline:
             count, began_ns = c_ulong(_SLOTS), time.monotonic_ns()
             self._call("C_GetSlotList", c_ubyte(1), slots, byref(count))
-            if count.value:
-                return c_ulong(slots[0]), time.monotonic_ns() - began_ns
+            took_ns = time.monotonic_ns() - began_ns
+            for slot in slots[: count.value]:
+                if self._reader_of(slot) == reader:
+                    return c_ulong(slot), took_ns
         raise SystemExit("no card was seen")
 
-    def begin(self) -> int:
+    def _reader_of(self, slot: int) -> str:
+        info = _SlotInfo()
+        self._call("C_GetSlotInfo", c_ulong(slot), byref(info))
+        return bytes(info.description).decode().strip()
+
+    def begin(self, reader: str) -> int:
         """A card has come. Nanoseconds."""
-        slot, took_ns = self._find_slot()
+        slot, took_ns = self._find_slot(reader)
         began_ns = time.monotonic_ns()
         self._call(
             "C_OpenSession", slot, c_ulong(_CKF_SERIAL_SESSION), None, None, byref(self._session)
@@ -92,6 +109,12 @@ class Agent:
         if found.value != 1:
             raise SystemExit("the card's 9A was not found")
 
+    def end(self) -> int:
+        """The card leaves. Nanoseconds."""
+        began_ns = time.monotonic_ns()
+        self._call("C_CloseSession", self._session)
+        return time.monotonic_ns() - began_ns
+
     def sign(self) -> int:
         """C_SignInit and C_Sign over fresh data. Nanoseconds."""
         digest = os.urandom(32)
@@ -110,13 +133,15 @@ def main() -> None:
     """Until the driver closes our input."""
     module, mechanism = sys.argv[1:]
     agent = Agent(module, mechanism, os.environ.pop("PIN"))
-    verbs: dict[str, Callable[[], int]] = {
+    verbs: dict[str, Callable[[str], int]] = {
         "begin": agent.begin,
-        "sign": agent.sign,
-        "tap": lambda: agent.begin() + agent.sign(),
+        "sign": lambda _: agent.sign(),
+        "tap": lambda reader: agent.begin(reader) + agent.sign(),
+        "end": lambda _: agent.end(),
     }
     for line in sys.stdin:
-        took_ns = verbs[json.loads(line)["do"]]()
+        wanted = json.loads(line)
+        took_ns = verbs[wanted["do"]](wanted["reader"])
         sys.stdout.write(json.dumps({"ns": took_ns}) + "\n")
         sys.stdout.flush()
 

@@ -32,14 +32,17 @@ AGENCY: Final = Position(id=PositionId("ed-agency"), role="R8009", name="Agency 
 _CREW: Final = (*STAFF, person("h-farah", "Farah Idris", "730582", NURSE))
 _RSA_CREW: Final = tuple(
     person(f"h-rsa-{number}", f"{first} Anders", f"55120{number}", NURSE)
-    for number, first in enumerate(("Gwen", "Hana"))
+    for number, first in enumerate(("Gwen", "Hana", "Iris", "Jana"))
 )
 _NEWCOMERS: Final = {
     key: tuple(
         person(f"h-{words}-{number}", f"{first} Banks", f"66310{number}", AGENCY)
         for number, first in enumerate(names)
     )
-    for key, words, names in ((P256, "new", ("Ivo", "Jude")), (RSA, "new-rsa", ("Kim", "Lou")))
+    for key, words, names in (
+        (P256, "new", ("Ivo", "Jude", "Kit", "Lev")),
+        (RSA, "new-rsa", ("Kim", "Lou", "Max", "Nan")),
+    )
 }
 
 
@@ -51,11 +54,13 @@ class House:
     flushes: dict[str, Flushes]
     """By terminal."""
 
-    def crew(self, spec: Spec) -> list[Member]:
-        """Who taps in a cell."""
+    def crew(self, spec: Spec, terminal: str = "bay-1") -> list[Member]:
+        """Who taps in a cell; nobody is at two terminals at a time."""
+        names = list(self.flushes)
         settled = _CREW if spec.key is P256 else _RSA_CREW
         people = _NEWCOMERS[spec.key] if spec.first else settled
-        return [self.ward.member(one.holder.id) for one in people]
+        here = people[names.index(terminal) :: len(names)]
+        return [self.ward.member(one.holder.id) for one in here]
 
     def hire(self, keys: Sequence[CardAlgorithm] = (P256, RSA)) -> None:
         """Those whose cards were not made at the desk."""
@@ -72,14 +77,15 @@ class House:
         lane = Lane(self.ward, self.ward[terminal])
         try:
             for key in keys:
-                lane.begin_shift(self.crew(Spec(key=key)))
+                lane.begin_shift(self.crew(Spec(key=key), terminal))
             yield lane
         finally:
             lane.close()
 
     def cell(self, lane: Lane, spec: Spec, sizes: Sizes, on_tap: OnTap) -> Cell:
         """Warms up with each of the crew, then measures. Raises WardError where a state is not."""
-        crew, flushes = self.crew(spec), self.flushes[lane.terminal.name]
+        terminal = lane.terminal
+        crew, flushes = self.crew(spec, terminal.name), self.flushes[terminal.name]
         flushes.slow_by(spec.slowed_ms)
         try:
             go = lane.first_taps if spec.first else lane.taps
@@ -95,11 +101,11 @@ class House:
         finally:
             flushes.slow_by(0)
         if {sample.online for sample in samples} != {spec.state is not State.OFFLINE}:
-            raise WardError(f"{lane.terminal.name} was not {spec.state} at every tap")
+            raise WardError(f"{terminal.name} was not {spec.state} at every tap")
         facts = {"simulated": SIMULATED}
         if spec.first:
             return first_cell(spec.name, spec.parameters, samples, facts)
-        timings = told(lane.terminal.state / JOURNAL, samples)
+        timings = told(terminal.state / JOURNAL, samples)
         return warm_cell(spec.name, spec.parameters, samples, timings, seen, facts)
 
 
