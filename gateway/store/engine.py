@@ -1,7 +1,8 @@
 """Opening a database: address, durability, migrations.
 
 What is special to one database is here alone. SQLite: write-ahead log with `synchronous=FULL`, so
-that a commit is on the disk when it returns.
+that a commit is on the disk when it returns. PostgreSQL is durable as it comes, but by default each
+statement of a transaction sees another moment.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ def sqlite_url(path: Path) -> str:
 def open_engine(url: str) -> sa.Engine:
     """An engine whose transactions are real ones, and durable at commit."""
     engine = sa.create_engine(url, pool_size=5, max_overflow=_CONNECTIONS - 5)
+    if engine.dialect.name == "postgresql":
+        engine = engine.execution_options(isolation_level="REPEATABLE READ")
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
