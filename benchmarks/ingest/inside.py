@@ -3,8 +3,8 @@
     python -m benchmarks.ingest.inside FOLDER KIND SIZE EVENTS TERMINALS ROUNDS
 
 `proven` is the product's `Ingest`, from `offer` to sealed receipts; `plain` is the consumer that
-proves nothing. Batches are signed before a round's clock starts. A round says `measured` when it begins, and its
-result as a line of JSON.
+proves nothing. Batches are signed before a round's clock starts. A round says `measured` when it
+begins, and its result as a line of JSON.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from runtime.clock import SystemClock
 
 _SITE: Final = SiteId("st-elsewhere")
 _DATABASE: Final = "gateway.sqlite"
+_WARM_UP_GROUPS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ class Bench:
         """The product's way; a line a round."""
         desk = Proven(self.site, self.store, self.entries)
         running = asyncio.create_task(desk.ingest.run())
-        await desk.take(self.signed(50 * size * GROUP, size))  # warm-up
+        await desk.take(self.signed(_WARM_UP_GROUPS * GROUP * size, size))
         for _ in range(rounds):
             batches = self.signed(events, size)
             gc.collect()

@@ -100,6 +100,7 @@ class Postgres:
         argv = [
             *(str(self._binaries / "initdb"), "-D", str(self._data), "-U", _USER),
             *("-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions"),
+            "--no-sync",  # of the empty cluster alone
         ]
         made = Command("initdb", argv, self.folder.with_suffix(".initdb.log"), user=self._user)
         process = Process(made)
