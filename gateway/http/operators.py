@@ -97,6 +97,7 @@ def make_app(
         docs_url=None,
         redoc_url=None,
         dependencies=[Depends(limited)],
+        generate_unique_id_function=lambda route: route.name,
         responses={429: {"model": ErrorAnswer, "description": "Too often; Retry-After says when."}},
     )
     translate_errors(app)
