@@ -44,12 +44,12 @@ def held(card: Card, quirks: Quirks = AS_THE_STANDARD_SAYS) -> PoweredCard:
     return PoweredCard(card, Behaviour(quirks=quirks))
 
 
-def expect_whole(desk: Desk, card: Card, pin: str = PIN) -> None:
+def expect_whole(desk: Desk, card: Card, pin: str = PIN, stage: Stage = Stage.MADE) -> None:
     """The card is issued in every respect, and nothing of it is locked."""
     assert card.guid is not None
     record = desk.book.recall(Guid(card.guid.hex()))
     assert record is not None
-    assert record.stage is Stage.MADE
+    assert record.stage is stage
     assert record.doubt is None
     assert record.puk is not None
     for key in (desk.folder.authority / "puk.key.pem", desk.folder.gateway / "puk.key.pem"):
