@@ -164,8 +164,13 @@ def build_crl(
 
 def common_name(certificate: x509.Certificate) -> str:
     """The CN: for a terminal its id, which is also its MQTT user name and client id."""
-    values = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(values[0].value) if values else ""
+    return subject_name(certificate.subject)
+
+
+def subject_name(subject: x509.Name) -> str:
+    """The one CN in a subject; empty where there is none, or more than one."""
+    values = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(values[0].value) if len(values) == 1 else ""
 
 
 def spki(key: CertificatePublicKeyTypes) -> bytes:

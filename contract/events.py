@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from contract.enrolment import BatchKeptApart, TerminalEnrolled, TerminalRetired
 from contract.ids import (
     BootIdField,
     DigestField,
@@ -240,6 +241,9 @@ class AlarmCode(StrEnum):
     CARD_HUNG = "card-hung"
     CLOCK_STEPPED = "clock-stepped"
     PEER_REFUSED = "peer-refused"
+    TOKEN_REUSED = "token-reused"  # noqa: S105 - a reason, no secret
+    CRL_NOT_RENEWED = "crl-not-renewed"
+    SESSION_NOT_ENDED = "session-not-ended"
 
 
 class Alarm(Part):
@@ -352,7 +356,10 @@ Detail = Annotated[
     | ChangeDenied
     | ChangeHeld
     | ChangeDecided
-    | LockFlagged,
+    | LockFlagged
+    | TerminalEnrolled
+    | TerminalRetired
+    | BatchKeptApart,
     Field(discriminator="kind"),
 ]
 

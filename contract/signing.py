@@ -54,6 +54,8 @@ class PayloadType(StrEnum):
     ENROLMENT = "application/vnd.tapover.enrolment.v1+json"
     CHANGE_SET = "application/vnd.tapover.change-set.v1+json"
     APPROVAL = "application/vnd.tapover.approval.v1+json"
+    GRANT = "application/vnd.tapover.grant.v1+json"
+    ENROLMENT_REQUEST = "application/vnd.tapover.enrolment-request.v1+json"
 
 
 def sha256(data: bytes) -> Digest:

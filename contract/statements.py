@@ -103,9 +103,10 @@ class Heartbeat(Statement):
 
 
 class Enrolment(Statement):
-    """A terminal's key as enrolled or renewed.
+    """A certificate as it was issued, and the batch key that the register holds with it.
 
-    Signed by the key it held before, at first by the operator CA.
+    Signed by the statement key; the terminal's own word is its `EnrolmentRequest`
+    (`contract.enrolment`).
     """
 
     PAYLOAD_TYPE: ClassVar[PayloadType] = PayloadType.ENROLMENT

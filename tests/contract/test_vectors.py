@@ -11,7 +11,17 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
-from contract import checkpoint, directory, events, journal, policy, signing, statements, tap
+from contract import (
+    checkpoint,
+    directory,
+    enrolment,
+    events,
+    journal,
+    policy,
+    signing,
+    statements,
+    tap,
+)
 from contract.wire import Record
 from tests.contract.vectors.generate import SITE, VECTORS, generate
 
@@ -26,7 +36,9 @@ SIGNED_BY = {
     "heartbeat": "statement",
     "batch": "batch",
     "receipt": "log",
-    "enrolment": "operator",
+    "enrolment": "statement",
+    "grant": "operator",
+    "enrolment-request": "batch",
     "change-set": "operator",
     "approval": "second-operator",
 }
@@ -37,6 +49,11 @@ PLAIN: dict[str, type[Record]] = {
     "pin-proof": tap.PinProof,
     "move-request": tap.MoveRequest,
     "status": statements.TerminalStatus,
+    "order": enrolment.Order,
+    "issued": enrolment.Issued,
+    "pending": enrolment.Pending,
+    "refusal": enrolment.RefusalAnswer,
+    "enrolment-file": enrolment.EnrolmentFile,
 }
 
 

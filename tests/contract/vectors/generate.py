@@ -42,7 +42,7 @@ from contract.ids import (
     WardId,
 )
 from contract.wire import Record, encode_base64
-from tests.contract.vectors import administration
+from tests.contract.vectors import administration, enrolment
 
 HERE: Final = Path(__file__).parent
 VECTORS: Final = HERE / "vectors.json"
@@ -237,6 +237,7 @@ def statements_and_journal() -> dict[str, bytes]:
     )
     made |= _log_and_journal(change.digest, [made["key-statement"], made["change-request"]])
     made |= administration.vectors(request.digest, OPERATOR, SECOND_OPERATOR, VERSION, event)
+    made |= enrolment.vectors(OPERATOR, BATCH, VERSION, event)
     return made
 
 
@@ -275,7 +276,7 @@ def _log_and_journal(head: Digest, leaves: list[bytes]) -> dict[str, bytes]:
             batch_key=BATCH.public.to_base64(),
             issued_ms=NOW,
         )
-        .seal(OPERATOR)
+        .seal(STATEMENT)
         .to_bytes()
     )
     return made
