@@ -7,6 +7,7 @@ a look-up reads one row and parses it, whatever the others hold.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -76,8 +77,8 @@ def _make(path: Path, entitlements: int) -> None:
 def fill(terminal: WardTerminal, ward: Ward, source: Path) -> int:
     """Gives a running terminal the entitlements of ``source`` beside its own ward's; how many.
 
-    The daemon is stopped meanwhile. It comes back with the version that the site knows, so that it
-    fetches nothing.
+    The daemon is stopped meanwhile. It comes back online with the version that the site knows, so
+    that it fetches nothing.
     """
     terminal.process.stop()
     path = terminal.state / DIRECTORY
@@ -86,6 +87,7 @@ def fill(terminal: WardTerminal, ward: Ward, source: Path) -> int:
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     shutil.copyfile(source, path)
+    _settle(path)
     keys = TrustStore.open(terminal.state / TRUST).remembered.keys
     assert keys is not None
     envelope = Envelope.from_bytes(keys)  # a change must carry one, which the store does not read
@@ -95,10 +97,21 @@ def fill(terminal: WardTerminal, ward: Ward, source: Path) -> int:
             later = version.next_in(held.version.epoch)
             then = held if later == held.version else Held(later, _HEAD, 1)
             big.apply(Change(then, rows, tuple(entries), envelope))
+    mark = terminal.glass.mark()
     terminal.boot()
+    terminal.glass.wait(lambda view: view["link"] == "online", mark)
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         ((count,),) = connection.execute("SELECT count(*) FROM entry").fetchall()
     return int(count)
+
+
+def _settle(path: Path) -> None:
+    """Until a gigabyte is on the disk: else every flush of the taps would wait for it."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def _wards_own(small: Directory, terminal: WardTerminal, ward: Ward) -> Iterator[Entry]:

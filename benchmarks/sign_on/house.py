@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,12 +62,12 @@ class House:
         here = people[names.index(terminal) :: len(names)]
         return [self.ward.member(one.holder.id) for one in here]
 
-    def hire(self, keys: Sequence[CardAlgorithm] = (P256, RSA)) -> None:
-        """Those whose cards were not made at the desk."""
+    def hire(self, keys: Collection[CardAlgorithm], specs: Sequence[Spec]) -> None:
+        """Those whom the cells want, and whose cards were not made at the desk."""
         if RSA in keys:
             for somebody in _RSA_CREW:
                 self.ward.hire(somebody, RSA)
-        for key in keys:
+        for key in sorted({spec.key for spec in specs if spec.first}):
             for somebody in _NEWCOMERS[key]:
                 self.ward.hire(somebody, key)
 
@@ -102,7 +102,11 @@ class House:
             flushes.slow_by(0)
         if {sample.online for sample in samples} != {spec.state is not State.OFFLINE}:
             raise WardError(f"{terminal.name} was not {spec.state} at every tap")
-        facts = {"simulated": SIMULATED}
+        facts = {
+            "simulated": SIMULATED,
+            "terminals at once": str(len(self.flushes)),
+            "terminal VmRSS": f"{terminal.footprint()['rss_mb']:g} MB",
+        }
         if spec.first:
             return first_cell(spec.name, spec.parameters, samples, facts)
         timings = told(terminal.state / JOURNAL, samples)

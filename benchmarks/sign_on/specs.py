@@ -95,7 +95,7 @@ OTHERS: Final = tuple(
 def besides(state: State) -> tuple[Spec, ...]:
     """What is measured in a state besides its headline."""
     return (
-        *(Spec(state, profile) for profile in ("instant", "fast", "slow")),
+        *(Spec(state, profile) for profile in ("fast", "slow")),
         Spec(state, key=RSA),
         Spec(state, "fast", first=True),
     )
@@ -114,7 +114,7 @@ class Sizes:
 
     def seconds(self, specs: Iterable[Spec]) -> float:
         """About how long these take, one after the other."""
-        return sum(spec.tap_s * (self.of(spec) + 6) for spec in specs)
+        return sum(spec.tap_s * (self.of(spec) + 4) for spec in specs)
 
 
 FULL: Final = Sizes(headline=500, other=50)

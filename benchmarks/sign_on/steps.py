@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import nullcontext
-from dataclasses import replace
-from functools import partial
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +20,7 @@ from benchmarks.peers.yubico import YubicoPivTool
 from benchmarks.sign_on import bigdirectory
 from benchmarks.sign_on.figures import NAME
 from benchmarks.sign_on.house import FOLDER, SIMULATED, House, OnTap, open_house
+from benchmarks.sign_on.lane import Lane
 from benchmarks.sign_on.specs import (
     FULL,
     KEY_WORDS,
@@ -48,56 +48,40 @@ PEERS: Final[tuple[tuple[type[Peer], int], ...]] = (
     (HeldTapped, 50),
     (HeldLeftIn, 50),
     (YubicoPivTool, 50),
-    (InstalledPamP11, 25),
-    (InstalledPamPkcs11, 25),
+    (InstalledPamP11, 15),
+    (InstalledPamPkcs11, 15),
 )
 """With the number of runs. The two as installed are there for whoever does not tune."""
 
 QUICK_PEERS: Final[tuple[tuple[type[Peer], int], ...]] = ((PamP11, 15), (PamPkcs11, 15))
-RSA_RUNS: Final = 20
+RSA_RUNS: Final = 10
 _WARM_UP: Final = 3
 _RUN_S: Final = {PamP11: 0.65, PamPkcs11: 0.7, HeldLeftIn: 0.12, YubicoPivTool: 0.22}
-_WARD_S: Final = 25.0
+_WARD_S: Final = 20.0
 _BIG_S: Final = 60.0
+_CREW: Final = 4  # about so many taps warm a cell up
 
 
 def quick_plan() -> list[Step]:
     """The headline, beside two peers."""
-    specs = (Spec(),)
-    expected_s = _WARD_S + QUICK.seconds(specs) + _peers_s(QUICK_PEERS)
-    work = partial(_warm, specs=specs, sizes=QUICK, peers=QUICK_PEERS)
-    return [Step("warm taps, and two peers with the same card", expected_s, work)]
+    work = Work([[Spec()]], QUICK, QUICK_PEERS)
+    return [Step("warm taps, and two peers with the same card", work.expected_s, work)]
 
 
 def full_plan() -> list[Step]:
-    """All of it."""
-    warm = (Spec(), *SLOWED)
-    offline = (Spec(State.OFFLINE), *besides(State.OFFLINE))
-    million = (Spec(State.MILLION), *besides(State.MILLION))
-    lanes = in_lanes((*OTHERS, *SLOTTED), 2)
+    """All of it: two terminals at a time, then the peers alone."""
+    million, offline = Spec(State.MILLION), Spec(State.OFFLINE)
     rsa_peers = tuple((peer, RSA_RUNS) for peer, _ in PEERS)
-    return [
-        Step(
-            "warm taps, slowed flushes, and peers with the same card",
-            _WARD_S + FULL.seconds(warm) + _peers_s(PEERS),
-            partial(_warm, specs=warm, sizes=FULL, peers=PEERS),
+    plan = {
+        "warm taps, slowed flushes, 1.1 million entitlements; peers with the same card": Work(
+            [[Spec(), *SLOWED], [million, *besides(State.MILLION)]], FULL, PEERS
         ),
-        Step(
-            "offline",
-            _WARD_S + 10.0 + FULL.seconds(offline),
-            partial(_offline, specs=offline, sizes=FULL),
+        "offline": Work([[offline], besides(State.OFFLINE)], FULL),
+        "every profile and key, first of shift; peers with RSA-2048": Work(
+            in_lanes((*OTHERS, *SLOTTED), 2), FULL, rsa_peers, RSA
         ),
-        Step(
-            "1.1 million entitlements",
-            _WARD_S + _BIG_S + FULL.seconds(million),
-            partial(_million, specs=million, sizes=FULL),
-        ),
-        Step(
-            "every profile and key, first of shift, and peers with RSA-2048",
-            _WARD_S + 10.0 + FULL.seconds(lanes[0]) + 1.3 * _peers_s(rsa_peers),
-            partial(_every, lanes=lanes, sizes=FULL, peers=rsa_peers),
-        ),
-    ]
+    }
+    return [Step(title, work.expected_s, work) for title, work in plan.items()]
 
 
 def _peers_s(peers: Sequence[tuple[type[Peer], int]]) -> float:
@@ -123,110 +107,98 @@ class _Count(OnTap):
 
 
 class _CountTogether(_Count):
-    """Two lanes at once are measuring from the first to the last."""
+    """Several lanes at once are measuring from the first to the last."""
 
     def warming(self) -> None:
-        """Not told: the other lane measures."""
+        """Not told: another lane measures."""
 
     def measuring(self) -> None:
         """Likewise."""
 
 
-def _taps(specs: Sequence[Spec], sizes: Sizes) -> int:
-    return sum(sizes.of(spec) + 6 for spec in specs)
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A step: cells at one terminal a lane, all lanes at once; then peers, one after the other.
+
+    A tap is a tenth of a second of waiting for the card and a hundredth of work, so that two
+    terminals on two cores seldom meet; whether they do is seen in the software time.
+    """
+
+    lanes: Sequence[Sequence[Spec]]
+    sizes: Sizes
+    peers: Sequence[tuple[type[Peer], int]] = ()
+    peers_key: CardAlgorithm = P256
+
+    @property
+    def specs(self) -> list[Spec]:
+        """Of every lane."""
+        return [spec for lane in self.lanes for spec in lane]
+
+    @property
+    def expected_s(self) -> float:
+        """About, on a quiet machine."""
+        big = any(spec.state is State.MILLION for spec in self.specs)
+        slower = 1.0 if self.peers_key is P256 else 1.25
+        longest = max(self.sizes.seconds(lane) for lane in self.lanes)
+        return _WARD_S + _BIG_S * big + longest + slower * _peers_s(self.peers)
+
+    def __call__(self, progress: Progress) -> Iterator[Cell]:
+        """Raises WardError, NotReady."""
+        progress.phase(Phase.SET_UP)
+        taps = sum(self.sizes.of(spec) + _CREW for spec in self.specs)
+        counting = _Count if len(self.lanes) == 1 else _CountTogether
+        count = counting(progress, taps + sum(runs for _, runs in self.peers))
+        names = [f"bay-{number + 1}" for number in range(len(self.lanes))]
+        with open_house(names) as house:
+            yield from self._taps(progress, house, dict(zip(names, self.lanes, strict=True)), count)
+            member = house.crew(Spec(key=self.peers_key))[0] if self.peers else None
+            if member is not None:
+                yield from _beside(progress, house, member, self, count)
+
+    def _taps(
+        self, progress: Progress, house: House, lanes: dict[str, Sequence[Spec]], count: OnTap
+    ) -> Iterator[Cell]:
+        house.hire({spec.key for spec in self.specs} | {self.peers_key}, self.specs)
+        for name, specs in lanes.items():
+            if any(spec.state is State.MILLION for spec in specs):
+                held = bigdirectory.fill(house.ward[name], house.ward, bigdirectory.cached(FOLDER))
+                progress.say(f"{name} holds {held:,} entries")
+        with ThreadPoolExecutor(len(lanes)) as together, ExitStack() as shifts:
+            opened = {name: house.lane(name, _keys(specs)) for name, specs in lanes.items()}
+            begun = together.map(shifts.enter_context, opened.values())
+            at = dict(zip(lanes, begun, strict=True))
+            if any(spec.state is State.OFFLINE for spec in self.specs):
+                _cut_off(house)
+            progress.phase(Phase.MEASURED)
+            going = [
+                together.submit(self._lane, house, at[name], specs, count)
+                for name, specs in lanes.items()
+            ]
+            for done in as_completed(going):
+                yield from done.result()
+
+    def _lane(self, house: House, lane: Lane, specs: Sequence[Spec], count: OnTap) -> list[Cell]:
+        return [house.cell(lane, spec, self.sizes, count) for spec in specs]
 
 
 def _keys(specs: Sequence[Spec]) -> list[CardAlgorithm]:
     return sorted({spec.key for spec in specs if not spec.first})
 
 
-def _warm(
-    progress: Progress,
-    specs: Sequence[Spec],
-    sizes: Sizes,
-    peers: Sequence[tuple[type[Peer], int]],
-) -> Iterator[Cell]:
-    progress.phase(Phase.SET_UP)
-    count = _Count(progress, _taps(specs, sizes) + sum(runs for _, runs in peers))
-    with open_house() as house:
-        with house.lane("bay-1", (P256,)) as lane:
-            for spec in specs:
-                yield house.cell(lane, spec, sizes, count)
-        yield from _beside(progress, house, house.crew(Spec())[0], P256, peers, count)
-
-
-def _offline(progress: Progress, specs: Sequence[Spec], sizes: Sizes) -> Iterator[Cell]:
-    progress.phase(Phase.SET_UP)
-    count = _Count(progress, _taps(specs, sizes))
-    with open_house() as house:
-        house.hire()
-        with house.lane("bay-1", _keys(specs)) as lane:
-            house.ward.broker.kill()
-            lane.terminal.glass.wait(lambda view: view["link"] == "offline")
-            for spec in specs:
-                yield house.cell(lane, spec, sizes, count)
-
-
-def _million(progress: Progress, specs: Sequence[Spec], sizes: Sizes) -> Iterator[Cell]:
-    progress.phase(Phase.SET_UP)
-    source = bigdirectory.cached(FOLDER)
-    count = _Count(progress, _taps(specs, sizes))
-    with open_house() as house:
-        house.hire()
-        terminal = house.ward["bay-1"]
-        held = bigdirectory.fill(terminal, house.ward, source)
-        terminal.glass.wait(lambda view: view["link"] == "online", terminal.glass.mark() - 1)
-        with house.lane("bay-1", _keys(specs)) as lane:
-            for spec in specs:
-                cell = house.cell(lane, spec, sizes, count)
-                facts = {
-                    **cell.facts,
-                    "directory": f"{held:,} entries on disk",
-                    "terminal VmRSS": f"{terminal.footprint()['rss_mb']:g} MB",
-                }
-                yield replace(cell, facts=facts)
-
-
-def _every(
-    progress: Progress,
-    lanes: Sequence[Sequence[Spec]],
-    sizes: Sizes,
-    peers: Sequence[tuple[type[Peer], int]],
-) -> Iterator[Cell]:
-    """Two terminals at a time.
-
-    Each tap is a tenth of a second of waiting for a hundredth of work, and no headline is here.
-    """
-    progress.phase(Phase.SET_UP)
-    taps = sum(_taps(specs, sizes) for specs in lanes)
-    count = _CountTogether(progress, taps + sum(runs for _, runs in peers))
-    names = [f"bay-{number + 1}" for number in range(len(lanes))]
-    with open_house(names) as house:
-        house.hire()
-        progress.phase(Phase.MEASURED)
-        with ThreadPoolExecutor(len(lanes)) as together:
-            going = [
-                together.submit(_one_lane, house, name, specs, sizes, count)
-                for name, specs in zip(names, lanes, strict=True)
-            ]
-            for done in as_completed(going):
-                yield from done.result()
-        yield from _beside(progress, house, house.crew(Spec(key=RSA))[0], RSA, peers, count)
-
-
-def _one_lane(
-    house: House, terminal: str, specs: Sequence[Spec], sizes: Sizes, on_tap: OnTap
-) -> list[Cell]:
-    with house.lane(terminal, (P256, RSA)) as lane:
-        return [house.cell(lane, spec, sizes, on_tap) for spec in specs]
+def _cut_off(house: House) -> None:
+    """The broker is gone, and every terminal knows."""
+    glasses = [terminal.glass for terminal in house.ward.terminals.values()]
+    marks = [glass.mark() for glass in glasses]
+    house.ward.broker.kill()
+    for glass, mark in zip(glasses, marks, strict=True):
+        glass.wait(lambda view: view["link"] == "offline", mark)
 
 
 def _beside(
     progress: Progress,
     house: House,
     member: Member,
-    key: CardAlgorithm,
-    peers: Sequence[tuple[type[Peer], int]],
+    work: Work,
     on_run: Callable[[], None],
 ) -> Iterator[Cell]:
     """The peers, in the readers of the first terminal; the terminals are shut meanwhile."""
@@ -243,8 +215,8 @@ def _beside(
         environment=terminal.pcscd.environment,
         home=house.ward.folder / "peers",
     )
-    for kind, runs in peers:
-        yield _peer(progress, kind(bench), runs, key, on_run)
+    for kind, runs in work.peers:
+        yield _peer(progress, kind(bench), runs, work.peers_key, on_run)
 
 
 def _peer(

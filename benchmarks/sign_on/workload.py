@@ -37,8 +37,9 @@ noticed up to 0.4 s late, and *detection* is shown apart for that) and the netwo
   kiosk's page is the workspace today; no browser draws it here.
 - *First of shift* is two visits to one card in the contact slot with a pad between them; the PIN is
   posted when the pad is seen, and no person's typing is in any figure.
-- Taps rotate over eight readers and six people. The profiles beyond typical, first of shift and
-  RSA-2048 (warm) are measured at two terminals at a time; the headlines at one alone.
+- Taps rotate over eight readers, at moments that are in step with nobody's polling. In the whole
+  run two terminals are tapped at a time, each with a crew of its own (in the quick run one); the
+  peers run alone.
 - Flushes are slowed inside the daemon's process: each fsync and fdatasync is carried out in full
   and then waits.
 
