@@ -8,7 +8,8 @@
   a torn page: `DirectoryDamaged`. So is a version behind the highest ever held here (`highest`):
   an old file put back is no directory. A damaged one is set aside and fetched anew; an empty one
   is a new one that says so (`held.version` 0.0, no directory), never a damaged one in disguise.
-* A tap costs one read. What every tap asks for (register, policy) is kept until the next version.
+* A tap reads one row, twice: before its card signs, and anew when it has. What every tap asks for
+  (register, policy) is kept until the next version.
 """
 
 from __future__ import annotations
