@@ -9,14 +9,16 @@ from contract.directory import Slot
 from contract.ids import SiteId, WardId
 from contract.policy import GraceScope, Policy
 from hardware.piv import Pin
+from hardware.pivdata import Algorithm
 from hardware.tlv import Tlv
 from hardware.virtual.applet import Quirks
 from hardware.virtual.behaviour import Behaviour
 from hardware.virtual.card import Card
-from hardware.virtual.names import CERTIFICATE_OF
+from hardware.virtual.names import CERTIFICATE_OF, Ins
 from hardware.virtual.powered import PoweredCard
 from provisioning import keys
 from provisioning.card_journal import CardBook
+from provisioning.card_keys import CardKeys
 from provisioning.cards import issue_card
 from provisioning.entries import entitle, read_holder, read_policy
 from provisioning.errors import BadInput, CardOfAnother, CardUnfit
@@ -125,3 +127,23 @@ def test_a_policy_that_no_terminal_serves_yet_is_not_published() -> None:
 def test_a_holders_file_is_taken_whole_or_not_at_all() -> None:
     with pytest.raises(BadInput, match="positions"):
         read_holder(HOLDER.replace(b'"areas"', b'"wards"'))
+
+
+def test_a_card_that_knows_no_aes_gets_a_3des_key_of_its_own(site: SiteFolder) -> None:
+    class Older:
+        """A YubiKey before 5.4."""
+
+        def __init__(self, card: Card) -> None:
+            self.card = PoweredCard(card, Behaviour())
+
+        def transmit(self, apdu: bytes) -> bytes:
+            if apdu[1] == Ins.SET_MANAGEMENT_KEY and apdu[5] != Algorithm.TDES:
+                return bytes.fromhex("6a80")
+            return self.card.transmit(apdu)
+
+    card = Card()
+    issued = issue_card(Older(card), site, "h-amal", Pin("274913"), CLOCK)
+    own = CardKeys.load(site.authority).master.management_key(issued.guid, Algorithm.TDES)
+    assert card.management_key == own.value
+    # Its own key is found again: the card can be made once more for the same holder.
+    assert issue_card(Older(card), site, "h-amal", Pin("551900"), CLOCK).guid == issued.guid
