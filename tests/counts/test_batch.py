@@ -90,7 +90,7 @@ async def store(world: World, batches: int, events: int = EVENTS) -> Cost:
     scribes = [Scribe(f"bay-{n}") for n in range(batches)]
     for scribe in scribes:
         register.apply([terminal_entry(scribe.terminal, scribe.signer.public)])
-    cost = Cost()
+    counted: list[Cost] = []
     for _ in range(2):  # the first batch of each makes its journal known
         receipted.clear()
         done.clear()
@@ -104,7 +104,8 @@ async def store(world: World, batches: int, events: int = EVENTS) -> Cost:
             running.cancel()
             with suppress(asyncio.CancelledError):
                 await running
-    return cost
+        counted.append(cost)
+    return counted[-1]
 
 
 async def test_a_batch_is_one_commit_and_seven_statements(world: World) -> None:
