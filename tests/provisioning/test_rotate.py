@@ -20,6 +20,7 @@ from provisioning.errors import BadInput, FolderBusy, NotThere, OverlapOpen, Rot
 from provisioning.rotate import Key
 from provisioning.site import SiteFolder, add_operator, init_site
 from runtime.clock import SystemClock
+from runtime.settings import CertificateError
 from tests.parts import program
 
 NOW_MS = SystemClock().wall_ms()
@@ -191,6 +192,14 @@ def test_no_command_takes_a_rotation_that_was_cut_off_for_whole(site: SiteFolder
         add_operator(site, OperatorId("olu"), NOW_MS)
     with pytest.raises(NotThere):
         SiteFolder(site.path / "nowhere").require()
+
+
+def test_a_gateway_that_was_given_half_of_a_rotation_does_not_start(site: SiteFolder) -> None:
+    before = (site.gateway / "statement.key.pem").read_bytes()
+    done(site, Key.STATEMENT)
+    (site.gateway / "statement.key.pem").write_bytes(before)
+    with pytest.raises(CertificateError, match=r"statement\.key\.pem"):
+        load_gateway(site)
 
 
 def test_two_cas_of_one_kind_have_names_of_their_own(site: SiteFolder) -> None:
