@@ -61,8 +61,14 @@ PURPOSES: Final = {"tap": "tap", "pin": "PIN proof", "countersign": "countersign
 SIGN_ONS: Final = frozenset(("opened", "resumed"))
 CLAIMS: Final = SIGN_ONS | {"closed-by-tap", "parked-by-tap", "still-you", "woken", "proved"}
 DIRECTORY: Final = ("change-request", "change-set", "approval", "directory-change")
-ENROLMENT: Final = ("grant", "enrolment-request", "enrolment")
-LEAVES: Final = ("keys", *DIRECTORY, "directory-manifest", *ENROLMENT)
+LEAVES: Final = (
+    "keys",
+    *DIRECTORY,
+    "directory-manifest",
+    "grant",
+    "enrolment-request",
+    "enrolment",
+)
 ENTRIES: Final = ("entitlement", "terminal", "policy", "removed")
 
 # The page's records (§4 to §7, §9), fields that must be there. `?`: or null; `*`: a list; `|`: or.

@@ -13,7 +13,7 @@ from contract import enrolment as wire
 from contract import events
 from contract.certificates import Subject
 from contract.ids import Digest, OperatorId, SiteId, TerminalId, WardId
-from contract.signing import Signer, sha256
+from contract.signing import Envelope, Signer, sha256
 from contract.tap import DirectoryVersion
 from contract.wire import encode_base64
 
@@ -45,6 +45,28 @@ def vectors(
         until_ms=NOW + wire.GRANT_MS,
         terminals=(granted,),
     ).seal(operator)
+    order, request = _order(batch)
+    issued = wire.Issued(certificate=encode_base64(b"a certificate in DER"), directory=version)
+    refusal = wire.RefusalAnswer(error=wire.Refusal.TOKEN_USED, code=245, detail="used already")
+    lines = {
+        f"event-{name}": event(n, detail)
+        for n, (name, detail) in enumerate(_told(grant.digest, request.digest).items())
+    }
+    return {
+        "grant": grant.to_bytes(),
+        "enrolment-request": request.to_bytes(),
+        "order": order.to_bytes(),
+        "issued": issued.to_bytes(),
+        "pending": wire.Pending(
+            code=wire.check_order(order, SITE, None).code, retry_s=10
+        ).to_bytes(),
+        "refusal": refusal.to_bytes(),
+        "enrolment-file": _file(token).to_bytes(),
+        **lines,
+    }
+
+
+def _order(batch: Signer) -> tuple[wire.Order, Envelope]:
     builder = x509.CertificateSigningRequestBuilder().subject_name(Subject(BAY, SITE).name)
     csr = builder.sign(KEY, hashes.SHA256(), ecdsa_deterministic=True)
     der = csr.public_bytes(serialization.Encoding.DER)
@@ -55,20 +77,22 @@ def vectors(
         batch_key=batch.public.to_base64(),
         issued_ms=NOW,
     ).seal(batch)
-    order = wire.Order(csr=encode_base64(der), request=encode_base64(request.to_bytes()))
-    checked = wire.check_order(order, SITE, None)
-    told: dict[str, events.Detail] = {
-        "terminal-enrolled": wire.TerminalEnrolled(
-            terminal=BAY,
-            by="token",
-            enrolment=Digest("e0" * 32),
-            request=request.digest,
-            word=grant.digest,
-        ),
+    return wire.Order(csr=encode_base64(der), request=encode_base64(request.to_bytes())), request
+
+
+def _told(grant: Digest, request: Digest) -> dict[str, events.Detail]:
+    enrolled = wire.TerminalEnrolled(
+        terminal=BAY, by="token", enrolment=Digest("e0" * 32), request=request, word=grant
+    )
+    return {
+        "terminal-enrolled": enrolled,
         "terminal-retired": wire.TerminalRetired(terminal=BAY, step="revoked", certificates=2),
         "batch-kept-apart": wire.BatchKeptApart(terminal=BAY, batch=Digest("ba" * 32)),
     }
-    file = wire.EnrolmentFile(
+
+
+def _file(token: str) -> wire.EnrolmentFile:
+    return wire.EnrolmentFile(
         site=SITE,
         terminal=BAY,
         ward=WARD,
@@ -80,17 +104,3 @@ def vectors(
         token=token,
         until_ms=NOW + wire.GRANT_MS,
     )
-    return {
-        "grant": grant.to_bytes(),
-        "enrolment-request": request.to_bytes(),
-        "order": order.to_bytes(),
-        "issued": wire.Issued(
-            certificate=encode_base64(b"a certificate in DER"), directory=version
-        ).to_bytes(),
-        "pending": wire.Pending(code=checked.code, retry_s=10).to_bytes(),
-        "refusal": wire.RefusalAnswer(
-            error=wire.Refusal.TOKEN_USED, code=245, detail="this token was used already"
-        ).to_bytes(),
-        "enrolment-file": file.to_bytes(),
-        **{f"event-{name}": event(n, detail) for n, (name, detail) in enumerate(told.items())},
-    }
