@@ -35,7 +35,7 @@ from firmware_py.outside import Outside
 from firmware_py.parts import Mailbox, Parts
 from firmware_py.sessions.workspace import ScreenWorkspace
 from firmware_py.settings import Settings
-from firmware_py.site.identity import Identity, load_identity
+from firmware_py.site.identity import Identity, load_identity, open_keys
 from firmware_py.terminal import Terminal
 from firmware_py.trust.custody import Custody, Kept, boot_of
 from firmware_py.trust.sitetime import Moment, SiteTime
@@ -171,7 +171,7 @@ def build(
     rtc = rtc_ms or read_rtc_ms
     folder = stores.open_folder(settings.state_dir)
     remembered = folder.trust.remembered
-    identity = load_identity(settings, remembered.keys, remembered.before)
+    identity = load_identity(settings, remembered.keys)
     listener = bind(settings.kiosk_port)
     folder.trust.keep_keys(identity.keys.envelope.to_bytes())
     now = Moment(boot_of(clock), clock.monotonic_ns() // 1_000_000)
@@ -184,7 +184,7 @@ def build(
         stores.open_directory(folder),
         folder.trust,
         identity.keys,
-        identity.before,
+        open_keys(settings, folder.trust.remembered.before),
     )
     custody = Custody(kept, time, clock, rtc)
     journal = stores.open_journal(folder, settings.terminal_id, SOFTWARE, custody.stamp)

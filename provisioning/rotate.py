@@ -7,7 +7,8 @@
 | terminal-ca | who may connect as a terminal | gateway and broker believe both, till the end |
 | operator-ca | gateway's and broker's own certificate, operators' | operators' old ones likewise |
 | card-ca | certificates of cards made from now on | nobody of ours reads them |
-| server | gateway's and broker's certificates, under the same CA | nothing is signed by the root |
+| servers | gateway's and broker's certificates, of the same CAs | nothing is signed by the root |
+| operators | operators' certificates, of the same CA, for the keys they have | the same |
 
 Terminals need no overlap: they believe the root, and ask for its word when a certificate is new to
 them. All files of a rotation are replaced as one (`making`); the gateway takes them up when it is
@@ -49,7 +50,8 @@ class Key(StrEnum):
     TERMINAL_CA = "terminal-ca"
     OPERATOR_CA = "operator-ca"
     CARD_CA = "card-ca"
-    SERVER = "server"
+    SERVERS = "servers"
+    OPERATORS = "operators"
 
 
 OVERLAPPING: Final = {
@@ -105,9 +107,14 @@ def plan(folder: SiteFolder, key: Key, open_root: Callable[[], Signer], now_ms: 
     now = _read(folder, now_ms)
     if key in OVERLAPPING and (folder.path / OVERLAPPING[key]).exists():
         raise OverlapOpen(f"the last rotation of {key} still overlaps; end it with --finish first")
-    if key is Key.SERVER:
-        authority = keys.Authority.load(folder.authority, "operator_ca")
-        return Rotation(key, now.statement.epoch, tuple(_servers(now, authority)))
+    if key in (Key.SERVERS, Key.OPERATORS):
+        operator_ca = keys.Authority.load(folder.authority, "operator_ca")
+        if key is Key.OPERATORS:
+            renewed = _operators(now, operator_ca)
+        else:
+            terminal_ca = keys.Authority.load(folder.gateway, "terminal_ca")
+            renewed = [*_servers(now, operator_ca), *_client(now, terminal_ca)]
+        return Rotation(key, now.statement.epoch, tuple(renewed))
     changed, files = _NEW[key](now)
     return Rotation(key, now.next_epoch, (*_declared(now, changed, open_root()), *files))
 
@@ -184,7 +191,6 @@ def _new_terminal_ca(now: _Now) -> _Planned:
     folder = now.folder
     before = keys.read_certificate(folder.gateway / "terminal_ca.crt.pem")
     authority = _new_authority(now, Profile.TERMINAL_CA, "terminals")
-    key, certificate = client_certificate(authority, folder.site, now.now_ms)
     files = [
         *_authority("gateway/terminal_ca", authority),
         Replacement(OVERLAPPING[Key.TERMINAL_CA], now.envelope.to_bytes(), 0o644),
@@ -192,14 +198,13 @@ def _new_terminal_ca(now: _Now) -> _Planned:
             "gateway/terminal_ca.before.key.pem",
             keys.read_pem(folder.gateway / "terminal_ca.key.pem"),
         ),
-        *_pair("gateway/gateway", key, certificate),
+        *_client(now, authority),
         *_broker_trust(now, [authority.certificate, before], authority),
     ]
     return {"terminal_ca": encode_base64(keys.der(authority.certificate))}, files
 
 
 def _new_operator_ca(now: _Now) -> _Planned:
-    folder = now.folder
     authority = _new_authority(now, Profile.OPERATOR_CA, "operators")
     certificate = keys.certificate_pem(authority.certificate)
     files = [
@@ -207,14 +212,21 @@ def _new_operator_ca(now: _Now) -> _Planned:
         Replacement("gateway/operator_ca.crt.pem", certificate, 0o644),
         Replacement(OVERLAPPING[Key.OPERATOR_CA], now.envelope.to_bytes(), 0o644),
         *_servers(now, authority),
+        *_operators(now, authority),
     ]
+    return {"operator_ca": encode_base64(keys.der(authority.certificate))}, files
+
+
+def _operators(now: _Now, authority: keys.Authority) -> list[Replacement]:
+    """New certificates for the keys that the operators have."""
+    folder, files = now.folder, list[Replacement]()
     for path in sorted((folder.authority / "operators").glob("*/operator.key.pem")):
         public, name = keys.read_p256(path).public_key(), path.parent.name
         subject = Subject(name, folder.site)
         issued = authority.issue(Profile.OPERATOR, subject, public, now.now_ms, keys.SERVER_DAYS)
         where = path.with_name("operator.crt.pem").relative_to(folder.path)
         files.append(Replacement(str(where), keys.certificate_pem(issued), 0o644))
-    return {"operator_ca": encode_base64(keys.der(authority.certificate))}, files
+    return files
 
 
 def _new_card_ca(now: _Now) -> _Planned:
@@ -247,6 +259,11 @@ def _pair(where: str, key: keys.PrivateKey, certificate: x509.Certificate) -> li
         Replacement(f"{where}.key.pem", keys.key_pem(key)),
         Replacement(f"{where}.crt.pem", keys.certificate_pem(certificate), 0o644),
     ]
+
+
+def _client(now: _Now, authority: keys.Authority) -> list[Replacement]:
+    """A new key and certificate for the gateway as the broker's client."""
+    return _pair("gateway/gateway", *client_certificate(authority, now.folder.site, now.now_ms))
 
 
 def _servers(now: _Now, authority: keys.Authority) -> list[Replacement]:

@@ -36,8 +36,6 @@ class Identity:
     """Checked and ready for use."""
 
     keys: trust.Keys
-    before: trust.Keys | None
-    """What `keys` replaced here."""
     batch: SoftwareSigner
     tls: Callable[[], ssl.SSLContext]
     """A fresh context for each connection, from the files as they are then."""
@@ -50,14 +48,12 @@ class Identity:
     """
 
 
-def load_identity(
-    settings: Settings, remembered: bytes | None, remembered_before: bytes | None = None
-) -> Identity:
+def load_identity(settings: Settings, remembered: bytes | None) -> Identity:
     """Raises CertificateError.
 
     `remembered` is the newest key statement that this terminal has kept; of it and the file's the
-    later one is believed; `remembered_before` is what it replaced. The operator CA, the only one a
-    peer is believed by, is written beside the state for the TLS library.
+    later one is believed. The operator CA, the only one a peer is believed by, is written beside
+    the state for the TLS library.
     """
     folder = settings.identity_dir
     enrolled = _enrolled(settings, folder / "keys.dsse")
@@ -81,9 +77,8 @@ def load_identity(
         return context
 
     tls()
-    before = open_keys(settings, remembered_before)
     batch = _batch_key(folder / "batch.key.pem")
-    return Identity(keys, before, batch, tls, tls_to_anybody, follow)
+    return Identity(keys, batch, tls, tls_to_anybody, follow)
 
 
 def open_keys(settings: Settings, data: bytes | None) -> trust.Keys | None:

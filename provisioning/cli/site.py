@@ -39,7 +39,8 @@ _AFTER = {
         " tapover site rotate operator-ca --finish"
     ),
     rotate.Key.CARD_CA: "Give gateway/ to the gateway and start it again.",
-    rotate.Key.SERVER: "Give broker/ to the broker and gateway/ to the gateway; start both again.",
+    rotate.Key.SERVERS: "Give broker/ to the broker and gateway/ to the gateway; start both again.",
+    rotate.Key.OPERATORS: "Operators take their new certificates.",
 }
 
 

@@ -104,7 +104,7 @@ class Rotate(Scenario):
         site = SiteFolder(folder / "site")
         statement = require_whole(site)
         require_tidy(site)
-        signed_by_root = self._key is not Key.SERVER
+        signed_by_root = self._key not in (Key.SERVERS, Key.OPERATORS)
         assert statement.epoch == (2 if signed_by_root else 1)
         overlaps = self._key in (Key.TERMINAL_CA, Key.OPERATOR_CA) and not self._end
         assert overlapping(site) == ([self._key] if overlaps else [])

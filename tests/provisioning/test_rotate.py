@@ -74,7 +74,7 @@ def test_a_gateway_starts_with_what_a_rotation_made(site: SiteFolder, key: Key) 
         name for name in type(after).model_fields if getattr(after, name) != getattr(before, name)
     }
     named = {Key.STATEMENT: "statement_key", Key.LOG: "log"}.get(key, key.replace("-", "_"))
-    if key is Key.SERVER:
+    if key in (Key.SERVERS, Key.OPERATORS):
         assert changed == set()
     else:
         assert changed == {"epoch", "issued_ms", named}
@@ -142,15 +142,28 @@ def test_operators_and_servers_have_certificates_of_the_new_ca_for_the_same_keys
     assert len(server_context(load_gateway(site).operators).get_ca_certs()) == 1
 
 
-def test_server_certificates_are_renewed_without_the_root(site: SiteFolder) -> None:
+def test_certificates_are_renewed_without_the_root(site: SiteFolder) -> None:
     def nobody_asks() -> Signer:
         raise AssertionError("the root is not needed")
 
-    before = keys.read_certificate(site.broker / "server.crt.pem")
-    rotate.carry_out(site, rotate.plan(site, Key.SERVER, nobody_asks, NOW_MS))
-    after = keys.read_certificate(site.broker / "server.crt.pem")
-    assert after.public_key() != before.public_key()
-    assert verified(site.gateway / "operator_ca.crt.pem", site.broker / "server.crt.pem")
+    renewed = {
+        Key.SERVERS: [
+            site.broker / "server.crt.pem",
+            site.gateway / "server.crt.pem",
+            site.gateway / "gateway.crt.pem",
+        ],
+        Key.OPERATORS: [site.operator(OperatorId("ines")) / "operator.crt.pem"],
+    }
+    for key, paths in renewed.items():
+        before = [keys.read_certificate(path) for path in paths]
+        rotate.carry_out(site, rotate.plan(site, key, nobody_asks, NOW_MS + 1000))
+        for path, old in zip(paths, before, strict=True):
+            new = keys.read_certificate(path)
+            assert new.serial_number != old.serial_number
+            assert new.issuer == old.issuer
+            assert (new.public_key() == old.public_key()) is (key is Key.OPERATORS)
+    assert verified(site.gateway / "operator_ca.crt.pem", renewed[Key.OPERATORS][0])
+    load_gateway(site)
 
 
 def wrong_root(site: SiteFolder) -> None:
