@@ -22,6 +22,8 @@ from benchmarks.workloads import MODULES, workloads
 
 BUILD: Final = Path("build/bench")
 LATEST: Final = BUILD / "latest.json"
+QUICK: Final = BUILD / "quick.json"
+"""A quick run's, so that no page is made of one by mistake."""
 _LOG_WIDTH: Final = 180  # a log has no width of its own, and tables read badly when folded
 _REPOSITORY: Final = Path(__file__).resolve().parents[1]
 
@@ -64,9 +66,10 @@ def _run(names: list[str], console: Console, *, quick: bool, resume: bool) -> in
         machine=machine.describe(BUILD),
         settings={"quick": quick, "only": ",".join(names)},
     )
+    latest = QUICK if quick else LATEST
     kept = BUILD / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
-    runner = Runner(start, workloads(names), lambda run: _keep(run, kept), console)
-    if resume and LATEST.exists() and start.continues(earlier := Run.load(LATEST)):
+    runner = Runner(start, workloads(names), lambda run: _keep(run, kept, latest), console)
+    if resume and latest.exists() and start.continues(earlier := Run.load(latest)):
         runner.resume(earlier)
         console.print(f"Goes on with the run of {earlier.started_at}.")
     elif resume:
@@ -74,7 +77,7 @@ def _run(names: list[str], console: Console, *, quick: bool, resume: bool) -> in
     seconds = sum(one.step.expected_s for one in runner.left)
     console.print(f"{len(runner.left)} steps, about {in_words(seconds)}. Record: {kept}")
     run = runner.run()
-    _keep(run, kept)
+    _keep(run, kept, latest)
     table.show(run, console, baseline.compare(run))
     return status(run)
 
@@ -86,9 +89,9 @@ def status(run: Run) -> int:
     return 0 if all(budget.held for budget in run.budgets) else 2
 
 
-def _keep(run: Run, path: Path) -> None:
+def _keep(run: Run, *places: Path) -> None:
     """Whole or not at all, so that a kill leaves the state before it."""
-    for place in (path, LATEST):
+    for place in places:
         fresh = place.with_suffix(".new")
         fresh.write_text(run.to_json(), encoding="utf-8")
         fresh.replace(place)

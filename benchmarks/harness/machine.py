@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import sqlite3
@@ -66,11 +67,12 @@ def describe(state: Path) -> dict[str, str]:
 
 
 def commit(repository: Path) -> str:
-    """The commit, with "+changes" where the work tree differs; "unknown" outside a checkout."""
+    """The commit, with a mark of the work tree's changes; "unknown" outside a checkout."""
     git = ["git", "-C", str(repository), "-c", "safe.directory=*"]
     head = _said([*git, "rev-parse", "--short=12", "HEAD"])
-    changed = _said([*git, "status", "--porcelain", "--untracked-files=no"])
-    return (head or "unknown") + ("+changes" if changed else "")
+    changes = _said([*git, "diff", "HEAD"])
+    mark = f"+changes-{hashlib.sha256(changes.encode()).hexdigest()[:8]}" if changes else ""
+    return (head or "unknown") + mark
 
 
 def file_system(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> tuple[str, str, str]:

@@ -99,7 +99,7 @@ def _chapter(run: Run, workload: Workload, pictures: Path) -> Iterable[str]:
     for chart in workload.charts(cells):
         yield _picture(chart, pictures)
     for table in layout.tables_of(cells):
-        yield f"### {workload.title}, {table.title}"
+        yield f"### {table.title.capitalize()}"
         yield "p50 / p95 / p99 of n samples."
         yield _table(table)
     points = layout.end_points(cells)

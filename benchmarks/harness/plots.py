@@ -6,11 +6,14 @@ import io
 import random
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import fill
 from typing import Final
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure as Picture
+from matplotlib.ticker import LogLocator, NullFormatter
 from PIL import Image
 
 from benchmarks.harness.record import percentile
@@ -20,7 +23,8 @@ from benchmarks.harness.workload import Chart, Kind, Series
 _OURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _PEERS: Final = ("#555555", "#888888", "#AAAAAA", "#777777", "#999999", "#BBBBBB")
 _STYLES: Final = ("--", ":", "-.")
-_WIDE, _HIGH, _ROW, _DPI = 7.5, 3.8, 0.34, 100
+_WIDE, _HIGH, _ROW, _DPI = 7.5, 3.8, 0.42, 100
+_LABEL: Final = 34  # characters a line beside a strip
 _DOTS: Final = 400  # a row of a strip; more would only be ink
 _COLOURS: Final = 64  # of a picture in the repository: small, and no eye sees the difference
 
@@ -28,9 +32,9 @@ _COLOURS: Final = 64  # of a picture in the repository: small, and no eye sees t
 def draw(chart: Chart, folder: Path) -> Path:
     """Writes one PNG; returns where. Series without samples are left out."""
     series = [one for one in chart.series if one.figure.samples]
-    rows = len(series) if chart.kind is Kind.STRIPS else 0
+    high = 1.2 + _ROW * len(series) if chart.kind is Kind.STRIPS else _HIGH
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        picture = Picture(figsize=(_WIDE, max(_HIGH, 1.2 + _ROW * rows)), dpi=_DPI)
+        picture = Picture(figsize=(_WIDE, high), dpi=_DPI)
         axes = picture.add_subplot()
         _DRAWN[chart.kind](axes, series, chart)
         axes.set_title(chart.title, loc="left", fontsize=10)
@@ -61,9 +65,9 @@ def _strips(axes: Axes, series: list[Series], chart: Chart) -> None:
         for percent in (50, 95):
             cut = percentile(samples, percent)
             axes.plot([cut, cut], [at - 0.38, at + 0.38], color=colour, linewidth=1.8)
-    axes.set_yticks(range(len(series)), [one.name for one in series])
+    axes.set_yticks(range(len(series)), [fill(one.name, _LABEL) for one in series])
     axes.set_ylim(len(series) - 0.4, -0.6)
-    _measure_along_x(axes, series, chart, " (dots: samples; strokes: p50 and p95)")
+    _measure_along_x(axes, series, chart, " (strokes: p50, p95)")
 
 
 def _course(axes: Axes, series: list[Series], chart: Chart) -> None:
@@ -76,7 +80,11 @@ def _course(axes: Axes, series: list[Series], chart: Chart) -> None:
     axes.set_xlabel(chart.along)
     if series:
         axes.set_ylabel(f"{series[0].figure.name}, {series[0].figure.unit}")
-    axes.set_yscale("log") if chart.logarithmic else axes.set_ylim(bottom=0)
+    if chart.logarithmic:
+        axes.set_yscale("log")
+        _plain(axes.yaxis)
+    else:
+        axes.set_ylim(bottom=0)
     _legend(axes, series)
 
 
@@ -103,7 +111,8 @@ def _pens(series: list[Series]) -> list[tuple[str, str]]:
 
 def _measure_along_x(axes: Axes, series: list[Series], chart: Chart, more: str = "") -> None:
     names = dict.fromkeys(f"{one.figure.name}, {one.figure.unit}" for one in series)
-    axes.set_xlabel("; ".join(names) + more)
+    units = dict.fromkeys(one.figure.unit for one in series)
+    axes.set_xlabel(("; ".join(names if len(names) == 1 else units)) + more)
     for name, value in chart.marks.items():
         axes.axvline(value, color="#000000", linewidth=0.9, linestyle=(0, (1, 2)))
         axes.annotate(
@@ -111,8 +120,16 @@ def _measure_along_x(axes: Axes, series: list[Series], chart: Chart, more: str =
         )
     if chart.logarithmic:
         axes.set_xscale("log")
+        _plain(axes.xaxis)
     else:
         axes.set_xlim(left=0)
+
+
+def _plain(axis: Axis) -> None:
+    """A logarithmic axis says 200, not 2 × 10²."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _legend(axes: Axes, series: list[Series]) -> None:

@@ -127,7 +127,7 @@ class Run:
     started_at: str
     """ISO 8601, UTC."""
     commit: str
-    """With "+changes" where the work tree was not clean."""
+    """With a mark of the changes where the work tree was not clean."""
     machine: Mapping[str, str]
     """Processor, memory, kernel, file system of the state folder, versions of every part."""
     settings: Mapping[str, Parameter]
