@@ -27,7 +27,7 @@ CREW: Final = ("h-amal", "h-bronwen")
 TAPS: Final = 64
 """As many as the demo's minute has: the memory budget is of then."""
 BOOTS: Final = 10
-IDLE_SAMPLES, IDLE_SAMPLE_S = 12, 5.0
+IDLE_SAMPLES, IDLE_SAMPLE_S = 8, 5.0
 QUIET_S: Final = 15.0
 """After the last tap: batches are receipted, the journal's log is folded, screens have dimmed."""
 SHIFT_H, SHIFT_TAPS_AN_HOUR = 12, 20
@@ -118,7 +118,7 @@ class Footprint(Workload):
     def plan(self, *, quick: bool) -> list[Step]:
         if quick:
             return []
-        seconds = 15 + 4 * BOOTS + TAPS + QUIET_S + IDLE_SAMPLES * IDLE_SAMPLE_S
+        seconds = 15 + 2 * BOOTS + TAPS / 2 + QUIET_S + IDLE_SAMPLES * IDLE_SAMPLE_S
         return [Step("boot, tap, rest", seconds, _measure)]
 
     def judge(self, cells: Sequence[Cell], *, quick: bool) -> list[Budget]:
