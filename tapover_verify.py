@@ -60,14 +60,14 @@ GATEWAY: Final = "gateway"
 PURPOSES: Final = {"tap": "tap", "pin": "PIN proof", "countersign": "countersign", "move": "move"}
 SIGN_ONS: Final = frozenset(("opened", "resumed"))
 CLAIMS: Final = SIGN_ONS | {"closed-by-tap", "parked-by-tap", "still-you", "woken", "proved"}
-DIRECTORY: Final = ("change-request", "change-set", "approval", "directory-change")
+OTHERS: Final = ("change-set", "approval", "grant", "enrolment-request", "enrolment")
 LEAVES: Final = (
     "keys",
-    *DIRECTORY,
+    "batch",
+    "change-request",
+    "directory-change",
     "directory-manifest",
-    "grant",
-    "enrolment-request",
-    "enrolment",
+    *OTHERS,
 )
 ENTRIES: Final = ("entitlement", "terminal", "policy", "removed")
 
@@ -524,7 +524,7 @@ class Log:
         self.batch_keys: defaultdict[str, dict[str, Key]] = defaultdict(dict)
 
     def take(self, leaf: int, line: bytes) -> None:
-        envelope, keys = read_envelope(line, "batch", *LEAVES), in_force(self.keys, leaf)
+        envelope, keys = read_envelope(line, *LEAVES), in_force(self.keys, leaf)
         self.kinds[envelope.kind] += 1
         if envelope.kind == "change-request":
             self.requests.add(envelope.digest)
