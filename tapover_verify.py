@@ -60,15 +60,8 @@ GATEWAY: Final = "gateway"
 PURPOSES: Final = {"tap": "tap", "pin": "PIN proof", "countersign": "countersign", "move": "move"}
 SIGN_ONS: Final = frozenset(("opened", "resumed"))
 CLAIMS: Final = SIGN_ONS | {"closed-by-tap", "parked-by-tap", "still-you", "woken", "proved"}
-OTHERS: Final = ("change-set", "approval", "grant", "enrolment-request", "enrolment")
-LEAVES: Final = (
-    "keys",
-    "batch",
-    "change-request",
-    "directory-change",
-    "directory-manifest",
-    *OTHERS,
-)
+DIRECTORY: Final = ("batch", "change-request", "directory-change", "directory-manifest")
+UNREAD: Final = ("change-set", "approval", "grant", "enrolment-request", "enrolment")
 ENTRIES: Final = ("entitlement", "terminal", "policy", "removed")
 
 # The page's records (§4 to §7, §9), fields that must be there. `?`: or null; `*`: a list; `|`: or.
@@ -524,7 +517,7 @@ class Log:
         self.batch_keys: defaultdict[str, dict[str, Key]] = defaultdict(dict)
 
     def take(self, leaf: int, line: bytes) -> None:
-        envelope, keys = read_envelope(line, *LEAVES), in_force(self.keys, leaf)
+        envelope, keys = read_envelope(line, "keys", *DIRECTORY, *UNREAD), in_force(self.keys, leaf)
         self.kinds[envelope.kind] += 1
         if envelope.kind == "change-request":
             self.requests.add(envelope.digest)
