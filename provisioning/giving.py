@@ -56,7 +56,7 @@ def replace(desk: Desk, send: Send, channel: CardChannel, old: Entitlement, pin:
     return give(desk, send, fresh, end)
 
 
-def withdraw(send: Send, old: Entitlement, *, lost: bool) -> Entitlement:
+def withdraw(send: Send, old: Entitlement, now_ms: int, *, lost: bool) -> Entitlement:
     """The card that is to be replaced opens nothing from now on, whatever becomes of the new one.
 
     Its grace ends with it. A lost one also locks an open session. Published unless it stands so.
@@ -64,7 +64,7 @@ def withdraw(send: Send, old: Entitlement, *, lost: bool) -> Entitlement:
     wanted = Status.LOST if lost else Status.SUSPENDED
     if old.status in (wanted, Status.LOST, Status.REVOKED):
         return old
-    changed = standing.change(old, wanted)
+    changed = standing.change(old, wanted, now_ms)
     send(changed)
     return changed
 

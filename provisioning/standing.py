@@ -1,7 +1,7 @@
 """A card's standing in the directory: found by GUID or by holder, and changed.
 
-Suspension alone can be lifted. Suspended, lost and revoked end grace as they end everything: no
-tap opens while they stand.
+Suspension alone can be lifted, and ends grace: a card that is restored owes its PIN at its next
+tap. Lost also locks an open session.
 """
 
 from __future__ import annotations
@@ -41,16 +41,20 @@ def find(folder: SiteFolder, who: str) -> Entitlement:
     raise BadInput(f"say which card of {who} by its GUID: {listed}")
 
 
-def change(entitlement: Entitlement, status: Status) -> Entitlement:
+def change(entitlement: Entitlement, status: Status, now_ms: int) -> Entitlement:
     """The same card in another standing. Raises StatusIsFinal.
 
-    A suspended or active card may become anything; one revoked or lost, revoked or lost.
+    A suspended or active card may become anything; one revoked or lost, revoked or lost. One that
+    is restored begins anew, so that no terminal counts a PIN from before its suspension.
     """
     if entitlement.status in _FINAL and status not in _FINAL:
         raise StatusIsFinal(
             f"card {entitlement.guid} is {entitlement.status}, and stays out of use"
         )
-    return restate(entitlement, status)
+    changed = restate(entitlement, status)
+    if entitlement.status is Status.SUSPENDED and status is Status.ACTIVE:
+        return changed.model_copy(update={"not_before_ms": now_ms - now_ms % 1000})
+    return changed
 
 
 def extend(
@@ -79,7 +83,7 @@ def known(folder: SiteFolder, guid: Guid, credentials: tuple[Credential, ...]) -
 
 def replaced(old: Entitlement, new: IssuedCard, now_ms: int) -> tuple[Entitlement, Entitlement]:
     """The new card's entitlement and the old one's end, to be published as one change."""
-    end = old if old.status in _FINAL else change(old, Status.REVOKED)
+    end = old if old.status in _FINAL else change(old, Status.REVOKED, now_ms)
     fresh = old.model_copy(
         update={"guid": new.guid, "status": Status.ACTIVE, "not_before_ms": now_ms - now_ms % 1000}
     )

@@ -14,6 +14,8 @@ Pure; the first rule that fits decides:
   refuses that: CLOCK_UNCONFIRMED. Both offer break-glass where the policy has it, else refuse.
 * None of the card's positions may be held here (ward, role): ROLE_NOT_ALLOWED.
 * A position needs a PIN unless its grace lasts; with an unconfirmed clock it needs one at each tap.
+  A PIN proved before the entitlement began (`not_before_ms`) counts no longer: a card put into use
+  again after a suspension begins anew.
   A PIN counts only if 9A signed, enrolment saw 9A gated by the PIN, and the interface is the
   contact one or the ward takes PINs without contact. If 9A is not gated a PIN would be no proof:
   PIN_UNGATED.
@@ -159,7 +161,7 @@ def decide(
         return Refuse(Reason.ROLE_NOT_ALLOWED)
     chosen = next((p for p in positions if p.id == preferred), None)
     return _judge(
-        _Case(proof, entitlement, place, grace, freshness.clock, now),
+        _Case(proof, entitlement, place, grace, freshness.clock, freshness.now_ms, now),
         (chosen,) if chosen else positions,
     )
 
@@ -192,6 +194,7 @@ class _Case:
     place: Place
     grace: ProvenPin | None
     clock: ClockTrust
+    site_ms: int
     now: Moment
 
 
@@ -292,4 +295,7 @@ def _in_grace(case: _Case, position: Position) -> bool:
         return False
     policy, terminal = case.place.policy, case.place.terminal.terminal
     left_ms = remaining_ms(grace, policy, position.role, terminal, case.now)
-    return left_ms > 0 and grace.key == pin_key.key_id
+    if left_ms <= 0 or grace.key != pin_key.key_id:
+        return False
+    proved_ms = case.site_ms - (case.now.monotonic_ms - grace.at.monotonic_ms)
+    return proved_ms >= case.entitlement.not_before_ms

@@ -150,7 +150,7 @@ def replace(
         return
     send = Publisher(desk.folder, operator, gateway).send
     # Before anything that could fail or wait: from now on the old card opens nothing.
-    old = giving.withdraw(send, old, lost=lost)
+    old = giving.withdraw(send, old, desk.clock.wall_ms(), lost=lost)
     console.words(f"Card {old.guid} of {holder.name.full} is {old.status}.")
     pin = _new_pin("First PIN of the new card", pin_fd, pin_file, holder)
     given = _reader(reader).with_card(lambda card: giving.replace(desk, send, card, old, pin))

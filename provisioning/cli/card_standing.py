@@ -127,7 +127,7 @@ def _publish(
     as_json: bool,
 ) -> None:
     before = standing.find(site, who)
-    after = standing.change(before, status)
+    after = standing.change(before, status, SystemClock().wall_ms())
     console.words(f"{before.name.full}, card {before.guid}: {before.status} -> {after.status}")
     result = {"guid": before.guid, "holder": before.holder, "status": after.status.value}
     if dry_run:

@@ -159,6 +159,17 @@ def test_within_grace_a_tap_alone_opens_and_names_the_pin_it_rests_on() -> None:
     assert judged(grace=proved()) == Open(position(), proved())
 
 
+def test_a_card_restored_after_a_suspension_owes_its_pin_anew() -> None:
+    """Restoring begins the entitlement anew: a PIN proved before that is of another time."""
+    grace = proved()
+    passed_ms = NOW.monotonic_ms - grace.at.monotonic_ms
+    proved_at_ms = ONLINE.now_ms - passed_ms
+    still = judged(TAP, entitlement(not_before_ms=proved_at_ms), grace=grace)
+    assert isinstance(still, Open)
+    restored = judged(TAP, entitlement(not_before_ms=proved_at_ms + 1), grace=grace)
+    assert restored == NeedsPin(Reason.PIN_NEEDED, here=False)
+
+
 def test_grace_ends_to_the_millisecond() -> None:
     ward = policy(grace_s=600)
     just = proved(10, at=Moment(BOOT, NOW.monotonic_ms - 599_999))

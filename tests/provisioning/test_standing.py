@@ -58,13 +58,23 @@ def test_with_two_cards_in_use_the_holder_alone_does_not_say_which(folder: SiteF
 
 
 def test_suspension_alone_is_lifted() -> None:
-    suspended = standing.change(entitled("1a"), Status.SUSPENDED)
-    assert standing.change(suspended, Status.ACTIVE).status is Status.ACTIVE
+    suspended = standing.change(entitled("1a"), Status.SUSPENDED, NOW_MS)
+    assert standing.change(suspended, Status.ACTIVE, NOW_MS).status is Status.ACTIVE
     for final in (Status.REVOKED, Status.LOST):
         for back in (Status.ACTIVE, Status.SUSPENDED):
             with pytest.raises(StatusIsFinal):
-                standing.change(entitled("1a", final), back)
-    assert standing.change(entitled("1a", Status.REVOKED), Status.LOST).status is Status.LOST
+                standing.change(entitled("1a", final), back, NOW_MS)
+    revoked = entitled("1a", Status.REVOKED)
+    assert standing.change(revoked, Status.LOST, NOW_MS).status is Status.LOST
+
+
+def test_a_restored_card_begins_anew_so_that_an_old_pin_counts_no_longer() -> None:
+    later_ms = NOW_MS + 600_500
+    suspended = standing.change(entitled("1a"), Status.SUSPENDED, later_ms)
+    assert suspended.not_before_ms == NOW_MS
+    assert standing.change(suspended, Status.ACTIVE, later_ms).not_before_ms == later_ms - 500
+    # Publishing an active card once more is no restoring.
+    assert standing.change(entitled("1a"), Status.ACTIVE, later_ms).not_before_ms == NOW_MS
 
 
 def test_a_known_guid_and_a_known_key_are_told(folder: SiteFolder) -> None:
@@ -89,9 +99,9 @@ def test_the_old_card_is_out_of_use_before_the_new_one_is_made_and_for_good_afte
         sent.extend(changed)
         return {}
 
-    old = giving.withdraw(send, entitled("1a"), lost=lost)
+    old = giving.withdraw(send, entitled("1a"), NOW_MS, lost=lost)
     assert [one.status for one in sent] == [asked]
-    assert giving.withdraw(send, old, lost=lost) == old
+    assert giving.withdraw(send, old, NOW_MS, lost=lost) == old
     assert len(sent) == 1
     new, end = standing.replaced(old, card("1b"), NOW_MS)
     assert (new.guid, new.status, new.holder) == ("1b" * 16, Status.ACTIVE, "h-amal")
