@@ -13,7 +13,7 @@ from typing import Final
 from benchmarks.harness.record import Cell
 from benchmarks.sign_on.figures import first_cell, told, warm_cell
 from benchmarks.sign_on.lane import PAIRS, Lane
-from benchmarks.sign_on.specs import P256, RSA, Sizes, Spec, State
+from benchmarks.sign_on.specs import P256, RSA, WARM_UP_TAPS, Sizes, Spec, State
 from benchmarks.ward.flushes import Flushes
 from benchmarks.ward.people import NURSE, STAFF, Member, person
 from benchmarks.ward.processes import WardError
@@ -90,7 +90,7 @@ class House:
         try:
             go = lane.first_taps if spec.first else lane.taps
             on_tap.warming()
-            for _ in go(crew, len(crew), spec.profile):
+            for _ in go(crew, WARM_UP_TAPS, spec.profile):
                 on_tap()
             mark, samples = flushes.count, []
             on_tap.measuring()

@@ -31,6 +31,7 @@ from benchmarks.sign_on.specs import (
     RSA,
     SLOTTED,
     SLOWED,
+    WARM_UP_TAPS,
     Sizes,
     Spec,
     State,
@@ -59,7 +60,6 @@ _WARM_UP: Final = 3
 _RUN_S: Final = {PamP11: 0.65, PamPkcs11: 0.7, HeldLeftIn: 0.12, YubicoPivTool: 0.22}
 _WARD_S: Final = 20.0
 _BIG_S: Final = 60.0
-_CREW: Final = 4  # about so many taps warm a cell up
 
 
 def quick_plan() -> list[Step]:
@@ -145,7 +145,7 @@ class Work:
     def __call__(self, progress: Progress) -> Iterator[Cell]:
         """Raises WardError, NotReady."""
         progress.phase(Phase.SET_UP)
-        taps = sum(self.sizes.of(spec) + _CREW for spec in self.specs)
+        taps = sum(self.sizes.of(spec) + WARM_UP_TAPS for spec in self.specs)
         counting = _Count if len(self.lanes) == 1 else _CountTogether
         count = counting(progress, taps + sum(runs for _, runs in self.peers))
         names = [f"bay-{number + 1}" for number in range(len(self.lanes))]
@@ -169,7 +169,8 @@ class Work:
             at = dict(zip(lanes, begun, strict=True))
             if any(spec.state is State.OFFLINE for spec in self.specs):
                 _cut_off(house)
-            progress.phase(Phase.MEASURED)
+            if len(lanes) > 1:
+                progress.phase(Phase.MEASURED)
             going = [
                 together.submit(self._lane, house, at[name], specs, count)
                 for name, specs in lanes.items()
@@ -201,8 +202,10 @@ def _beside(
     work: Work,
     on_run: Callable[[], None],
 ) -> Iterator[Cell]:
-    """The peers, in the readers of the first terminal; the terminals are shut meanwhile."""
+    """The peers, in the readers of the first terminal; everything of ours is shut meanwhile."""
     progress.phase(Phase.SET_UP)
+    house.ward.gateway.stop()
+    house.ward.broker.kill()
     for terminal in house.ward.terminals.values():
         terminal.glass.__exit__()
         terminal.process.stop()

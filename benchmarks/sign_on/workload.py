@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from benchmarks.harness.record import Budget, Cell
-from benchmarks.harness.workload import Chart, Headline, Series, Step, Workload
+from benchmarks.harness.workload import Chart, Headline, Kind, Series, Step, Workload
 from benchmarks.peers.held import HeldLeftIn, HeldTapped
 from benchmarks.peers.pam_p11 import PamP11
 from benchmarks.peers.pam_pkcs11 import PamPkcs11
@@ -151,6 +151,7 @@ class SignOn(Workload):
                     Series("tapover", warm.figure("total")),
                     *(Series(one.peer, one.figure("total"), peer=True) for one in seen.peers()),
                 ),
+                kind=Kind.STRIPS,
                 logarithmic=True,
             ),
             Chart(
@@ -160,6 +161,7 @@ class SignOn(Workload):
                     Series(part, warm.figure(part))
                     for part in ("detection", "card", "driver", "flush", "software", "screen")
                 ),
+                kind=Kind.STRIPS,
                 logarithmic=True,
             ),
         ]
