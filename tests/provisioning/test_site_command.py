@@ -170,3 +170,40 @@ def test_what_a_rotation_holds_is_not_shown_by_a_log_or_a_debugger(site: SiteFol
     )
     assert "PRIVATE KEY" not in repr(planned)
     assert repr(Replacement("a", b"secret")) == "Replacement('a', …)"
+
+
+def typed(*lines: str, folder: Path) -> tuple[int, str]:
+    """`site init` at a terminal of its own: exit status, and all that the terminal showed."""
+    ours, theirs = pty.openpty()
+    argv = ("site", "init", "--folder", str(folder), "--site", "st-elsewhere", "--host", "::1")
+    running = subprocess.Popen(
+        [sys.executable, "-m", "provisioning", *argv],
+        cwd=ROOT,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown = b""
+    for line in lines:
+        # The blank comes when the echo is off, and what was typed before it is thrown away.
+        while not shown.endswith(b": "):
+            shown += os.read(ours, 1024)
+        os.write(ours, f"{line}\n".encode())
+        shown += b"\n"
+    try:
+        while piece := os.read(ours, 1024):
+            shown += piece
+    except OSError:  # the terminal's other end is closed
+        pass
+    os.close(ours)
+    return running.wait(timeout=20), shown.decode()
+
+
+def test_a_passphrase_that_is_typed_is_asked_for_twice_and_never_shown(tmp_path: Path) -> None:
+    status, shown = typed(PASSPHRASE, PASSPHRASE, folder=tmp_path / "site")
+    assert status == 0, shown
+    assert PASSPHRASE not in shown
+    site = SiteFolder(tmp_path / "site")
+    roots.open_root(site.authority, lambda _: PASSPHRASE)
