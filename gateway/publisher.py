@@ -33,6 +33,9 @@ CHECKPOINT_MS: Final = 1_000
 KEYS_MS: Final = 60_000
 # Brokers are set up for packets of a mebibyte; a change of 500 ordinary entries is a third of it.
 LARGEST_BYTES: Final = 1_000_000
+# The next one comes soon anyway: a thousand terminals need not acknowledge it, nor the broker count
+# that, while batches wait behind it.
+_REPEATED: Final = 0
 # Receipts that wait for the broker; beyond it the oldest are dropped and their batches resent.
 _RECEIPTS_WAITING: Final = 10_000
 # Receipts under way at once: the broker's round trip is shared, and others need not wait long.
@@ -97,7 +100,7 @@ class Publisher:
         return self._clock.wall_ms()
 
     def beat(self) -> None:
-        self._send(site_topic(Site.HEARTBEAT), self._heartbeat(None))
+        self._send(site_topic(Site.HEARTBEAT), self._heartbeat(None), qos=_REPEATED)
 
     def answer(self, terminal: TerminalId, nonce: str) -> None:
         """A heartbeat that answers one terminal's question."""
@@ -164,7 +167,7 @@ class Publisher:
 
     def _repeat_checkpoint(self) -> None:
         if newest := self._checkpoints.newest:
-            self._send(site_topic(Site.CHECKPOINT), newest.message.to_bytes())
+            self._send(site_topic(Site.CHECKPOINT), newest.message.to_bytes(), qos=_REPEATED)
 
     def _heartbeat(self, nonce: str | None) -> bytes:
         head, newest = self._directory.head, self._checkpoints.newest
@@ -178,17 +181,17 @@ class Publisher:
         )
         return beat.seal(self._authority.statement).to_bytes()
 
-    def _send(self, topic: str, payload: bytes) -> None:
-        task = asyncio.create_task(self._publish(topic, payload))
+    def _send(self, topic: str, payload: bytes, *, qos: int = 1) -> None:
+        task = asyncio.create_task(self._publish(topic, payload, qos=qos))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
-    async def _publish(self, topic: str, payload: bytes) -> None:
+    async def _publish(self, topic: str, payload: bytes, *, qos: int = 1) -> None:
         if self._link is None:
             self.dropped += 1
             return
         try:
-            await self._link.publish(topic, payload)
+            await self._link.publish(topic, payload, qos=qos)
         except LinkError as error:
             self.dropped += 1
             self._trouble.failed(str(error))

@@ -16,6 +16,7 @@ from contract.journal import split_lines
 from contract.signing import Envelope
 from contract.statements import Heartbeat, TerminalCounts, TerminalStatus
 from contract.tap import DirectoryVersion
+from contract.topics import Site, site_topic
 from gateway.checkpoints import Checkpoints
 from gateway.fleet import Fleet
 from gateway.publisher import Publisher
@@ -38,7 +39,9 @@ class Ear:
     async def publish(
         self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False
     ) -> None:
-        assert (qos, retain) == (1, False), "statements are never retained"
+        assert not retain, "statements are never retained"
+        repeated = topic in {site_topic(Site.HEARTBEAT), site_topic(Site.CHECKPOINT)}
+        assert qos == (0 if repeated else 1), "only what comes again anyway is not acknowledged"
         if self.down:
             raise LinkDown("fallen")
         async with self._news:
