@@ -29,6 +29,9 @@ from runtime.supervisor import Backoff
 _S: Final = 1_000_000_000
 _LOOK_NS: Final = 50_000_000  # between two looks at what should be sent again
 _SHAKING_AT_ONCE: Final = 32  # handshakes under way while everybody connects for the first time
+# A heartbeat reaches a thousand machines at once, and here one process: its acknowledgements must
+# not hold up the receipt of another terminal, which they could not do on a ward.
+_ACKNOWLEDGED_AT_ONCE: Final = 20
 RECEIPTS_KEPT: Final = 500  # envelopes kept whole, to check their signatures afterwards
 
 
@@ -94,6 +97,7 @@ class Fleet:
         self._unreceipted = 0
         self._blind = False
         self._looked_ns = 0
+        self._owing: deque[Terminal] = deque()
 
     def connect(self, timeout_s: float = 60.0) -> float:
         """Connects everybody, some at a time; the seconds that it took. Raises OSError."""
@@ -172,9 +176,15 @@ class Fleet:
                 self._publish(terminal, due)
 
     def _turn(self, wait_ns: int) -> None:
-        for descriptor, _ in self._poll.poll(wait_ns / _S):
+        for descriptor, _ in self._poll.poll(0 if self._owing else wait_ns / _S):
             if (terminal := self._by_descriptor.get(descriptor)) is not None:
                 self._work(terminal)
+        for _ in range(min(_ACKNOWLEDGED_AT_ONCE, len(self._owing))):
+            terminal = self._owing.popleft()
+            try:
+                terminal.client.flush()
+            except OSError:
+                self._fall(terminal)
         now = time.monotonic_ns()
         if now - self._looked_ns >= _LOOK_NS:
             self._looked_ns = now
@@ -189,6 +199,8 @@ class Fleet:
             return
         if client.up and not terminal.was_up:
             self._rise(terminal)
+        if client.up and client.is_writing:
+            self._owing.append(terminal)
 
     def _rise(self, terminal: Terminal) -> None:
         if terminal.failures:

@@ -91,6 +91,7 @@ class Client:
         self._in = bytearray()
         self._shaking = False
         self._is_working = False
+        self._hurries = False
         self._mask = 0
         self._number = 0
         audit = _text(terminal_topic(terminal, FromTerminal.AUDIT))
@@ -116,6 +117,7 @@ class Client:
         filters += [site_topic(channel) for channel in Site]
         wanted = b"".join(_text(each) + b"\x01" for each in filters)
         self._out += packet(_SUBSCRIBE, self._next_number() + wanted)
+        self._hurries = True
 
     @property
     def is_writing(self) -> bool:
@@ -125,11 +127,20 @@ class Client:
     def publish(self, payload: bytes) -> None:
         """A batch on the terminal's audit topic, QoS 1. Raises OSError when the line broke."""
         self._out += packet(_QOS1, self._audit + self._next_number() + payload)
+        self._hurries = True
         if not self._is_working:
-            self.work(reading=False)
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what waits, acknowledgements too. Raises OSError when the line broke."""
+        self._hurries = True
+        self.work(reading=False)
 
     def work(self, *, reading: bool = True) -> None:
-        """Goes on as far as the socket lets it. Raises OSError when the line broke."""
+        """Goes on as far as the socket lets it. Raises OSError when the line broke.
+
+        Acknowledgements alone are left for `flush`: nothing waits for them.
+        """
         line = self._socket
         if line is None:
             return
@@ -140,8 +151,9 @@ class Client:
                 self._shaking = False
             if reading:
                 self._read(line)
-            while self._out:
+            while self._hurries and self._out:
                 del self._out[: line.send(self._out)]
+            self._hurries = False
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLWantWriteError:
