@@ -9,6 +9,7 @@ from benchmarks.harness.record import Cell, Figure, Run
 
 Columns = tuple[str, ...]
 NONE = "–"
+_WIDEST = 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +47,23 @@ def tables_of(cells: Sequence[Cell]) -> list[Table]:
         figures = tuple(f"{one.name}, {one.unit}" for one in cell.figures)
         alike.setdefault((figures, tuple(cell.counts), bool(cell.peer)), []).append(cell)
     return [
-        Table(
-            title="beside it" if peer else "ours",
-            head=("", "n", *figures, *counts),
-            rows=tuple(_row(cell) for cell in group),
+        _turned(
+            Table(
+                title="beside it" if peer else "ours",
+                head=("", "n", *figures, *counts),
+                rows=tuple(_row(cell) for cell in group),
+            )
         )
         for (figures, counts, peer), group in alike.items()
     ]
+
+
+def _turned(table: Table) -> Table:
+    """A table that is too wide to be read has its cells side by side instead."""
+    if len(table.head) <= _WIDEST or len(table.head) <= len(table.rows):
+        return table
+    head, *rows = zip(table.head, *table.rows, strict=True)
+    return Table(table.title, tuple(head), tuple(rows))
 
 
 def _row(cell: Cell) -> Columns:

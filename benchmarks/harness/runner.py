@@ -121,5 +121,16 @@ class Runner:
             words = "".join(traceback.format_exception(error)).splitlines()
             for line in words[-_LINES:]:
                 watch.say(line)
-            return tuple(names), f"{type(error).__name__}: {error}"
+            return tuple(names), _why(error)
         return tuple(names), ""
+
+
+def _why(error: Exception) -> str:
+    """What was raised, and what it all began with where that is another error."""
+    words, root = f"{type(error).__name__}: {error}", _root(error)
+    return words if root is error else f"{words} (began with {type(root).__name__}: {root})"
+
+
+def _root(error: BaseException) -> BaseException:
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return error if before is None else _root(before)

@@ -29,6 +29,15 @@ def test_the_page_tells_figures_ends_budgets_facts_and_machine(tmp_path: Path) -
     assert "**These are figures" not in text
 
 
+def test_a_cell_with_many_counts_is_told_downwards(tmp_path: Path) -> None:
+    counts = {f"count {n}": float(n) for n in range(20)}
+    cell = replace(OURS, counts=counts)
+    text = page.write(replace(RUN, cells=(cell,)), [Taps()], tmp_path).read_text()
+    assert "|  | warm |" in text
+    assert "| total, ms | 102 / 103 / 103 |" in text
+    assert "| count 19 | 19 |" in text
+
+
 def test_every_picture_of_the_page_is_there_small_and_not_empty(tmp_path: Path) -> None:
     text = page.write(RUN, [Taps()], tmp_path).read_text()
     pictures = sorted((tmp_path / "performance").iterdir())

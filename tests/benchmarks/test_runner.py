@@ -43,6 +43,15 @@ def test_a_step_that_fails_is_recorded_and_the_others_are_measured() -> None:
     assert (run.complete, status(run)) == (False, 1)
 
 
+def test_a_failure_names_what_it_began_with() -> None:
+    error = OSError("the socket is gone")
+    error.__context__ = ValueError("the card is gone")
+    one, _ = runner(step("ours", error=error))
+    (record,) = one.run().steps
+    assert record.failed.startswith("OSError: the socket is gone")
+    assert "ValueError: the card is gone" in record.failed
+
+
 def test_ctrl_c_ends_the_run_and_keeps_what_was_measured() -> None:
     one, kept = runner(step("ours", OURS, error=KeyboardInterrupt()), step("peer", PEER))
     run = one.run()
