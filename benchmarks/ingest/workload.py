@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from benchmarks.harness.record import Budget, Cell, Figure, percentile
-from benchmarks.harness.workload import Chart, Headline, Series, Step, Workload
+from benchmarks.harness.workload import Chart, Headline, Kind, Series, Step, Workload
 from benchmarks.ingest import price, through, weather
 from benchmarks.ingest.cells import LATENCY, SUSTAINED
 from benchmarks.ingest.through import RATE, Mix
@@ -142,7 +142,23 @@ the gateway's own `Ingest` with the store and no broker."""
             series = (Series("terminals", storm.figures[0]),)
             title = "1,000 terminals after the broker came back"
             charts.append(Chart("ingest-storm", title, series))
+        if grown := [cell for cell in cells if "million" in cell.parameters]:
+            charts.append(_growth(grown))
         return charts
+
+
+def _growth(cells: Sequence[Cell]) -> Chart:
+    first = cells[0].figure(price.RATE)
+    rates = tuple(cell.figure(price.RATE).samples[0] for cell in cells)
+    figure = Figure(first.name, first.unit, first.frm, first.to, rates)
+    at = tuple(float(cell.parameters["million"]) for cell in cells)
+    return Chart(
+        "ingest-growth",
+        "One gateway process, batches of 50, as its log grows",
+        (Series("events/s", figure, at=at),),
+        kind=Kind.COURSE,
+        along="millions of events in the log",
+    )
 
 
 def _figure(cell: Cell, name: str) -> Figure | None:
