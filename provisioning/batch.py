@@ -73,7 +73,8 @@ class Batch:
         Raises what is no card's fault: of the gateway, the disk, the person's patience.
         """
         self._publish_made(holders)
-        waiting = {one.id: one for one in holders if not has_card(self.desk, one)}
+        given = with_cards(self.desk)
+        waiting = {one.id: one for one in holders if one.id not in given}
         for _ in range(len(holders) - len(waiting)):
             self.done()
         made: list[Entitlement] = []
@@ -125,9 +126,9 @@ class Batch:
                 self.desk.book.given(record.guid)
 
 
-def has_card(desk: Desk, holder: Holder) -> bool:
-    """Whether this desk gave the holder a card."""
-    return any(one.holder == holder.id and one.stage is Stage.GIVEN for one in desk.book.all())
+def with_cards(desk: Desk) -> frozenset[HolderId]:
+    """Whom this desk gave a card."""
+    return frozenset(one.holder for one in desk.book.all() if one.stage is Stage.GIVEN)
 
 
 def read_holders(data: bytes) -> list[Holder]:

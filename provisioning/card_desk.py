@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from contract.certificates import Profile, Subject
@@ -132,7 +132,7 @@ class OwnCard:
             certificate.verify_directly_issued_by(ca)
             names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
             named = names.value.get_values_for_type(x509.UniformResourceIdentifier)
-        except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+        except (ValueError, TypeError, InvalidSignature, *_NO_CERTIFICATE):
             return None
         ours = isinstance(certificate.public_key(), ec.EllipticCurvePublicKey)
         return certificate if ours and urn(self.guid) in named else None
@@ -149,6 +149,9 @@ class OwnCard:
         """Write the GUID, and the day on which the card ends."""
         expires = keys.moment(self.desk.ends_ms()).strftime("%Y%m%d")
         self.maker.put_chuid(CardGuid(bytes.fromhex(self.guid)), expires)
+
+
+_NO_CERTIFICATE: Final = (x509.InvalidVersion, x509.ExtensionNotFound, UnsupportedAlgorithm)
 
 
 def authenticate(maker: CardMaker, candidates: tuple[ManagementKey, ...]) -> ManagementKey:

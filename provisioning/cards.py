@@ -42,6 +42,10 @@ class IssuedCard:
         """Whether a PIN proves anything by it."""
         return any(credential.pin_gated for credential in self.credentials)
 
+    def credential(self, slot: Slot) -> Credential | None:
+        """What it proved in `slot`."""
+        return next((one for one in self.credentials if one.slot is slot), None)
+
 
 def issue_card(
     channel: CardChannel, folder: SiteFolder, holder: str, pin: Pin, clock: Clock

@@ -10,11 +10,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.utils import CryptographyDeprecationWarning
 
 from contract.certificates import spki
 from contract.directory import Credential, Slot
@@ -104,9 +106,8 @@ def _shown(client: PivClient, slot: KeySlot) -> Credential | None:
         if error.sw in _NOT_HERE:
             return None
         raise
-    try:
-        key = VerifyKey.from_spki(spki(x509.load_der_x509_certificate(der).public_key()))
-    except (ValueError, UnsupportedAlgorithm, SignatureRefused):
+    key = _key_in(der)
+    if key is None:
         return None
     match key.algorithm:
         case Algorithm.P256 | Algorithm.RSA2048 as algorithm:
@@ -115,3 +116,15 @@ def _shown(client: PivClient, slot: KeySlot) -> Credential | None:
             )
         case _:
             return None
+
+
+def _key_in(der: bytes) -> VerifyKey | None:
+    """The key of a certificate, if it is of a kind that the contract names."""
+    try:
+        with warnings.catch_warnings():
+            # Foreign certificates bend RFC 5280 in ways that are no matter of ours.
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            key = x509.load_der_x509_certificate(der).public_key()
+        return VerifyKey.from_spki(spki(key))
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion, SignatureRefused):
+        return None

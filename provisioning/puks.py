@@ -6,11 +6,13 @@ is sent; when no answer came the card holds one of two, and each is tried in tur
 MAX_UNANSWERED times without an answer: fewer than the three tries that cards allow, so whatever is
 torn whenever, the last try is never used up by guessing.
 
-Pure in what it decides; the card and the disk are given.
+The gateway holds every PUK too (`escrows`), releases one at night, and what it put in its place
+is taken over here (`adopt`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,9 +20,9 @@ from contract.escrow import PukEscrow
 from hardware.apdu import CardError
 from hardware.personalise import FACTORY_PUK, CardMaker
 from hardware.piv import Pin, PinBlocked, WrongPin
-from provisioning.card_journal import CardBook, CardRecord, PukDoubt
+from provisioning.card_journal import CardBook, CardRecord, PukDoubt, Stage
 from provisioning.card_keys import CardKeys, fresh_puk
-from provisioning.errors import CardBlocked, PukUnknown
+from provisioning.errors import CardBlocked, NotOurCard, PukUnknown
 
 MAX_UNANSWERED: Final = 2
 
@@ -95,6 +97,33 @@ class PukKeeper:
 
     def _pin(self, escrow: PukEscrow | None) -> Pin:
         return FACTORY_PUK if escrow is None else self.keys.open(escrow)
+
+
+def adopt(book: CardBook, keys: CardKeys, escrow: PukEscrow) -> CardRecord:
+    """Take over a PUK that another recipient has put onto the card: the gateway, at night.
+
+    An older generation, or the same, changes nothing. Take an escrow only from a signed record.
+    Raises NotOurCard, or BadInput for one that does not open here.
+    """
+    record = book.recall(escrow.guid)
+    if record is None:
+        raise NotOurCard(f"card {escrow.guid} was not issued here")
+    newest = record.puk.generation if record.puk else 0
+    if escrow.generation <= newest:
+        return record
+    keys.open(escrow)
+    return book.keep(record.with_(puk=escrow, doubt=None))
+
+
+def escrows(book: CardBook) -> Iterator[PukEscrow]:
+    """The PUK of every card in use, as the gateway may hold it: sealed to it and to the authority.
+
+    A card whose PUK is being changed at this moment is left out.
+    """
+    for record in book.all():
+        in_use = record.stage in (Stage.MADE, Stage.GIVEN)
+        if in_use and record.puk is not None and record.doubt is None:
+            yield record.puk
 
 
 def _told(error: CardError) -> Exception:

@@ -12,6 +12,7 @@ from typing import Final
 from contract.directory import Credential, Entitlement, Status
 from contract.ids import Guid
 from provisioning import ledger
+from provisioning.card_journal import CardBook
 from provisioning.cards import IssuedCard
 from provisioning.entries import YEAR_MS, Holder, fresh_salt, restate
 from provisioning.errors import BadInput, NotThere, StatusIsFinal
@@ -79,6 +80,19 @@ def known(folder: SiteFolder, guid: Guid, credentials: tuple[Credential, ...]) -
         if keys & {one.key for one in entitlement.credentials}:
             return f"its key is on {entitlement.holder}'s card {entitlement.guid}"
     return None
+
+
+def known_of(folder: SiteFolder, guid: Guid | None) -> dict[str, str]:
+    """Whose a card is, its standing, and how far this desk made it, as far as this folder says."""
+    if guid is None:
+        return {}
+    record = CardBook.of(folder).recall(guid)
+    told = {} if record is None else {"made": record.stage.value, "holder": record.holder}
+    try:
+        entitlement = ledger.recall_entitlement(folder, guid)
+    except NotThere:
+        return told
+    return told | {"holder": entitlement.holder, "status": entitlement.status.value}
 
 
 def replaced(old: Entitlement, new: IssuedCard, now_ms: int) -> tuple[Entitlement, Entitlement]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from contract.directory import Slot
 from provisioning import batch as batches
 from provisioning import card_care, enrol_card, entries, giving, ledger, pins, standing
 from provisioning.card_desk import BlankCard, Desk, OwnCard
@@ -115,6 +116,8 @@ def enrol(
     entitlement = entries.entitle(card, who, clock.wall_ms())
     slots = " and ".join(f"{one.slot} ({one.algorithm})" for one in card.credentials)
     console.words(f"The card proved {slots}.")
+    if card.credential(Slot.CARD_AUTHENTICATION) is None:
+        console.words("It has no key for a tap (9E): terminals take no card by its PIN alone yet.")
     if dry_run:
         given = giving.Given(entitlement)
     else:
@@ -245,7 +248,8 @@ def _issue_batch(
     as_json: bool,
 ) -> None:
     if dry_run:
-        waiting = [one.id for one in holders if not batches.has_card(desk, one)]
+        given = batches.with_cards(desk)
+        waiting = [one.id for one in holders if one.id not in given]
         console.answer({"would_issue": waiting}, as_json=as_json)
         return
 

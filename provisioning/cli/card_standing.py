@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -103,6 +104,9 @@ def lost(
 
 def inspect(
     reader: Annotated[str, typer.Option(help="Part of the reader's name.")] = "",
+    folder: Annotated[
+        Path | None, typer.Option("--folder", help="The site's folder: say whose the card is.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what the card in the reader could do: a tap, a PIN, and over which interface."""
@@ -113,7 +117,10 @@ def inspect(
     report = at.with_card(
         lambda channel: card_report.inspect_card(channel, at.interface, clock.monotonic_ns)
     )
-    console.answer(report.to_json(), as_json=as_json, text=report.text)
+    known = {} if folder is None else standing.known_of(SiteFolder(folder), report.guid)
+    rows = [f"{name:<15} {value}" for name, value in known.items()]
+    text = "\n".join((report.text, *rows))
+    console.answer({**report.to_json(), **known}, as_json=as_json, text=text)
 
 
 def _publish(

@@ -8,18 +8,18 @@ import pytest
 from cryptography import x509
 
 from contract.directory import Entitlement
-from contract.ids import SiteId
+from contract.ids import Guid, SiteId
 from hardware.apdu import CardTorn
 from hardware.piv import Pin
 from hardware.tlv import Tlv
 from hardware.virtual.card import Card, padded
 from hardware.virtual.names import CERTIFICATE_OF, Algorithm, Slot
 from hardware.virtual.sample import personalised
-from provisioning import card_care, entries, keys, standing
+from provisioning import card_care, entries, keys, puks, standing
 from provisioning.card_desk import Desk
 from provisioning.cards import issue_at
 from provisioning.enrol_card import enrol_card
-from provisioning.errors import CardBlocked, CardUnfit, NotOurCard, PinRefused, PukUnknown
+from provisioning.errors import BadInput, CardBlocked, CardUnfit, NotOurCard, PinRefused, PukUnknown
 from provisioning.site import SiteFolder, init_site
 from runtime.clock import ManualClock, SystemClock
 from tests.provisioning.torn import HOLDER, PIN, Tearing, expect_whole, held
@@ -169,3 +169,21 @@ def test_a_foreign_card_is_renewed_without_writing_to_it(desk: Desk) -> None:
     stored = dict(foreign.objects)
     assert card_care.renew(desk, held(foreign), before, Pin(PIN)) == before.credentials
     assert foreign.objects == stored
+
+
+def test_a_puk_that_the_gateway_put_in_place_is_taken_over(desk: Desk, card: Card) -> None:
+    record = desk.book.recall(Guid((card.guid or b"").hex()))
+    assert record is not None
+    assert record.puk is not None
+    assert record.puk in set(puks.escrows(desk.book))
+    card.puk.value = b"55190042"
+    sealed = desk.keys.seal(record.guid, record.puk.generation + 1, Pin("55190042"))
+    assert puks.adopt(desk.book, desk.keys, sealed).puk == sealed
+    assert puks.adopt(desk.book, desk.keys, record.puk).puk == sealed
+    card_care.unlock_card(desk, held(card), Pin(NEW_PIN))
+    expect_whole(desk, card, NEW_PIN)
+    strangers = sealed.model_copy(update={"generation": 9})
+    with pytest.raises(BadInput):
+        puks.adopt(desk.book, desk.keys, strangers)
+    with pytest.raises(NotOurCard):
+        puks.adopt(desk.book, desk.keys, sealed.model_copy(update={"guid": "ab" * 16}))

@@ -54,6 +54,8 @@ def test_a_blank_card_is_issued_and_its_holder_can_be_named(desk: CardDesk, blan
     assert Card.load(blank).guid is None
     issued = issue(desk, blank, 1)
     assert issued["pin_gated"] is True
+    looked = desk.answer("inspect", *desk.folder, card=blank)
+    assert (looked["holder"], looked["status"], looked["made"]) == ("h-1", "active", "given")
     assert issued["guid"] == (Card.load(blank).guid or b"").hex()
     # By the holder's id, for whoever does not know a card's GUID by heart.
     assert desk.answer("suspend", "h-1", *desk.signed)["status"] == "suspended"

@@ -6,6 +6,7 @@ Exchanges are counted here, in process; `test_torn_at_the_desk.py` kills process
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given, settings
@@ -17,9 +18,9 @@ from hardware.piv import Pin
 from hardware.virtual.card import Card
 from hardware.virtual.names import Ins
 from provisioning.card_desk import Desk
-from provisioning.card_journal import Stage
+from provisioning.card_journal import CardBook, CardRecord, Stage
 from provisioning.cards import issue_at, undo_card
-from provisioning.errors import CardUnfit, NotOurCard, ProvisioningError, PukUnknown
+from provisioning.errors import CardUnfit, DiskFailed, NotOurCard, ProvisioningError, PukUnknown
 from provisioning.site import SiteFolder, init_site
 from runtime.clock import SystemClock
 from tests.provisioning.torn import (
@@ -120,6 +121,46 @@ def test_taking_back_torn_at_any_exchange_is_finished_by_running_it_again(desk: 
             assert card.guid != first
 
     every_kill(torn_once)
+
+
+class FailingBook(CardBook):
+    """A disk that does not take the `at`-th record: before it is there, or after."""
+
+    def __init__(self, folder: SiteFolder, at: int, *, written: bool) -> None:
+        super().__init__(folder.authority / "cards")
+        self.at = at
+        self.written = written
+
+    def begin(self, holder: str, now_ms: int) -> CardRecord:
+        return self._write(lambda: CardBook.begin(self, holder, now_ms))
+
+    def keep(self, record: CardRecord) -> CardRecord:
+        return self._write(lambda: CardBook.keep(self, record))
+
+    def _write(self, write: Callable[[], CardRecord]) -> CardRecord:
+        self.at -= 1
+        if self.at == 0 and not self.written:
+            raise DiskFailed("no space is left on the disk")
+        record = write()
+        if self.at == 0:
+            raise DiskFailed("power went after it was there")
+        return record
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_a_disk_that_fails_at_any_record_costs_no_card(desk: Desk, *, written: bool) -> None:
+    at, finished = 0, False
+    while not finished:
+        at += 1
+        card, book = Card(), FailingBook(desk.folder, at, written=written)
+        try:
+            issue(replace(desk, book=book), card)
+            finished = True
+        except DiskFailed:
+            expect_not_locked(card)
+            issue(desk, card)
+        expect_whole(desk, card)
+    assert at > 5
 
 
 kills = st.lists(st.tuples(st.integers(1, 45), st.booleans()), max_size=12)
