@@ -31,6 +31,7 @@ from gateway.requests import (
     compare,
     open_request,
     reopen,
+    reopen_change,
     require_own,
 )
 from gateway.store import LIVE, HeldKind, HeldRow, HeldState, Store, Transaction
@@ -171,6 +172,14 @@ class Desk:
         if message is None:
             raise NothingWaits("no such request waits")
         return message
+
+    def requests_of(self, messages: Sequence[bytes]) -> list[bytes | None]:
+        """The request's envelope by which each change was made; null where none was."""
+        changes = [reopen_change(message) for message in messages]
+        wanted = {change.request for change in changes if change.request}
+        with self._store.read() as tx:
+            found = tx.log.statements(wanted)
+        return [found.get(change.request) if change.request else None for change in changes]
 
     # --- inside, in turn ----------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from contract.directory import (
     MAX_CHANGE_BYTES,
     MAX_ENTRY_BYTES,
     ChangeRequest,
+    DirectoryChange,
     Entitlement,
     Entry,
     EntryKind,
@@ -114,6 +115,12 @@ def reopen(message: bytes) -> Asked:
     envelope, lines = split_lines(message, MAX_CHANGE_BYTES)
     request = ChangeRequest.from_bytes(decode_base64(envelope.payload))
     return _with_entries(envelope, request, lines)
+
+
+def reopen_change(message: bytes) -> DirectoryChange:
+    """A change of our own, out of our own database."""
+    envelope = Envelope.from_bytes(message.partition(b"\n")[0])
+    return DirectoryChange.from_bytes(decode_base64(envelope.payload))
 
 
 def require_own(site: SiteId, name: OperatorId, ours: SiteId, operator: Operator) -> None:

@@ -157,6 +157,8 @@ class Administration:
                 raise TooOften(words)
             case HTTPStatus.CONFLICT:
                 raise MovedOn(words)
+            case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise GatewayAway(words)
             case _:
                 raise GatewayRefused(words)
 

@@ -82,9 +82,13 @@ class WaitingAnswer(BaseModel):
 
 
 class ChangesAnswer(BaseModel):
-    """Change messages that follow a version, in order, base64; none when there are none."""
+    """Change messages that follow a version, in order, base64; none when there are none.
+
+    `requests`: for each the operator's signed request, null where the gateway itself acted.
+    """
 
     changes: list[str]
+    requests: list[str | None]
 
 
 class Counter:
@@ -154,7 +158,11 @@ def _add_changes(app: FastAPI, counter: Counter) -> None:
         epoch: Annotated[int, Query(**_COUNT)], after: Annotated[int, Query(**_COUNT)]
     ) -> ChangesAnswer:
         messages = counter.directory.history_after(Version(epoch, after))
-        return ChangesAnswer(changes=[encode_base64(message) for message in messages])
+        requests = counter.desk.requests_of(messages)
+        return ChangesAnswer(
+            changes=[encode_base64(message) for message in messages],
+            requests=[None if one is None else encode_base64(one) for one in requests],
+        )
 
 
 def _add_sets(app: FastAPI, counter: Counter) -> None:

@@ -153,6 +153,14 @@ class LogRows(Rows):
         found = self._connection.scalar(sa.select(table.c.leaf).where(table.c.digest == digest))
         return found is not None
 
+    def statements(self, digests: Collection[Digest]) -> dict[Digest, bytes]:
+        """Leaves that are no batches, by digest."""
+        table, leaves = schema.statements, schema.leaves
+        query = sa.select(table.c.digest, leaves.c.envelope)
+        query = query.join(table, table.c.leaf == leaves.c.leaf)
+        rows = self._connection.execute(query.where(table.c.digest.in_(digests)))
+        return {row.digest: row.envelope for row in rows}
+
     def newest_statement(self, kind: str) -> bytes | None:
         """The newest leaf of a kind."""
         table, leaves = schema.statements, schema.leaves

@@ -6,13 +6,14 @@ file. Exit statuses and error codes: docs/errors.md.
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from collections.abc import Callable
 
 import typer
 
 from hardware.apdu import HardwareError
-from provisioning.cli import card, site, terminal, ward
+from provisioning.cli import card, directory, site, staff, terminal, ward
 from provisioning.cli.console import words
 from provisioning.errors import CardTrouble, DiskFailed, ProvisioningError
 from runtime.durable import StorageError
@@ -29,6 +30,8 @@ for name, group in {
     "terminal": terminal.app,
     "card": card.app,
     "ward": ward.app,
+    "staff": staff.app,
+    "directory": directory.app,
 }.items():
     app.add_typer(group, name=name)
 
@@ -41,7 +44,7 @@ def run(command: Callable[[], None]) -> int:
         return _told(error)
     except HardwareError as error:
         return _told(CardTrouble(f"the card or its reader: {error}; present the card again"))
-    except (StorageError, OSError) as error:
+    except (StorageError, OSError, sqlite3.Error) as error:
         return _told(DiskFailed(str(error)))
     return 0
 

@@ -1,0 +1,189 @@
+"""`tapover directory`: what stands, what stood, what waits; and one command back to any version."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from contract.administration import Decision
+from contract.directory import EntryKind, parse_entry
+from contract.ids import Digest
+from provisioning import restore as restoring
+from provisioning import review, sets
+from provisioning.administration import findings_of, in_words
+from provisioning.cli import console
+from provisioning.cli.changing import All, Desk, How, as_json, desk, steps
+from provisioning.cli.console import As, AsJson, DryRun, Folder, GatewayAddress, Yes
+from provisioning.difference import SHOWN, Difference
+from provisioning.errors import BadInput, NotThere
+from provisioning.site import SiteFolder
+from runtime.clock import SystemClock
+
+app = typer.Typer(no_args_is_help=True, help="The directory: its versions, and what waits.")
+Json = AsJson
+Subject = Annotated[str, typer.Argument(help="Digest of what waits, as it was told.")]
+_DIGITS = 64
+
+
+@app.command("history")
+def history(
+    folder: Folder,
+    operator: As,
+    gateway: GatewayAddress,
+    last: Annotated[int, typer.Option(help="How many versions.", min=1)] = 20,
+    json_: Json = False,
+) -> None:
+    """Every version: when, by whom, how many entries."""
+    with desk(SiteFolder(folder), operator, gateway) as at:
+        found = at.mirror.history(last)
+    rows = [
+        {
+            "version": str(one.version),
+            "at": datetime.fromtimestamp(one.issued_ms / 1000, UTC).isoformat("T", "seconds"),
+            "operator": one.operator,
+            "entries": one.entries,
+        }
+        for one in found
+    ]
+    lines = (f"{r['version']:>8}  {r['at']}  {r['operator'] or '-'}  {r['entries']}" for r in rows)
+    console.answer({"versions": rows}, as_json=json_, text="\n".join(lines))
+
+
+@app.command("show")
+def show(
+    kind: Annotated[EntryKind, typer.Argument()],
+    name: Annotated[str, typer.Argument(help="GUID, terminal or ward.")],
+    folder: Folder,
+    operator: As,
+    gateway: GatewayAddress,
+    version: Annotated[str, typer.Option(help="In this version; now when left out.")] = "",
+    json_: Json = False,
+) -> None:
+    """One entry, now or in an earlier version."""
+    with desk(SiteFolder(folder), operator, gateway) as at:
+        when = at.mirror.parse_version(version) if version else at.mirror.head
+        line = at.mirror.entry((kind, name), when)
+    if line is None:
+        raise NotThere(f"there is no {kind} {name} in version {when}")
+    entry: dict[str, Any] = parse_entry(line).model_dump(mode="json")
+    console.answer(
+        {"version": str(when), "entry": entry}, as_json=json_, text=json.dumps(entry, indent=1)
+    )
+
+
+@app.command("diff")
+def diff(
+    folder: Folder,
+    operator: As,
+    gateway: GatewayAddress,
+    old: Annotated[str, typer.Option("--from", help="Version.")],
+    new: Annotated[str, typer.Option("--to", help="Version; the newest when left out.")] = "",
+    show_all: All = False,
+    json_: Json = False,
+) -> None:
+    """What stands otherwise in one version than in another."""
+    with desk(SiteFolder(folder), operator, gateway) as at:
+        first = at.mirror.parse_version(old)
+        last = at.mirror.parse_version(new) if new else at.mirror.head
+        found = Difference(None if show_all else SHOWN)
+        for changed in at.mirror.difference(first, last):
+            found.add(changed)
+    result = {"from": str(first), "to": str(last), **found.to_json(), "lines": found.lines}
+    console.answer(result, as_json=json_, text="\n".join(found.to_words()))
+
+
+@app.command("restore")
+def restore(
+    version: Annotated[str, typer.Option(help="The version to return to.")],
+    folder: Folder,
+    operator: As,
+    gateway: GatewayAddress,
+    show_all: All = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    json_: Json = False,
+) -> None:
+    """Make the newest version say what an earlier one said; a new change, shown first."""
+    stays: list[str] = []
+    with desk(SiteFolder(folder), operator, gateway) as at:
+        wanted = at.mirror.parse_version(version)
+        made = at.change(
+            f"restore-{wanted}",
+            lambda: restoring.entries_of(at.mirror, wanted, stays),
+            How(yes, dry_run, show_all),
+            f"Return to what version {wanted} said?",
+        )
+    for line in stays:
+        console.words(f"Stays as it is: {line}.")
+    console.answer({"restored": str(wanted), "stays": stays, **made}, as_json=json_)
+
+
+@app.command("waiting")
+def waiting(folder: Folder, operator: As, gateway: GatewayAddress, json_: Json = False) -> None:
+    """Changes that wait for a second operator, and sets under way."""
+    with desk(SiteFolder(folder), operator, gateway) as at:
+        found = review.waiting(at.administration)
+    lines = (
+        f"{one['subject']}  {one['state']}  {one['operator']}:"
+        f" {in_words(findings_of(one['findings']))}"
+        for one in found
+    )
+    console.answer({"waiting": found}, as_json=json_, text="\n".join(lines) or "nothing waits")
+
+
+@app.command("approve")
+def approve(
+    subject: Subject,
+    folder: Folder,
+    operator: As,
+    gateway: GatewayAddress,
+    show_all: All = False,
+    yes: Yes = False,
+    json_: Json = False,
+) -> None:
+    """Say yes, as a second operator, to a change that stopped; shown first, then carried out."""
+    digest = _digest(subject)
+    with desk(SiteFolder(folder), operator, gateway) as at:
+        held = review.fetch(at.administration, digest)
+        found = Difference(None if show_all else SHOWN)
+        for changed in review.changes(at.administration, at.mirror, held):
+            found.add(changed)
+        for line in [*found.to_words(), f"{held.operator} asks; {in_words(held.findings)}."]:
+            console.words(line)
+        console.confirm("Sign your approval?", yes=yes)
+        result = _approved(at, digest, held.requests)
+    console.answer({**result, "difference": found.to_json()}, as_json=json_)
+
+
+@app.command("refuse")
+def refuse(
+    subject: Subject, folder: Folder, operator: As, gateway: GatewayAddress, json_: Json = False
+) -> None:
+    """Say no to what waits, or take back what you asked for yourself."""
+    digest = _digest(subject)
+    with desk(SiteFolder(folder), operator, gateway) as at:
+        now_ms = SystemClock().wall_ms()
+        found = sets.decide(at.administration, digest, Decision.REFUSE, now_ms)
+    console.answer({"subject": digest, "state": found.get("state")}, as_json=json_)
+
+
+def _approved(at: Desk, digest: Digest, requests: int) -> dict[str, Any]:
+    now_ms = SystemClock().wall_ms()
+    found = sets.decide(at.administration, digest, Decision.APPROVE, now_ms)
+    result: dict[str, Any] = {"subject": digest, "state": found.get("state")}
+    if found.get("version"):
+        result["version"] = found["version"]
+    if found.get("state") == "released":
+        with steps("Carrying out", 2 * requests) as advance:
+            last = sets.follow(at.administration, digest, advance)
+        result |= {"state": "done", "version": as_json(last) if last else None}
+    return result
+
+
+def _digest(text: str) -> Digest:
+    if len(text) != _DIGITS or not set(text) <= set("0123456789abcdef"):
+        raise BadInput(f"'{text[:80]}' is no digest: write its 64 digits as they were told")
+    return Digest(text)
