@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import ExitStack
 from socket import socket
 from typing import Final
+
+from fastapi import FastAPI
 
 from contract.tap import DirectoryVersion
 from gateway import authority, founding
@@ -17,10 +19,12 @@ from gateway.broker import BrokerSession
 from gateway.checkpoints import Checkpoints
 from gateway.desk import Desk
 from gateway.directory import Directory
+from gateway.enrolling import EnrolmentParts, Inner
 from gateway.fleet import Fleet
-from gateway.http import operators, terminals
+from gateway.http import operators, renewal, terminals
+from gateway.http.est import MOST_CONNECTIONS
 from gateway.http.listener import Listener, bind
-from gateway.http.operators import Health
+from gateway.http.operators import Health, RevocationState
 from gateway.ingest import Ingest
 from gateway.journal import Moment
 from gateway.publisher import Publisher
@@ -35,7 +39,7 @@ from runtime.settings import CertificateError, SettingsError, StartError
 from runtime.supervisor import Supervisor, run_all
 from runtime.systemd import ServiceManager
 
-# Far beyond the slowest commit of twenty batches: a disk that takes so long serves nobody.
+# Far beyond the slowest commit of a group of batches: a disk that takes so long serves nobody.
 STALL_S: Final = 60.0
 
 _log: Final = logging.getLogger(__name__)
@@ -51,9 +55,13 @@ class Gateway:
         known: Authority,
         store: Store,
         sockets: tuple[socket, socket],
+        enrolling: socket | None,
         manager: ServiceManager,
     ) -> None:
-        """Call it in the running event loop; reads the store. Raises StartError, StoreFailed."""
+        """Call it in the running event loop; reads the store. Raises StartError, StoreFailed.
+
+        `enrolling` is the socket for devices without a certificate, where there is one.
+        """
         self._clock = clock
         self._manager = manager
         evidence = founding.take_up(store, known, settings.root, Moment.of(clock))
@@ -74,9 +82,11 @@ class Gateway:
             clock,
             random.Random(),
         )
-        for_terminals = terminals.make_app(
-            known, register, self._directory, snapshots, self._checkpoints, clock
-        )
+        self._enrolment: EnrolmentParts | None = None
+        if enrolling is not None:
+            inner = Inner(store, evidence, self._directory, register, self._publisher)
+            self._enrolment = EnrolmentParts(settings, clock, known, inner, enrolling)
+        for_terminals = self._for_terminals(known, register, snapshots)
         desk = Desk(store, evidence, self._directory, known.site)
         for_operators = operators.make_app(
             self._directory,
@@ -86,9 +96,19 @@ class Gateway:
             self._checkpoints,
             self._health,
             clock,
+            self._enrolment.routes if self._enrolment else None,
         )
         self._terminals = Listener(for_terminals, sockets[0], server_context(known.terminals))
         self._operators = Listener(for_operators, sockets[1], server_context(known.operators))
+
+    def _for_terminals(self, known: Authority, register: Register, snapshots: Snapshots) -> FastAPI:
+        parts = (known, register, self._directory, snapshots, self._checkpoints, self._clock)
+        enrolment = self._enrolment
+        if enrolment is None:
+            return terminals.make_app(*parts)
+        app = terminals.make_app(*parts, enrolment.met)
+        renewal.add_routes(app, enrolment.enrolments, known.site, enrolment.issued, self._clock)
+        return app
 
     async def run(self) -> None:
         """Everything, until a signal. Raises what is a bug of ours."""
@@ -103,6 +123,7 @@ class Gateway:
             "keys": self._publisher.run_keys(),
             "terminals": self._terminals.run(),
             "operators": self._operators.run(),
+            **self._enrolment_runs(),
             "broker": self._broker.run(),
             "watchdog": self._manager.keep_alive(
                 self._clock, lambda: not self._ingest.stalled(STALL_S)
@@ -111,10 +132,20 @@ class Gateway:
         }
         await run_all(parts)
 
+    def _enrolment_runs(self) -> dict[str, Coroutine[object, object, object]]:
+        if self._enrolment is None:
+            return {}
+        return {
+            "revocations": self._enrolment.revocations.run(),
+            "enrolment": self._enrolment.listener.run(),
+        }
+
     async def _tell_manager(self) -> None:
-        """Ready means that both listeners serve; the broker may be away."""
+        """Ready means that the listeners serve; the broker may be away."""
         await self._terminals.up()
         await self._operators.up()
+        if self._enrolment is not None:
+            await self._enrolment.listener.up()
         self._manager.ready("serving")
         _log.info("serving", extra={"log_size": self._log.edge().size})
         try:
@@ -134,7 +165,14 @@ class Gateway:
             refused=counts.refused,
             failed_commits=counts.failed_commits,
             dropped=self._publisher.dropped,
+            revocation=self._revocation(),
         )
+
+    def _revocation(self) -> RevocationState | None:
+        if self._enrolment is None:
+            return None
+        now = self._enrolment.revocations.health
+        return RevocationState(until_ms=now.until_ms, trouble=now.trouble)
 
 
 def serve(settings: GatewaySettings, clock: Clock, environment: Mapping[str, str]) -> None:
@@ -152,13 +190,17 @@ def serve(settings: GatewaySettings, clock: Clock, environment: Mapping[str, str
             opened.enter_context(bind("https_port", settings.bind_host, settings.https_port)),
             opened.enter_context(bind("admin_port", settings.bind_host, settings.admin_port)),
         )
+        enrolling: socket | None = None
+        if port := settings.enrol_port:
+            listening = bind("enrol_port", settings.bind_host, port, MOST_CONNECTIONS)
+            enrolling = opened.enter_context(listening)
         store = _open(settings, opened)
         manager = ServiceManager(environment)
         opened.callback(manager.close)
 
         async def run() -> None:
             try:
-                gateway = Gateway(settings, clock, known, store, sockets, manager)
+                gateway = Gateway(settings, clock, known, store, sockets, enrolling, manager)
             except StoreFailed as error:
                 raise StartError(f"`database`: {error}") from error
             await gateway.run()
