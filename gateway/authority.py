@@ -3,8 +3,8 @@
 Everything is anchored in one setting, the root's fingerprint. While a CA is being replaced, the key
 statement that named the one before lies beside, signed by the same root
 (`terminal_ca.before.dsse`, `operator_ca.before.dsse`); taking the file away ends the overlap. What
-is wrong is said in one line, with the file (CertificateError, exit 3). Renewing terminals'
-certificates is not the gateway's yet; the terminal CA's key is therefore not read.
+is wrong is said in one line, with the file (CertificateError, exit 3). The terminal CA's key is
+read only where terminals enrol (`gateway.issuing`).
 """
 
 from __future__ import annotations
@@ -121,6 +121,14 @@ def server_context(tls: Tls) -> ssl.SSLContext:
     for before in tls.before:
         context.load_verify_locations(cadata=before.public_bytes(serialization.Encoding.DER))
     context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def open_context(tls: Tls) -> ssl.SSLContext:
+    """TLS 1.3 only, for whoever has no certificate yet: none is asked for."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(tls.certificate, tls.key)
     return context
 
 

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -19,6 +19,8 @@ from contract.directory import (
     CATCH_UP_CHANGES,
     DirectoryChange,
     Entry,
+    Terminal,
+    entry_key,
 )
 from contract.events import (
     ChangeDenied,
@@ -48,6 +50,7 @@ from gateway.requests import (
     compare,
     open_request,
 )
+from gateway.revocation import withdraw_terminals
 from gateway.store import (
     LIVE,
     ChangeRow,
@@ -110,6 +113,7 @@ class Directory:
         self._register = register
         self._turn = threading.Lock()
         self._head = Head(NO_VERSION, None)
+        self._on_moved: Callable[[Sequence[Entry]], None] | None = None
         self._is_stale = True
         self._read_again()
 
@@ -211,43 +215,70 @@ class Directory:
         `own` are events besides the one of the publication. Call `moved` when it is committed.
         """
         rows = work.tx
-        before = _head(rows)
         rows.directory.replace_entries(difference.removed, difference.written)
         if difference.cards:
             rows.claims.replace(difference.cards, difference.claims)
             rows.claims.withdraw(difference.withdrawn)
-        version = before.version.next_in(self._authority.keys.epoch)
-        change = DirectoryChange(
-            site=self._authority.site,
-            version=DirectoryVersion.of(version),
-            previous=before.digest,
-            request=asked.envelope.digest,
-            issued_ms=now.wall_ms,
-            entries=asked.request.entries,
-        ).seal(self._authority.statement)
-        message = join_lines(change, asked.lines)
-        rows.directory.add_change(
-            ChangeRow(
-                version=version,
-                digest=change.digest,
-                leaf=work.add_statement(change),
-                nonce=asked.request.nonce,
-                request=asked.envelope.digest,
-                message=message,
-            )
-        )
+        own = [*own, *withdraw_terminals(rows, asked.entries, now)]
+        applied, head = self._add_change(work, asked.lines, asked, now)
         published = DirectoryPublished(
-            request=asked.envelope.digest, directory=DirectoryVersion.of(version)
+            request=asked.envelope.digest, directory=DirectoryVersion.of(applied.version)
         )
         self._evidence.write_own(work, [*own, published], now)
-        return Applied(version, message, is_new=True), Head(version, change.digest)
+        return applied, head
+
+    def enact(
+        self, work: Appending, entry: Terminal, own: Sequence[Detail], now: Moment
+    ) -> tuple[Applied, Head]:
+        """A terminal's entry that follows from what it did, by no operator's request.
+
+        Call `moved` when it is committed.
+        """
+        line = entry.to_bytes()
+        work.tx.directory.replace_entries([], {entry_key(entry): line})
+        applied, head = self._add_change(work, (line,), None, now)
+        self._evidence.write_own(work, own, now)
+        return applied, head
 
     def moved(self, head: Head, entries: Sequence[Entry]) -> None:
         """A change was committed."""
         self._head = head
         self._register.apply(entries)
+        if self._on_moved is not None:
+            self._on_moved(entries)
+
+    def listen(self, listener: Callable[[Sequence[Entry]], None]) -> None:
+        """Call it, in any thread, with the entries of each change that was committed."""
+        self._on_moved = listener
 
     # --- inside ------------------------------------------------------------------------------
+
+    def _add_change(
+        self, work: Appending, lines: Sequence[bytes], asked: Asked | None, now: Moment
+    ) -> tuple[Applied, Head]:
+        """The leaf and the row of the next version."""
+        before = _head(work.tx)
+        version = before.version.next_in(self._authority.keys.epoch)
+        change = DirectoryChange(
+            site=self._authority.site,
+            version=DirectoryVersion.of(version),
+            previous=before.digest,
+            request=asked.envelope.digest if asked else None,
+            issued_ms=now.wall_ms,
+            entries=tuple(sha256(line) for line in lines),
+        ).seal(self._authority.statement)
+        message = join_lines(change, lines)
+        work.tx.directory.add_change(
+            ChangeRow(
+                version=version,
+                digest=change.digest,
+                leaf=work.add_statement(change),
+                nonce=asked.request.nonce if asked else None,
+                request=asked.envelope.digest if asked else None,
+                message=message,
+            )
+        )
+        return Applied(version, message, is_new=True), Head(version, change.digest)
 
     def _read_again(self) -> None:
         with self._store.read() as tx:

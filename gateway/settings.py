@@ -34,6 +34,15 @@ class GatewaySettings:
     bind_host: str = "127.0.0.1"
     database: str = ""
     """An SQLAlchemy address; empty: SQLite in `state_dir`."""
+    enrol_port: Annotated[int, Range(0, 65535)] = 0
+    """Where devices without a certificate enrol; 0: terminals are enrolled by hand.
+
+    With it goes the terminal CA's key, so certificates, revocation and its list are ours then.
+    """
+    crl_file: Path | None = None
+    """The broker's `crlfile`, which we renew; needed with `enrol_port`."""
+    broker_pid_file: Path | None = None
+    """Whom to send SIGHUP; left out: something else makes the broker read `crl_file` again."""
     log_level: Level = Level.INFO
 
     def __post_init__(self) -> None:
@@ -44,6 +53,10 @@ class GatewaySettings:
             raise ValueError("`root_fingerprint` is no fingerprint: write 64 lower-case hex digits")
         if self.https_port == self.admin_port:
             raise ValueError("`https_port` and `admin_port` are equal: give operators another port")
+        if self.enrol_port in (self.https_port, self.admin_port):
+            raise ValueError("`enrol_port` is another listener's: give it a port of its own")
+        if self.enrol_port and self.crl_file is None:
+            raise ValueError("`enrol_port` needs `crl_file`: retired terminals must be revoked")
 
     @property
     def site_id(self) -> SiteId:

@@ -16,18 +16,18 @@ from weakref import WeakSet
 MOST: Final = 2_000
 # A terminal has one. A hospital's address translation may stand before some dozens.
 MOST_FROM_ONE_ADDRESS: Final = 128
-# Of our file descriptors, for each of two listeners: the database and the broker need some too.
-_SHARE: Final = 3
+# Of our file descriptors, for each of three listeners: the database and the broker need some too.
+_SHARE: Final = 4
 
 
 class Gate(socket.socket):
     """A listening socket that hangs up on connections above the limits."""
 
-    def __init__(self, family: socket.AddressFamily) -> None:
+    def __init__(self, family: socket.AddressFamily, most: int = MOST) -> None:
         # The protocol by its number: asyncio sets TCP_NODELAY for no other socket.
         super().__init__(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._most = min(MOST, files // _SHARE)
+        self._most = min(most, files // _SHARE)
         self._callers: dict[str, WeakSet[socket.socket]] = {}
 
     def accept(self) -> tuple[socket.socket, Any]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from gateway.http.gate import Gate
+from gateway.http.gate import MOST, Gate
 from runtime.settings import PortError
 
 if TYPE_CHECKING:
@@ -81,13 +81,13 @@ class _Server(uvicorn.Server):
         yield
 
 
-def bind(key: str, host: str, port: int) -> socket.socket:
+def bind(key: str, host: str, port: int, most: int = MOST) -> socket.socket:
     """Takes the address at once, before anything else is begun.
 
-    `key` is the setting that names the port. Raises PortError.
+    `key` is the setting that names the port, `most` its connections at once. Raises PortError.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = Gate(family)
+    listening = Gate(family, most)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))

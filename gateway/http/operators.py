@@ -21,8 +21,9 @@ from gateway.checkpoints import Checkpoints
 from gateway.desk import Desk
 from gateway.directory import Directory
 from gateway.fleet import Fleet
-from gateway.http import changes
+from gateway.http import changes, grants
 from gateway.http.changes import Counter
+from gateway.http.grants import Enrolling
 from gateway.http.limits import Buckets, Rate, too_many
 from gateway.http.requests import JSON, ErrorAnswer, operator_of, translate_errors
 from gateway.publisher import Publisher
@@ -57,6 +58,13 @@ class FleetAnswer(BaseModel):
     terminals: list[FleetTerminal]
 
 
+class RevocationState(BaseModel):
+    """The broker's list: valid until then; `trouble` empty when the broker has the newest."""
+
+    until_ms: int
+    trouble: str
+
+
 class Health(BaseModel):
     """Of a gateway that answers at all."""
 
@@ -69,6 +77,8 @@ class Health(BaseModel):
     refused: int
     failed_commits: int
     dropped: int
+    revocation: RevocationState | None = None
+    """Null where this gateway keeps no revocation list."""
 
 
 def make_app(
@@ -79,7 +89,9 @@ def make_app(
     checkpoints: Checkpoints,
     health: Callable[[], Health],
     clock: Clock,
+    enrolling: Enrolling | None = None,
 ) -> FastAPI:
+    """`enrolling` is None where terminals are enrolled by hand."""
     by_operator, by_address = Buckets(OPERATOR_RATE, clock), Buckets(ADDRESS_RATE, clock)
 
     async def limited(request: Request) -> None:
@@ -101,7 +113,9 @@ def make_app(
         responses={429: {"model": ErrorAnswer, "description": "Too often; Retry-After says when."}},
     )
     translate_errors(app)
-    changes.add_routes(app, Counter(directory, desk, publisher, clock))
+    counter = Counter(directory, desk, publisher, clock)
+    changes.add_routes(app, counter)
+    grants.add_routes(app, counter, enrolling)
 
     @app.get("/v1/fleet")
     def terminals() -> FleetAnswer:

@@ -6,6 +6,7 @@ register does not know yet may read, since it must fetch the directory to learn 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Final
 
 from cryptography import x509
@@ -39,13 +40,17 @@ def make_app(
     snapshots: Snapshots,
     checkpoints: Checkpoints,
     clock: Clock,
+    met: Callable[[x509.Certificate], None] = lambda _: None,
 ) -> FastAPI:
+    """`met` hears of every certificate that is shown, in a worker thread."""
+
     def known_terminal(certificate: Annotated[x509.Certificate, Depends(peer)]) -> TerminalId:
         terminal = TerminalId(peer_name(certificate))
         registered = register.find(terminal)
         retired = registered is not None and registered.state is TerminalState.RETIRED
         if terminal == GATEWAY or retired:
             raise HTTPException(403, "not a terminal in use")
+        met(certificate)
         return terminal
 
     app = FastAPI(

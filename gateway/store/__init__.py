@@ -6,6 +6,7 @@ Neutral SQL: SQLite by default, PostgreSQL for growth.
 from gateway.store.claims import Claim, ClaimKind, Ending, Past
 from gateway.store.directory import ChangeRow, ManifestRow
 from gateway.store.engine import StoreFailed, sqlite_url
+from gateway.store.enrolment import CertificateRow, CrlRow, LateRow, TokenRow
 from gateway.store.held import LIVE, HeldKind, HeldRow, HeldState
 from gateway.store.rows import BatchRow, CheckpointRow, ForkRow, JournalRow
 from gateway.store.store import Store, Transaction
@@ -13,20 +14,24 @@ from gateway.store.store import Store, Transaction
 __all__ = [
     "LIVE",
     "BatchRow",
+    "CertificateRow",
     "ChangeRow",
     "CheckpointRow",
     "Claim",
     "ClaimKind",
+    "CrlRow",
     "Ending",
     "ForkRow",
     "HeldKind",
     "HeldRow",
     "HeldState",
     "JournalRow",
+    "LateRow",
     "ManifestRow",
     "Past",
     "Store",
     "StoreFailed",
+    "TokenRow",
     "Transaction",
     "sqlite_url",
 ]

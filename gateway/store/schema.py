@@ -216,3 +216,49 @@ held_claims: Final = sa.Table(
     _value("until_ms", _BIG),
 )
 """... and what the changed entitlements would give."""
+
+tokens: Final = sa.Table(
+    "enrolment_tokens",
+    metadata,
+    _key("digest", _DIGEST),
+    sa.Column("terminal", _ID, nullable=False, index=True),
+    _value("ward", _ID),
+    sa.Column("granted", _DIGEST, nullable=False, index=True),
+    _value("granted_ms", _BIG),
+    _value("until_ms", _BIG),
+    _value("used_ms", _BIG, nullable=True),
+)
+"""One-time tokens by their SHA-256; the tokens themselves are nowhere here."""
+
+certificates: Final = sa.Table(
+    "terminal_certificates",
+    metadata,
+    _key("serial", sa.String(40)),
+    sa.Column("terminal", _ID, nullable=False, index=True),
+    _value("key", _DIGEST),
+    _value("batch", _DIGEST),
+    _value("issued_ms", _BIG),
+    _value("until_ms", _BIG),
+    _value("certificate", sa.LargeBinary()),
+    _value("revoked_ms", _BIG, nullable=True),
+    _value("ended_ms", _BIG, nullable=True),
+)
+"""What the terminal CA issued, as far as this gateway issued it or saw it shown."""
+
+crls: Final = sa.Table(
+    "revocation_lists",
+    metadata,
+    _key("number", _BIG),
+    _value("issued_ms", _BIG),
+    _value("pem", sa.LargeBinary()),
+)
+
+late_batches: Final = sa.Table(
+    "late_batches",
+    metadata,
+    _key("digest", _DIGEST),
+    sa.Column("terminal", _ID, nullable=False, index=True),
+    _value("received_ms", _BIG),
+    _value("message", sa.LargeBinary()),
+)
+"""Batches of terminals that were retired when they came, whole, apart from the log."""

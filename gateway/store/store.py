@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway.store.claims import ClaimRows
 from gateway.store.directory import DirectoryRows
 from gateway.store.engine import StoreFailed, first_line, migrate, open_engine
+from gateway.store.enrolment import EnrolmentRows
 from gateway.store.held import HeldRows
 from gateway.store.rows import CheckpointRows, FactRows, FleetRows, JournalRows, LogRows
 
@@ -26,6 +27,7 @@ class Transaction:
         self.directory = DirectoryRows(connection)
         self.claims = ClaimRows(connection)
         self.held = HeldRows(connection)
+        self.enrolment = EnrolmentRows(connection)
         self.checkpoints = CheckpointRows(connection)
         self.facts = FactRows(connection)
         self.fleet = FleetRows(connection)
