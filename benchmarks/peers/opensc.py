@@ -37,11 +37,5 @@ def quickest(home: Path) -> dict[str, str]:
         f"        file_cache_dir = {home / 'cache'};\n"
         "    }\n"
         "}\n"
-        # Else a reader beyond the fourth has no slot.
-        "app opensc-pkcs11 {\n"
-        "    pkcs11 {\n"
-        "        max_virtual_slots = 64;\n"
-        "    }\n"
-        "}\n"
     )
     return {"OPENSC_CONF": str(conf), "HOME": str(home)}

@@ -44,7 +44,8 @@ noticed up to 0.4 s late, and *detection* is shown apart for that) and the netwo
   and then waits.
 
 **The peers** sign on with the same card in the same reader, warm (three runs before the first that
-counts, files and certificates cached), the card already in the reader and in use, each in the
+counts, files and certificates cached), the card already in the reader and in use, the readers that
+it does not need unplugged, nothing else of ours running, each in the
 quickest configuration that its manual has; total is from the fork of the program to its end. They
 need the PIN at each sign-on; typing it is not counted. The *held PKCS#11 session* stands for the
 best agent that could be written on OpenSC. Its session ends when its card leaves, so it is measured
