@@ -71,7 +71,7 @@ class Ward:
         self._clock = SystemClock()
         self._running = ExitStack()
         self.ports = PortBlock()
-        self.https_port, self.admin_port = self.ports.take(2)
+        self.https_port, self.admin_port, self.enrol_port = self.ports.take(3)
         self.site = SiteFolder(folder / "site")
         self._socket = folder / "box.socket"
         self.box = CardBox(self._socket)
@@ -141,7 +141,8 @@ class Ward:
         }
         text = [f'{key} = "{value}"' for key, value in settings.items()]
         text += [f"broker_port = {self.broker.port}", f"https_port = {self.https_port}"]
-        text += [f"admin_port = {self.admin_port}"]
+        text += [f"admin_port = {self.admin_port}", f"enrol_port = {self.enrol_port}"]
+        text += [f'crl_file = "{self.broker.crl}"', f'broker_pid_file = "{self.broker.pid_file}"']
         (self.folder / "gateway.toml").write_text("\n".join(text) + "\n")
 
     def _begin_log(self) -> None:

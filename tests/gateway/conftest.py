@@ -78,6 +78,7 @@ class Box:
     def __init__(self, folder: Path, ports: PortBlock) -> None:
         self.folder = folder
         self.identity = SiteIdentity(folder / "identity", datetime.now(UTC))
+        self.ports = ports
         self.https_port, self.admin_port = ports.take(2)
         self.broker = Mosquitto(ports, self._broker_files())
         self.settings = folder / "gateway.toml"
