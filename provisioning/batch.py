@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
@@ -64,8 +64,6 @@ class Batch:
     publish: Callable[[Entitlement], object]
     pin_for: Callable[[Holder], Pin]
     tell: Callable[[str], None]
-    done: Callable[[], None] = field(default=lambda: None)
-    """Called once for each holder who has a card now."""
 
     def run(self, holders: Sequence[Holder]) -> list[Entitlement]:
         """Issue to each who has none; the entitlements made by this call.
@@ -75,12 +73,11 @@ class Batch:
         self._publish_made(holders)
         given = with_cards(self.desk)
         waiting = {one.id: one for one in holders if one.id not in given}
-        for _ in range(len(holders) - len(waiting)):
-            self.done()
         made: list[Entitlement] = []
         while waiting:
             first = next(iter(waiting.values()))
-            self.tell(f"{first.name.full}: put a blank card into the reader.")
+            at = f"{len(holders) - len(waiting) + 1} of {len(holders)}"
+            self.tell(f"{at}, {first.name.full}: put a blank card into the reader.")
             self.slot.wait_card()
             try:
                 entitlement = self.slot.with_card(lambda card: self._issue(card, waiting))
@@ -89,7 +86,6 @@ class Batch:
             else:
                 made.append(entitlement)
                 del waiting[entitlement.holder]
-                self.done()
                 self.tell(f"It is {entitlement.name.full}'s. Take the card out.")
             self.slot.wait_empty()
         return made

@@ -20,9 +20,10 @@ from hardware.personalise import (
     ManagementKey,
     WrongManagementKey,
 )
+from hardware.piv import NotPivCard
 from hardware.pivdata import Algorithm as CardAlgorithm
 from hardware.pivdata import Guid as CardGuid
-from hardware.pivdata import KeySlot
+from hardware.pivdata import KeySlot, UnusableCard
 from provisioning import keys
 from provisioning.card_journal import CardBook, CardRecord, Stage
 from provisioning.card_keys import CardKeys
@@ -81,8 +82,13 @@ class OwnCard:
     @classmethod
     def seen(cls, desk: Desk, channel: CardChannel) -> OwnCard | BlankCard:
         """Looks at the card. Raises CardUnfit for one that others made."""
-        maker = CardMaker(channel, desk.clock.monotonic_ns)
-        state = maker.read_state()
+        try:
+            maker = CardMaker(channel, desk.clock.monotonic_ns)
+            state = maker.read_state()
+        except NotPivCard as error:
+            raise CardUnfit("this is no PIV card") from error
+        except UnusableCard as error:
+            raise CardUnfit(f"what is on the card cannot be read: {error}") from error
         record = None if state.guid is None else desk.book.recall(Guid(state.guid.hex()))
         if record is not None and record.stage is not Stage.BLANK:
             return cls(desk, maker, state, record)

@@ -14,7 +14,7 @@ from typing import Any
 from contract.directory import Credential, Slot
 from contract.ids import Guid
 from hardware.apdu import CardChannel, CardError, CardMisbehaved
-from hardware.piv import NotAllowed, NotPivCard, PivClient
+from hardware.piv import NotAllowed, PivClient
 from hardware.pivdata import KeySlot, UnusableCard
 from hardware.readers import Interface
 from provisioning.enrol_card import look
@@ -78,8 +78,6 @@ def inspect_card(
     client = PivClient(channel, monotonic_ns)
     try:
         found = look(client)
-    except NotPivCard:
-        return _useless(interface, "it has no PIV application")
     except (CardUnfit, UnusableCard, CardMisbehaved, CardError) as error:
         return _useless(interface, str(error), guid=_guid(client), tries=_tries(client))
     tries = _tries(client)

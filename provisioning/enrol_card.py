@@ -24,7 +24,7 @@ from contract.ids import Guid
 from contract.signing import Algorithm, SignatureRefused, VerifyKey
 from contract.wire import encode_base64
 from hardware.apdu import CardChannel, CardError, Sw
-from hardware.piv import Pin, PivClient
+from hardware.piv import NotPivCard, Pin, PivClient
 from hardware.pivdata import KeySlot, UnusableCard
 from provisioning.cards import IssuedCard
 from provisioning.errors import CardUnfit, GuidTaken
@@ -50,10 +50,12 @@ class Found:
 
 def look(client: PivClient) -> Found:
     """What the card shows of itself. Raises CardUnfit, and the errors of `hardware`."""
-    client.select()
     try:
+        client.select()
         guid = Guid(client.read_guid().hex())
         shown = tuple(one for slot in SLOTS if (one := _shown(client, slot)) is not None)
+    except NotPivCard as error:
+        raise CardUnfit("this is no PIV card") from error
     except UnusableCard as error:
         raise CardUnfit(f"the card cannot be told from others, or read: {error}") from error
     except CardError as error:

@@ -32,14 +32,22 @@ def find(folder: SiteFolder, who: str) -> Entitlement:
     """
     if _GUID.match(who):
         return ledger.recall_entitlement(folder, who)
-    held = [one for one in ledger.entitlements(folder) if one.holder == who]
+    held = in_use(folder, who)
     if not held:
-        raise NotThere(f"nobody called '{who}' has a card from this folder")
-    in_use = [one for one in held if one.status not in _FINAL]
-    if len(in_use) == 1:
-        return in_use[0]
+        raise NotThere(f"nobody called '{who}' has a card in use, as far as this folder knows")
+    if len(held) == 1:
+        return held[0]
     listed = ", ".join(f"{one.guid} ({one.status})" for one in held)
     raise BadInput(f"say which card of {who} by its GUID: {listed}")
+
+
+def in_use(folder: SiteFolder, holder: str) -> list[Entitlement]:
+    """A holder's cards that are neither revoked nor lost."""
+    return [
+        one
+        for one in ledger.entitlements(folder)
+        if one.holder == holder and one.status not in _FINAL
+    ]
 
 
 def change(entitlement: Entitlement, status: Status, now_ms: int) -> Entitlement:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from contract.directory import Slot
+from contract.directory import EntryKind, Slot
 from provisioning import batch as batches
 from provisioning import card_care, enrol_card, entries, giving, ledger, pins, standing
 from provisioning.card_desk import BlankCard, Desk, OwnCard
@@ -80,6 +80,8 @@ def issue(
     if dry_run:
         _would_write(desk, at, f"made {who.name.full}'s", as_json=as_json)
         return
+    for other in standing.in_use(desk.folder, who.id):
+        console.words(f"{who.name.full} has card {other.guid} already ({other.status}).")
     pin = _new_pin("First PIN", pin_fd, pin_file, who)
     given = at.with_card(lambda channel: giving.issue(desk, send, channel, who, pin))
     console.words(f"The card is {who.name.full}'s.")
@@ -234,6 +236,8 @@ def undo(
     console.confirm("The keys on the card in the reader will be lost. Go on?", yes=yes)
     guid = at.with_card(lambda channel: undo_card(desk, channel))
     console.words("The card is blank.")
+    if ledger.knows(desk.folder, EntryKind.ENTITLEMENT, guid):
+        console.words(f"Its entitlement may be published already: tapover card revoke {guid}")
     console.answer({"guid": guid, "blank": True}, as_json=as_json)
 
 
@@ -257,8 +261,7 @@ def _issue_batch(
         return _new_pin(f"First PIN of {holder.name.full}", None, None, holder)
 
     pin_for = asked if letters is None else batches.PinLetters(letters).pin_for
-    with console.progress("Cards", len(holders)) as done:
-        made = batches.Batch(desk, at, send, pin_for, console.words, done).run(holders)
+    made = batches.Batch(desk, at, send, pin_for, console.words).run(holders)
     issued = [{"guid": one.guid, "holder": one.holder} for one in made]
     console.answer({"issued": issued, "holders": len(holders)}, as_json=as_json)
 

@@ -99,17 +99,10 @@ def test_each_on_the_list_gets_one_card(desk: Desk, gateway: Gateway) -> None:
 def test_a_batch_cut_off_goes_on_with_those_who_have_none(desk: Desk, gateway: Gateway) -> None:
     with pytest.raises(NotThere):
         batch(desk, gateway, Stack([(Card(), None)])).run(people(3))
-    done: list[None] = []
-    second = Batch(
-        desk,
-        Stack([(Card(), None), (Card(), None)]),
-        gateway,
-        lambda _holder: Pin("471902"),
-        lambda _words: None,
-        lambda: done.append(None),
-    )
+    told: list[str] = []
+    second = batch(desk, gateway, Stack([(Card(), None), (Card(), None)]), told)
     assert [one.holder for one in second.run(people(3))] == ["h-1", "h-2"]
-    assert len(done) == 3
+    assert told[0].startswith("2 of 3, Person 1: put a blank card")
     assert len({one.guid for one in gateway.published}) == 3
 
 

@@ -77,7 +77,7 @@ def test_a_blank_card_and_no_piv_card_are_told() -> None:
     assert (blank.tap.works, blank.guid, blank.pin_tries) == (False, None, 3)
     assert "blank" in blank.tap.why
     no_piv = Behaviour(faults=(WrongStatus(sw=0x6A82, ins=Ins.SELECT),))
-    assert "no PIV application" in report(personalised(), no_piv).tap.why
+    assert "no PIV card" in report(personalised(), no_piv).tap.why
 
 
 def test_a_blocked_pin_is_told() -> None:

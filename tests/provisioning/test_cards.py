@@ -14,6 +14,7 @@ from hardware.tlv import Tlv
 from hardware.virtual.applet import Quirks
 from hardware.virtual.behaviour import Behaviour
 from hardware.virtual.card import Card
+from hardware.virtual.faults import WrongStatus
 from hardware.virtual.names import CERTIFICATE_OF, Ins
 from hardware.virtual.powered import PoweredCard
 from provisioning import keys
@@ -147,3 +148,9 @@ def test_a_card_that_knows_no_aes_gets_a_3des_key_of_its_own(site: SiteFolder) -
     assert card.management_key == own.value
     # Its own key is found again: the card can be made once more for the same holder.
     assert issue_card(Older(card), site, "h-amal", Pin("551900"), CLOCK).guid == issued.guid
+
+
+def test_what_is_no_piv_card_is_told(site: SiteFolder) -> None:
+    behaviour = Behaviour(faults=(WrongStatus(sw=0x6A82, ins=Ins.SELECT),))
+    with pytest.raises(CardUnfit, match="no PIV card"):
+        issue_card(PoweredCard(Card(), behaviour), site, "h-amal", Pin("274913"), CLOCK)
