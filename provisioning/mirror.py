@@ -98,19 +98,14 @@ class Mirror:
     @classmethod
     def open(cls, folder: SiteFolder) -> Self:
         """The copy in a site's folder, begun when there is none. Raises NotThere, BadInput."""
-        path = folder.authority / "directory.sqlite"
-        mirror = cls(path, _keys(folder))
+        path, keys = folder.authority / "directory.sqlite", _keys(folder)
+        if path.exists() and not _is_ours(path):
+            for suffix in ("", "-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+        fresh = not path.exists()
+        mirror = cls(path, keys)
         path.chmod(0o600)
-        try:
-            (found,) = mirror._connection.execute("PRAGMA user_version").fetchone()
-        except sqlite3.DatabaseError:
-            found = -1
-        if found not in (0, _SCHEMA):
-            mirror.close()
-            durable.remove(path)
-            mirror = cls(path, _keys(folder))
-            found = 0
-        if found == 0:
+        if fresh:
             mirror._connection.executescript(f"{_TABLES} PRAGMA user_version = {_SCHEMA};")
         return mirror
 
@@ -294,6 +289,17 @@ class Mirror:
     def _transaction(self) -> sqlite3.Connection:
         self._connection.execute("BEGIN")
         return self._connection
+
+
+def _is_ours(path: Path) -> bool:
+    connection = sqlite3.connect(path)
+    try:
+        (found,) = connection.execute("PRAGMA user_version").fetchone()
+    except sqlite3.DatabaseError:
+        return False
+    finally:
+        connection.close()
+    return bool(found == _SCHEMA)
 
 
 def _keys(folder: SiteFolder) -> KeyStatement:
