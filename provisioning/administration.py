@@ -168,7 +168,7 @@ class Administration:
         kept = self._connection is not None
         try:
             return self._try(method, path, body)
-        except (http.client.RemoteDisconnected, ConnectionError) as error:
+        except (http.client.RemoteDisconnected, ConnectionError, ssl.SSLEOFError) as error:
             # What was kept open the gateway may have closed: once more, on a fresh connection.
             # Asking twice does no harm: requests carry a nonce, steps say how they stand.
             if not kept:

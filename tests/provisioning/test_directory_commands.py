@@ -10,7 +10,8 @@ import pytest
 from contract.directory import Entitlement, Entry, EntryKind, Removed, Status
 from contract.policy import Policy
 from contract.wire import encode_base64
-from provisioning.administration import Administration, Answer, GatewayRefused
+from provisioning.administration import Administration, Answer
+from provisioning.errors import GatewayRefused
 from provisioning.mirror import Mirror, VersionUnknown
 from tests.provisioning.office import NURSE, Office, answer, made_office, member
 
