@@ -13,17 +13,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from contract.enrolment import BatchKeptApart
 from contract.events import Alarm, AlarmCode, Detail
 from contract.ids import Digest, JournalId, SiteId, TerminalId
 from contract.journal import Head, Receipt, Verdict, judge
 from contract.signing import Envelope, Signer
 from gateway.journal import Batch, Moment, OwnJournal
 from gateway.log import Appending, Log
-from gateway.store import ForkRow, JournalRow
+from gateway.store import ForkRow, JournalRow, LateRow
 
 # The first forks of a journal show that it forked; a terminal that sends ever more of them must
 # not fill the disk.
 MAX_FORKS_KEPT: Final = 16
+# Four batches are in flight at most, and some lie at the broker: a few hundred kilobytes each.
+MAX_LATE_KEPT: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,21 @@ class Evidence:
             if details := [*own, *alarms]:
                 self.write_own(work, details, now)
         return rulings
+
+    def keep_apart(self, late: Sequence[LateRow], now: Moment) -> None:
+        """Batches of terminals that are retired: whole, marked, and no part of the log.
+
+        Raises StoreFailed.
+        """
+        with self.log.appending() as work:
+            rows, told = work.tx.enrolment, list[Detail]()
+            for row in late:
+                known = rows.late_of(row.terminal)
+                if row.digest not in known and len(known) < MAX_LATE_KEPT:
+                    rows.add_late(row)
+                    told.append(BatchKeptApart(terminal=row.terminal, batch=row.digest))
+            if told:
+                self.write_own(work, told, now)
 
     def write_own(self, work: Appending, details: Sequence[Detail], now: Moment) -> None:
         """Adds one batch of the gateway's own events to a transaction; once a transaction."""

@@ -27,8 +27,8 @@ from contract.signing import Envelope, SignatureRefused, sha256
 from contract.wire import WireError
 from gateway.evidence import Evidence, NotItsJournal, Ruling
 from gateway.journal import Batch, Moment
-from gateway.register import NotRegistered, Register
-from gateway.store import StoreFailed
+from gateway.register import IsRetired, NotRegistered, Register, Registered
+from gateway.store import LateRow, StoreFailed
 from runtime.clock import Clock
 from runtime.logs import Trouble
 
@@ -77,7 +77,10 @@ def verify(incoming: Incoming, register: Register) -> Batch:
 
     Raises WireError, SignatureRefused or NotRegistered. Pure but for the register it reads.
     """
-    terminal = register.active(incoming.terminal)
+    return _signed_by(register.active(incoming.terminal), incoming)
+
+
+def _signed_by(terminal: Registered, incoming: Incoming) -> Batch:
     envelope, bodies = split_lines(incoming.payload, MAX_BATCH_BYTES)
     statement = BatchStatement.open(envelope, terminal.key)
     if statement.terminal != incoming.terminal:
@@ -107,6 +110,7 @@ class Ingest:
         self._bad: dict[TerminalId, Trouble] = {}
         self._alarm_due_ms: dict[TerminalId, int] = {}
         self._alarms: list[Detail] = []
+        self._late: list[LateRow] = []
         self._writing_since_ns: int | None = None
         self.counts = Counts()
 
@@ -124,7 +128,7 @@ class Ingest:
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, thread_name_prefix="ingest") as thread:
             while True:
-                group = [] if self._alarms else await self._waiting()
+                group = [] if self._alarms or self._late else await self._waiting()
                 self._writing_since_ns = self._clock.monotonic_ns()
                 # What is kept here is touched by one of the two at a time: the loop waits.
                 try:
@@ -152,9 +156,14 @@ class Ingest:
         for incoming in group:
             try:
                 batches.append(verify(incoming, self._register))
+            except IsRetired as error:
+                self._keep_apart(error.terminal, incoming)
             except (WireError, SignatureRefused, NotRegistered) as error:
                 subject = sha256(incoming.payload)
                 self._refuse(Refusal(incoming.terminal, str(error), subject))
+        if self._late:
+            self._evidence.keep_apart(self._late, Moment.of(self._clock))
+            self._late = []
         alarms, self._alarms = self._alarms, []
         if not (batches or alarms):
             return []
@@ -171,6 +180,17 @@ class Ingest:
             for ruling in rulings
             if isinstance(ruling, Ruling)
         ]
+
+    def _keep_apart(self, terminal: Registered, incoming: Incoming) -> None:
+        """What was queued when its terminal was retired is believed to be its own, and no more."""
+        try:
+            batch = _signed_by(terminal, incoming)
+        except (WireError, SignatureRefused) as error:
+            self._refuse(Refusal(incoming.terminal, str(error), sha256(incoming.payload)))
+            return
+        self._refuse(Refusal(incoming.terminal, "the terminal is retired", batch.digest))
+        now_ms = self._clock.wall_ms()
+        self._late.append(LateRow(batch.digest, incoming.terminal, now_ms, incoming.payload))
 
     def _count(self, ruling: Ruling | NotItsJournal) -> None:
         statement = ruling.batch.statement

@@ -26,6 +26,14 @@ class Registered:
     key: VerifyKey
 
 
+class IsRetired(NotRegistered):
+    """It was in use once; `terminal` is how the directory has it."""
+
+    def __init__(self, terminal: Registered) -> None:
+        self.terminal = terminal
+        super().__init__("the terminal is retired")
+
+
 class Register:
     """Read from any thread, written when a change was committed; the gateway stands in it too."""
 
@@ -51,7 +59,7 @@ class Register:
         if known is None:
             raise NotRegistered("no such terminal in the directory")
         if known.state is not TerminalState.ACTIVE:
-            raise NotRegistered("the terminal is retired")
+            raise IsRetired(known)
         return known
 
     def find(self, terminal: TerminalId) -> Registered | None:

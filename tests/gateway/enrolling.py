@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import re
 import secrets
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 from cryptography import x509
@@ -20,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from contract.administration import Approval, Decision
 from contract.certificates import Subject
+from contract.directory import TerminalState
 from contract.enrolment import (
     GRANT_MS,
     EnrolmentRequest,
@@ -70,10 +74,6 @@ class Device:
             issued_ms=0,
         ).seal(by or self.batch)
         return Order(csr=encode_base64(csr), request=encode_base64(asked.to_bytes())).to_bytes()
-
-    @property
-    def request_digest(self) -> Digest:
-        raise NotImplementedError
 
     @property
     def code(self) -> str:
@@ -155,8 +155,8 @@ class Enrolling:
     def ask(
         client: httpx.Client, device: Device, order: bytes | None = None, name: str | None = None
     ) -> httpx.Response:
-        auth = httpx.BasicAuth(name or device.name, device.token) if device.token else None
-        return client.post("/v1/enrolment", content=order or device.order(), auth=auth)
+        said = {"Authorization": basic(name or device.name, device.token)} if device.token else {}
+        return client.post("/v1/enrolment", content=order or device.order(), headers=said)
 
     def enrolled(self, *names: str) -> list[tuple[Device, Person]]:
         """Terminals that have their certificate."""
@@ -188,36 +188,30 @@ class Enrolling:
             return client.post("/v1/changes", content=request(entries, self.box.operator.signer))
 
     def retire(self, device: Device) -> None:
-        from contract.directory import TerminalState
-
         entry = terminal_entry(device.name, device.batch.public, TerminalState.RETIRED)
         assert self.change(entry).status_code == 200
 
-    def kept(self, name: str) -> dict[str, object]:
+    def kept(self, name: str) -> dict[str, Any]:
         with self.operators() as client:
-            found: dict[str, object] = client.get(f"/v1/terminals/{name}").json()
+            found: dict[str, Any] = client.get(f"/v1/terminals/{name}").json()
             return found
 
     def alarms(self, code: str) -> int:
         """How often the gateway's own journal tells of it."""
-        import sqlite3
-
-        file = self.box.folder / "state" / "gateway.sqlite"
-        with sqlite3.connect(file) as database:
-            rows = database.execute("SELECT body FROM events").fetchall()
-        return sum(f'"code":"{code}"'.encode() in bytes(row[0]) for row in rows)
+        return self._told(f'"code":"{code}"')
 
     def events(self, kind: str) -> int:
-        import sqlite3
+        return self._told(f'"kind":"{kind}"')
 
+    def _told(self, piece: str) -> int:
         file = self.box.folder / "state" / "gateway.sqlite"
-        with sqlite3.connect(file) as database:
+        with contextlib.closing(sqlite3.connect(file)) as database:
             rows = database.execute("SELECT body FROM events").fetchall()
-        return sum(f'"kind":"{kind}"'.encode() in bytes(row[0]) for row in rows)
+        return sum(piece.encode() in bytes(row[0]) for row in rows)
 
-    def health(self) -> dict[str, object]:
+    def health(self) -> dict[str, Any]:
         with self.operators() as client:
-            found: dict[str, object] = client.get("/healthz").json()
+            found: dict[str, Any] = client.get("/healthz").json()
             return found
 
     def until(self, look, what: str, timeout_s: float = 15.0):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
@@ -251,15 +245,20 @@ class Enrolling:
         body, _, status = done.stdout.rpartition(b"\n")
         return int(status), body
 
-    def connects(self, who: Person, *more: str) -> bool:
-        """Whether the broker lets in who shows this certificate (openssl's own client)."""
+    def connects(self, who: Person) -> bool:
+        """Whether the broker lets in who shows this certificate (mosquitto's own client)."""
+        return self.says(who, "status", b"{}")
+
+    def says(self, who: Person, channel: str, payload: bytes) -> bool:
+        """Whether the broker takes a message of who shows this certificate."""
         done = subprocess.run(
             [
                 *("mosquitto_pub", "-h", "127.0.0.1", "-p", str(self.box.broker.port)),
                 *("--cafile", str(self.ca_file), "--cert", str(who.certificate_file)),
                 *("--key", str(who.key_file), "-V", "5", "-q", "1"),
-                *("-t", f"tapover/v1/{who.name}/status", "-m", "{}", *more),
+                *("-t", f"tapover/v1/{who.name}/{channel}", "-s"),
             ],
+            input=payload,
             capture_output=True,
             timeout=20,
             check=False,
