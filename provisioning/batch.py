@@ -156,7 +156,7 @@ class PinLetters:
 
     def pin_for(self, holder: Holder) -> Pin:
         """Draw one, and write it down before any card has it. Raises DiskFailed."""
-        digits = pins.draw(holder)
+        digits = pins.draw(holder.id)
         line = json.dumps({"holder": holder.id, "name": holder.name.full, "pin": digits}) + "\n"
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC

@@ -5,7 +5,7 @@ The basis for the next change of the same thing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from contract.directory import Entitlement, Entry, EntryKind, entry_key, parse_entry
@@ -37,13 +37,6 @@ def knows(folder: SiteFolder, kind: EntryKind, name: str) -> bool:
 def recall_entitlement(folder: SiteFolder, guid: str) -> Entitlement:
     """The entitlement last published for a card. Raises NotThere or BadInput."""
     return _entitlement(folder.authority / "published" / "entitlement" / f"{guid}.json", guid)
-
-
-def entitlements(folder: SiteFolder) -> Iterator[Entitlement]:
-    """Every card's, as last published. Raises BadInput."""
-    where = folder.authority / "published" / "entitlement"
-    for path in sorted(where.glob("*.json")):
-        yield _entitlement(path, path.stem)
 
 
 def _entitlement(path: Path, guid: str) -> Entitlement:

@@ -11,8 +11,8 @@ from datetime import date
 from itertools import pairwise
 from typing import Final
 
+from contract.ids import HolderId
 from hardware.piv import PIN_MAX_DIGITS, PIN_MIN_DIGITS, Pin
-from provisioning.entries import Holder
 from provisioning.errors import BadInput, TrivialPin
 
 _FEW_DIGITS: Final = 2
@@ -22,7 +22,7 @@ _PAD: Final = ("147258369", "369258147", "963852741", "741852963", "159357", "35
 _YEARS: Final = range(1900, 2100)
 
 
-def choose(digits: str, holder: Holder | None = None) -> Pin:
+def choose(digits: str, holder: HolderId | None = None) -> Pin:
     """The PIN of these digits. Raises BadInput or TrivialPin, neither of which repeats them."""
     try:
         pin = Pin(digits)
@@ -34,7 +34,7 @@ def choose(digits: str, holder: Holder | None = None) -> Pin:
     return pin
 
 
-def draw(holder: Holder | None = None, length: int = PIN_MIN_DIGITS) -> str:
+def draw(holder: HolderId | None = None, length: int = PIN_MIN_DIGITS) -> str:
     """Random digits that `choose` takes: for a letter to the holder."""
     while True:
         digits = f"{secrets.randbelow(10**length):0{length}d}"
@@ -42,7 +42,7 @@ def draw(holder: Holder | None = None, length: int = PIN_MIN_DIGITS) -> str:
             return digits
 
 
-def _trivial(digits: str, holder: Holder | None) -> str | None:
+def _trivial(digits: str, holder: HolderId | None) -> str | None:
     """Why it is guessed first, in words; None when it is not."""
     if len(set(digits)) <= _FEW_DIGITS:
         return "it has two different digits or fewer"
@@ -92,9 +92,9 @@ def _exists(year: int, month: int, day: int) -> bool:
     return True
 
 
-def _is_own(digits: str, holder: Holder) -> bool:
+def _is_own(digits: str, holder: HolderId) -> bool:
     """Whether digits of the holder's id are a part of it, or it a part of them."""
-    own = "".join(c for c in holder.id if c.isdigit())
+    own = "".join(c for c in holder if c.isdigit())
     if digits in own:
         return True
     return any(own[at : at + _OWN_DIGITS] in digits for at in range(len(own) - _OWN_DIGITS + 1))

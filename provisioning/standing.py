@@ -7,10 +7,11 @@ tap. Lost also locks an open session.
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, Protocol
 
-from contract.directory import Credential, Entitlement, Status
-from contract.ids import Guid
+from contract.directory import Credential, Entitlement, EntryKind, Status
+from contract.ids import Guid, Version
 from provisioning import ledger
 from provisioning.card_journal import CardBook
 from provisioning.cards import IssuedCard
@@ -25,29 +26,41 @@ _GUID: Final = re.compile(r"[0-9a-f]{32}\Z")
 _FINAL: Final = (Status.REVOKED, Status.LOST)
 
 
-def find(folder: SiteFolder, who: str) -> Entitlement:
-    """The card meant: by its GUID, or the one card in use of a holder.
+class Register(Protocol):
+    """Where entitlements are looked up: `mirror.Mirror`, the directory as it is."""
+
+    def entitlement(self, guid: str) -> Entitlement | None:
+        """A card's, as it stands."""
+        ...
+
+    def cards_of(self, holder: str) -> list[Entitlement]:
+        """A person's, as they stand."""
+        ...
+
+    def entries(self, at: Version | None = None, kind: EntryKind | None = None) -> Iterator[bytes]:
+        """Every line of a kind, streamed."""
+        ...
+
+
+def find(register: Register, folder: SiteFolder, who: str) -> Entitlement:
+    """The card meant: by its GUID (also one made here and not published), or a holder's one card.
 
     Raises NotThere, or BadInput when the holder has more than one and a GUID must be said.
     """
     if _GUID.match(who):
-        return ledger.recall_entitlement(folder, who)
-    held = in_use(folder, who)
+        return register.entitlement(who) or ledger.recall_entitlement(folder, who)
+    held = in_use(register, who)
     if not held:
-        raise NotThere(f"nobody called '{who}' has a card in use, as far as this folder knows")
+        raise NotThere(f"nobody called '{who}' has a card in use")
     if len(held) == 1:
         return held[0]
     listed = ", ".join(f"{one.guid} ({one.status})" for one in held)
     raise BadInput(f"say which card of {who} by its GUID: {listed}")
 
 
-def in_use(folder: SiteFolder, holder: str) -> list[Entitlement]:
+def in_use(register: Register, holder: str) -> list[Entitlement]:
     """A holder's cards that are neither revoked nor lost."""
-    return [
-        one
-        for one in ledger.entitlements(folder)
-        if one.holder == holder and one.status not in _FINAL
-    ]
+    return [one for one in register.cards_of(holder) if one.status not in _FINAL]
 
 
 def change(entitlement: Entitlement, status: Status, now_ms: int) -> Entitlement:
@@ -79,14 +92,16 @@ def holder_of(entitlement: Entitlement) -> Holder:
     return Holder(entitlement.holder, entitlement.name, entitlement.positions)
 
 
-def known(folder: SiteFolder, guid: Guid, credentials: tuple[Credential, ...]) -> str | None:
+def known(register: Register, guid: Guid, credentials: tuple[Credential, ...]) -> str | None:
     """Whose a GUID, or one of these keys, is already; None when the directory knows neither."""
-    keys = {one.key for one in credentials}
-    for entitlement in ledger.entitlements(folder):
-        if entitlement.guid == guid:
-            return f"its GUID is {entitlement.holder}'s, {entitlement.status}"
-        if keys & {one.key for one in entitlement.credentials}:
-            return f"its key is on {entitlement.holder}'s card {entitlement.guid}"
+    if (found := register.entitlement(guid)) is not None:
+        return f"its GUID is {found.holder}'s, {found.status}"
+    keys = [one.key.encode() for one in credentials]
+    for line in register.entries(kind=EntryKind.ENTITLEMENT):
+        # Base64 stands in JSON as it is, so most lines need not be parsed.
+        if any(key in line for key in keys):
+            other = Entitlement.from_bytes(line)
+            return f"its key is on {other.holder}'s card {other.guid}"
     return None
 
 

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from contract.directory import EntryKind, Slot
+from contract.ids import HolderId
 from provisioning import batch as batches
 from provisioning import card_care, enrol_card, entries, giving, ledger, pins, standing
 from provisioning.card_desk import BlankCard, Desk, OwnCard
 from provisioning.card_keys import CardKeys, CardMaster
 from provisioning.cards import undo_card
-from provisioning.cli import card_standing, console
+from provisioning.cli import card_standing, changing, console
 from provisioning.cli.console import As, AsJson, DryRun, Folder, GatewayAddress, PinFd, PinFile, Yes
 from provisioning.cli.publisher import Publisher
 from provisioning.entries import Holder
-from provisioning.errors import BadInput
+from provisioning.errors import BadInput, GatewayAway
 from provisioning.site import SiteFolder
 from runtime.clock import SystemClock
 
 if TYPE_CHECKING:
-    from hardware.apdu import CardChannel
     from hardware.piv import Pin
     from provisioning.readers import DeskReader
 
@@ -80,9 +80,8 @@ def issue(
     if dry_run:
         _would_write(desk, at, f"made {who.name.full}'s", as_json=as_json)
         return
-    for other in standing.in_use(desk.folder, who.id):
-        console.words(f"{who.name.full} has card {other.guid} already ({other.status}).")
-    pin = _new_pin("First PIN", pin_fd, pin_file, who)
+    _tell_of_others(desk.folder, operator, gateway, who)
+    pin = _new_pin("First PIN", pin_fd, pin_file, who.id)
     given = at.with_card(lambda channel: giving.issue(desk, send, channel, who, pin))
     console.words(f"The card is {who.name.full}'s.")
     console.answer(given.to_json(), as_json=as_json)
@@ -107,14 +106,15 @@ def enrol(
     """Register a PIV card that others issued; nothing is written to it."""
     site, clock, at = SiteFolder(folder), SystemClock(), _reader(reader)
     who = entries.read_holder(console.read_file(holder))
-    card = at.with_card(
-        lambda channel: enrol_card.enrol_card(
-            channel,
-            lambda: None if no_pin else console.pin("The card's PIN", fd=pin_fd, file=pin_file),
-            lambda guid, keys: standing.known(site, guid, keys),
-            clock.monotonic_ns,
+    with changing.desk(site, operator, gateway) as office:
+        card = at.with_card(
+            lambda channel: enrol_card.enrol_card(
+                channel,
+                lambda: None if no_pin else console.pin("The card's PIN", fd=pin_fd, file=pin_file),
+                lambda guid, keys: standing.known(office.mirror, guid, keys),
+                clock.monotonic_ns,
+            )
         )
-    )
     entitlement = entries.entitle(card, who, clock.wall_ms())
     slots = " and ".join(f"{one.slot} ({one.algorithm})" for one in card.credentials)
     console.words(f"The card proved {slots}.")
@@ -148,7 +148,8 @@ def replace(
 ) -> None:
     """Suspend a card at once, issue the blank one in the reader, and end the old one."""
     desk = _desk(folder, master_fd, master_file)
-    old = standing.find(desk.folder, who)
+    with changing.desk(desk.folder, operator, gateway) as office:
+        old = standing.find(office.mirror, desk.folder, who)
     holder = standing.holder_of(old)
     if dry_run:
         _would_write(desk, _reader(reader), f"{holder.name.full}'s new one", as_json=as_json)
@@ -157,7 +158,7 @@ def replace(
     # Before anything that could fail or wait: from now on the old card opens nothing.
     old = giving.withdraw(send, old, desk.clock.wall_ms(), lost=lost)
     console.words(f"Card {old.guid} of {holder.name.full} is {old.status}.")
-    pin = _new_pin("First PIN of the new card", pin_fd, pin_file, holder)
+    pin = _new_pin("First PIN of the new card", pin_fd, pin_file, holder.id)
     given = _reader(reader).with_card(lambda card: giving.replace(desk, send, card, old, pin))
     console.words(f"The new card is {holder.name.full}'s.")
     console.answer({**given.to_json(), "replaces": old.guid}, as_json=as_json)
@@ -180,7 +181,7 @@ def unlock(
     if dry_run:
         _would_write(desk, at, "given a new PIN", as_json=as_json)
         return
-    holder = at.with_card(lambda channel: _holder_here(desk, channel))
+    holder = at.with_card(lambda channel: OwnCard.required(desk, channel).record.holder)
     pin = _new_pin("New PIN", pin_fd, pin_file, holder)
     card = at.with_card(lambda channel: card_care.unlock_card(desk, channel, pin))
     console.words("The card has its new PIN, and all its tries.")
@@ -207,7 +208,8 @@ def renew(
     """
     desk, at = _desk(folder, master_fd, master_file), _reader(reader)
     guid = at.with_card(lambda channel: card_care.guid_of(channel, desk.clock.monotonic_ns))
-    entitlement = ledger.recall_entitlement(desk.folder, guid)
+    with changing.desk(desk.folder, operator, gateway) as office:
+        entitlement = standing.find(office.mirror, desk.folder, guid)
     pin = console.pin("The card's PIN", fd=pin_fd, file=pin_file)
     proved = at.with_card(
         lambda channel: card_care.renew(desk, channel, entitlement, pin, dry_run=dry_run)
@@ -258,7 +260,7 @@ def _issue_batch(
         return
 
     def asked(holder: Holder) -> Pin:
-        return _new_pin(f"First PIN of {holder.name.full}", None, None, holder)
+        return _new_pin(f"First PIN of {holder.name.full}", None, None, holder.id)
 
     pin_for = asked if letters is None else batches.PinLetters(letters).pin_for
     made = batches.Batch(desk, at, send, pin_for, console.words).run(holders)
@@ -276,13 +278,18 @@ def _would_write(desk: Desk, at: DeskReader, what: str, *, as_json: bool) -> Non
     console.answer({**told, "would_be": what}, as_json=as_json)
 
 
-def _holder_here(desk: Desk, channel: CardChannel) -> Holder:
-    """Whose the card of ours in the reader is. Raises NotOurCard, NotThere."""
-    card = OwnCard.required(desk, channel)
-    return standing.holder_of(ledger.recall_entitlement(desk.folder, card.guid))
+def _tell_of_others(site: SiteFolder, operator: str, gateway: str, holder: Holder) -> None:
+    """A second card is allowed, and worth a word. Without a gateway there is none."""
+    try:
+        with changing.desk(site, operator, gateway) as at:
+            others = standing.in_use(at.mirror, holder.id)
+    except GatewayAway:
+        return
+    for one in others:
+        console.words(f"{holder.name.full} has card {one.guid} already ({one.status}).")
 
 
-def _new_pin(what: str, fd: int | None, file: Path | None, holder: Holder) -> Pin:
+def _new_pin(what: str, fd: int | None, file: Path | None, holder: HolderId) -> Pin:
     return pins.choose(console.secret(what, fd=fd, file=file, twice=True), holder)
 
 

@@ -10,7 +10,7 @@ import typer
 from contract.directory import Status
 from provisioning import card_report, standing
 from provisioning.card_journal import CardBook
-from provisioning.cli import console
+from provisioning.cli import changing, console
 from provisioning.cli.console import As, AsJson, DryRun, Folder, GatewayAddress, Yes
 from provisioning.cli.publisher import Publisher
 from provisioning.site import SiteFolder
@@ -133,7 +133,8 @@ def _publish(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    before = standing.find(site, who)
+    with changing.desk(site, operator, gateway) as at:
+        before = standing.find(at.mirror, site, who)
     after = standing.change(before, status, SystemClock().wall_ms())
     console.words(f"{before.name.full}, card {before.guid}: {before.status} -> {after.status}")
     result = {"guid": before.guid, "holder": before.holder, "status": after.status.value}

@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from benchmarks.ward.people import LEAD
 from benchmarks.ward.site import Ward
 from hardware.virtual.card import Card, padded
 from hardware.virtual.names import Access, Algorithm
 from hardware.virtual.sample import personalised
 from provisioning import ledger
+from provisioning.publish import Gateway, Operator, publish
+from runtime.clock import SystemClock
 from tests.provisioning.at_desk import CardDesk, Held, holder
 
 PIN, NEW_PIN = "471902", "806152"
@@ -41,6 +44,22 @@ def test_a_blank_card_is_issued_and_its_holder_can_be_named(desk: CardDesk, blan
     assert desk.answer("revoke", "h-1", "--yes", *desk.signed)["status"] == "revoked"
     assert "revoked" in desk.refused(308, "restore", issued["guid"], *desk.signed)
     assert desk.answer("lost", issued["guid"], *desk.signed)["status"] == "lost"
+
+
+def test_what_another_operator_changed_is_kept(
+    desk: CardDesk, desk_ward: Ward, blank: Path
+) -> None:
+    """A card's standing is changed in the directory as it is, not as this folder remembers it."""
+    issued = issue(desk, blank, 11)
+    before = ledger.recall_entitlement(desk_ward.site, issued["guid"])
+    moved = before.model_copy(update={"positions": (LEAD,), "salt": "5b" * 16})
+    where = Gateway(desk_ward.site.site, "127.0.0.1", desk_ward.admin_port)
+    ca = desk_ward.site.gateway / "operator_ca.crt.pem"
+    ines = Operator(OPERATOR, desk_ward.site.operator(OPERATOR), ca)
+    publish(where, ines, [moved], SystemClock().wall_ms())
+    desk.answer("suspend", "h-11", *desk.signed)
+    after = ledger.recall_entitlement(desk_ward.site, issued["guid"])
+    assert (after.status, after.positions) == ("suspended", (LEAD,))
 
 
 def test_a_trivial_pin_is_refused_before_the_card_is_touched(desk: CardDesk, blank: Path) -> None:

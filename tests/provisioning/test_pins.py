@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from contract.directory import Name
 from contract.ids import HolderId
-from provisioning.entries import Holder
 from provisioning.errors import BadInput, TrivialPin
 from provisioning.pins import choose, draw
 
-HOLDER = Holder(HolderId("h-7391846"), Name(full="Amal Haddad", short="A", initials="AH"), ())
+HOLDER = HolderId("h-7391846")
 
 
 @pytest.mark.parametrize(

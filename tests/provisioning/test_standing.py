@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from contract.certificates import spki
-from contract.directory import Credential, Entitlement, Name, Slot, Status
-from contract.ids import Guid, HolderId
+from contract.directory import Credential, Entitlement, EntryKind, Name, Slot, Status
+from contract.ids import Guid, HolderId, Version
 from contract.signing import Algorithm
 from contract.wire import encode_base64
 from provisioning import entries, giving, keys, ledger, standing
@@ -33,26 +34,44 @@ def entitled(guid: str, status: Status = Status.ACTIVE) -> Entitlement:
     return entries.restate(entries.entitle(card(guid), AMAL, NOW_MS), status)
 
 
+class Directory:
+    """A register of these entitlements."""
+
+    def __init__(self, *held: Entitlement) -> None:
+        self.held = {one.guid: one for one in held}
+
+    def entitlement(self, guid: str) -> Entitlement | None:
+        return self.held.get(Guid(guid))
+
+    def cards_of(self, holder: str) -> list[Entitlement]:
+        return [one for one in self.held.values() if one.holder == holder]
+
+    def entries(self, at: Version | None = None, kind: EntryKind | None = None) -> Iterator[bytes]:
+        return (one.to_bytes() for one in self.held.values())
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> SiteFolder:
     return SiteFolder(tmp_path)
 
 
 def test_a_card_is_found_by_its_guid_or_by_whose_it_is(folder: SiteFolder) -> None:
-    old, new = entitled("1a", Status.REVOKED), entitled("1b")
-    ledger.remember(folder, [old, new])
-    assert standing.find(folder, old.guid) == old
-    assert standing.find(folder, "h-amal") == new
+    old, new, unpublished = entitled("1a", Status.REVOKED), entitled("1b"), entitled("1c")
+    ledger.remember(folder, [unpublished])
+    register = Directory(old, new)
+    assert standing.find(register, folder, old.guid) == old
+    assert standing.find(register, folder, "h-amal") == new
+    assert standing.find(register, folder, unpublished.guid) == unpublished
     with pytest.raises(NotThere):
-        standing.find(folder, "h-bo")
+        standing.find(register, folder, "h-bo")
     with pytest.raises(NotThere):
-        standing.find(folder, "ab" * 16)
+        standing.find(register, folder, "ab" * 16)
 
 
 def test_with_two_cards_in_use_the_holder_alone_does_not_say_which(folder: SiteFolder) -> None:
-    ledger.remember(folder, [entitled("1a", Status.SUSPENDED), entitled("1b")])
+    register = Directory(entitled("1a", Status.SUSPENDED), entitled("1b"))
     with pytest.raises(BadInput, match="by its GUID") as asked:
-        standing.find(folder, "h-amal")
+        standing.find(register, folder, "h-amal")
     assert "1a" * 16 in str(asked.value)
     assert "1b" * 16 in str(asked.value)
 
@@ -77,13 +96,12 @@ def test_a_restored_card_begins_anew_so_that_an_old_pin_counts_no_longer() -> No
     assert standing.change(entitled("1a"), Status.ACTIVE, later_ms).not_before_ms == NOW_MS
 
 
-def test_a_known_guid_and_a_known_key_are_told(folder: SiteFolder) -> None:
-    first = entitled("1a", Status.REVOKED)
-    ledger.remember(folder, [first])
-    other = card("1b")
-    assert standing.known(folder, other.guid, other.credentials) is None
-    assert "h-amal's, revoked" in (standing.known(folder, first.guid, other.credentials) or "")
-    assert "key is on h-amal" in (standing.known(folder, other.guid, first.credentials) or "")
+def test_a_known_guid_and_a_known_key_are_told() -> None:
+    first, other = entitled("1a", Status.REVOKED), card("1b")
+    register = Directory(first)
+    assert standing.known(register, other.guid, other.credentials) is None
+    assert "h-amal's, revoked" in (standing.known(register, first.guid, other.credentials) or "")
+    assert "key is on h-amal" in (standing.known(register, other.guid, first.credentials) or "")
 
 
 @pytest.mark.parametrize(
