@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.ward.people import LEAD
-from benchmarks.ward.site import Ward
+from benchmarks.ward.site import OPERATOR, Ward
 from hardware.virtual.card import Card, padded
 from hardware.virtual.names import Access, Algorithm
 from hardware.virtual.sample import personalised
