@@ -52,14 +52,14 @@ def test_what_another_operator_changed_is_kept(
     """A card's standing is changed in the directory as it is, not as this folder remembers it."""
     issued = issue(desk, blank, 11)
     before = ledger.recall_entitlement(desk_ward.site, issued["guid"])
-    moved = before.model_copy(update={"positions": (LEAD,), "salt": "5b" * 16})
+    moved = before.model_copy(update={"positions": (*before.positions, LEAD), "salt": "5b" * 16})
     where = Gateway(desk_ward.site.site, "127.0.0.1", desk_ward.admin_port)
     ca = desk_ward.site.gateway / "operator_ca.crt.pem"
     ines = Operator(OPERATOR, desk_ward.site.operator(OPERATOR), ca)
     publish(where, ines, [moved], SystemClock().wall_ms())
     desk.answer("suspend", "h-11", *desk.signed)
     after = ledger.recall_entitlement(desk_ward.site, issued["guid"])
-    assert (after.status, after.positions) == ("suspended", (LEAD,))
+    assert (after.status, after.positions) == ("suspended", moved.positions)
 
 
 def test_a_trivial_pin_is_refused_before_the_card_is_touched(desk: CardDesk, blank: Path) -> None:
