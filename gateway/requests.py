@@ -107,11 +107,14 @@ def open_request(message: bytes, operator: Operator, site: SiteId) -> Asked:
     except (WireError, SignatureRefused) as error:
         raise RequestRefused(str(error), Denial.NOT_BELIEVED) from error
     require_own(request.site, request.operator, site, operator)
-    return _with_entries(envelope, request, lines)
+    asked = _with_entries(envelope, request, lines)
+    for entry in asked.entries:
+        _require_usable(entry)
+    return asked
 
 
 def reopen(message: bytes) -> Asked:
-    """A request out of our own database, where it came only after its signature held."""
+    """A request out of our own database, where it came only after `open_request`."""
     envelope, lines = split_lines(message, MAX_CHANGE_BYTES)
     request = ChangeRequest.from_bytes(decode_base64(envelope.payload))
     return _with_entries(envelope, request, lines)
@@ -138,8 +141,6 @@ def _with_entries(envelope: Envelope, request: ChangeRequest, lines: tuple[bytes
         entries = tuple(parse_entry(line) for line in lines)
     except WireError as error:
         raise RequestRefused(str(error), Denial.MALFORMED) from error
-    for entry in entries:
-        _require_usable(entry)
     return Asked(envelope, request, lines, entries)
 
 
