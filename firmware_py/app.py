@@ -171,7 +171,8 @@ def build(
     rtc = rtc_ms or read_rtc_ms
     folder = stores.open_folder(settings.state_dir)
     remembered = folder.trust.remembered
-    identity = load_identity(settings, remembered.keys)
+    floor_ms = max(BUILD_MS, remembered.time.floor_ms if remembered.time else 0)
+    identity = load_identity(settings, remembered.keys, clock.wall_ms, floor_ms)
     listener = bind(settings.kiosk_port)
     folder.trust.keep_keys(identity.keys.envelope.to_bytes())
     now = Moment(boot_of(clock), clock.monotonic_ns() // 1_000_000)

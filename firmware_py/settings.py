@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
 from contract.ids import SiteId, TerminalId, is_name
@@ -20,21 +21,40 @@ from runtime.settings import Range
 
 DEFAULT_KIOSK_PORT: Final = 8650
 _FINGERPRINT_DIGITS: Final = 64
+_NEEDED: Final = ("terminal", "site", "root_fingerprint", "broker_host", "gateway_url")
+_PLACE: Final = (*_NEEDED, "enrol_url")
+
+
+class KeyKind(StrEnum):
+    """Where this terminal's private keys live."""
+
+    FILE = "file"
+    TPM = "tpm"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """One field a key of ``terminal.toml``."""
+    """One field a key of ``terminal.toml``.
 
-    terminal: str
-    site: str
-    root_fingerprint: str
-    """SHA-256 of the site root's SubjectPublicKeyInfo: the one thing believed from provisioning."""
+    Who the terminal is and where its site is either stands here, or in the enrolment file of the
+    boot partition that ``enrolment_file`` names: then those keys are left out.
+    """
+
     state_dir: Path
     identity_dir: Path
-    broker_host: str
-    gateway_url: str
+    terminal: str = ""
+    site: str = ""
+    root_fingerprint: str = ""
+    """SHA-256 of the site root's SubjectPublicKeyInfo: the one thing believed from provisioning."""
+    broker_host: str = ""
+    gateway_url: str = ""
     """``https://host:port`` of the gateway's listener for terminals."""
+    enrol_url: str = ""
+    """``https://host:port`` of its listener for enrolment; needed when a certificate has lapsed."""
+    enrolment_file: Path | None = None
+    """What a first boot reads, and erases once it is enrolled."""
+    keys: KeyKind = KeyKind.FILE
+    """Where a first boot makes them."""
     broker_port: Annotated[int, Range(1, 65535)] = 8883
     kiosk_port: Annotated[int, Range(0, 65535)] = DEFAULT_KIOSK_PORT
     """On loopback only; 0 takes any free one."""
@@ -47,6 +67,17 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what no site could mean, in words that say what to mend."""
+        said = {name: getattr(self, name) for name in _PLACE}
+        if self.enrolment_file is not None:
+            for name in filter(said.get, said):
+                raise ValueError(f"{name}: stands in the enrolment file, so not here")
+            return
+        for name in _NEEDED:
+            if not said[name]:
+                raise ValueError(f"{name}: is missing; set it, or enrolment_file")
+        self._require_place()
+
+    def _require_place(self) -> None:
         if not is_name(self.terminal) or self.terminal in (GATEWAY, RESERVED):
             raise ValueError("terminal: is no terminal's name: small letters, digits and hyphens")
         if not is_name(self.site):
@@ -57,6 +88,11 @@ class Settings:
                 "root_fingerprint: must be 64 lower-case hexadecimal digits, as at provisioning"
             )
         self.gateway_address  # noqa: B018 - raises where it is wrong
+        self.enrol_address  # noqa: B018 - likewise
+
+    def at(self, **place: str | int) -> Self:
+        """The same, with what the enrolment file said. Raises ValueError."""
+        return replace(self, enrolment_file=None, **place)  # type: ignore[arg-type]
 
     @property
     def terminal_id(self) -> TerminalId:
@@ -71,14 +107,23 @@ class Settings:
     @property
     def gateway_address(self) -> tuple[str, int]:
         """Host and port of the gateway's listener for terminals. Raises ValueError."""
-        wrong = ValueError("gateway_url: must be https://host:port and nothing more")
-        url = urlsplit(self.gateway_url)
-        try:
-            host, port = url.hostname, url.port
-        except ValueError:
-            raise wrong from None
-        if url.scheme != "https" or not host or not port or url.username or url.password:
-            raise wrong
-        if url.path not in ("", "/") or url.query or url.fragment:
-            raise wrong
-        return host, port
+        return _address("gateway_url", self.gateway_url)
+
+    @property
+    def enrol_address(self) -> tuple[str, int] | None:
+        """Host and port of its listener for enrolment, where known. Raises ValueError."""
+        return _address("enrol_url", self.enrol_url) if self.enrol_url else None
+
+
+def _address(key: str, text: str) -> tuple[str, int]:
+    wrong = ValueError(f"{key}: must be https://host:port and nothing more")
+    url = urlsplit(text)
+    try:
+        host, port = url.hostname, url.port
+    except ValueError:
+        raise wrong from None
+    if url.scheme != "https" or not host or not port or url.username or url.password:
+        raise wrong
+    if url.path not in ("", "/") or url.query or url.fragment:
+        raise wrong
+    return host, port

@@ -7,7 +7,7 @@ here: a locked or checking screen names nobody, and no view carries the reason o
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Final, Literal
 
@@ -16,6 +16,7 @@ class Screen(StrEnum):
     """Which of the page's faces is shown."""
 
     STARTING = "starting"
+    ENROLLING = "enrolling"
     WAITING = "waiting"
     LOCKED = "locked"
     CHECKING = "checking"
@@ -30,7 +31,14 @@ class Screen(StrEnum):
 
 
 NAMELESS: Final = frozenset(
-    {Screen.STARTING, Screen.WAITING, Screen.LOCKED, Screen.CHECKING, Screen.OFFER}
+    {
+        Screen.STARTING,
+        Screen.ENROLLING,
+        Screen.WAITING,
+        Screen.LOCKED,
+        Screen.CHECKING,
+        Screen.OFFER,
+    }
 )
 """Screens that show no person: nobody is signed on, or nothing is verified yet."""
 
@@ -70,6 +78,27 @@ class ParkedLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that enrolment needs. ``words`` say how it is, or what to do."""
+
+    name: str
+    state: Literal["done", "waits", "later"]
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolling:
+    """What a terminal without a certificate that serves shows to whoever unpacks it."""
+
+    terminal: str | None
+    steps: tuple[Step, ...] = ()
+    code: str | None = None
+    """The eight letters that an operator approves, ``ABCD EFGH``."""
+    mac: str | None = None
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Surroundings:
     """What every view tells besides: connection, age of the rights, clock, and what is missing."""
 
@@ -77,6 +106,7 @@ class Surroundings:
     rights_age_s: int | None = None
     clock: Literal["site", "rtc", "unconfirmed"] = "unconfirmed"
     waits_for: tuple[str, ...] = ()
+    enrolling: Enrolling | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +155,7 @@ class View:
                 "waits_for": list(self.around.waits_for),
                 "seen_ns": self.seen_ns,
                 "covered": self.covered,
+                "enrolling": self.around.enrolling and asdict(self.around.enrolling),
             },
             ensure_ascii=False,
             separators=(",", ":"),

@@ -22,6 +22,7 @@ from contract.ids import KeyId
 from contract.signing import Algorithm, SignatureRefused, SoftwareSigner
 from contract.wire import WireError, decode_base64
 from firmware_py.settings import Settings
+from firmware_py.site import place
 from firmware_py.trust import statements as trust
 from runtime.durable import StorageError, read_capped, write_file
 from runtime.mqtt import client_context
@@ -29,6 +30,8 @@ from runtime.settings import CertificateError
 
 # A certificate or key is some hundred bytes, an envelope at most 65,535.
 MAX_FILE_BYTES: Final = 128 * 1024
+OPERATOR_CA: Final = "operator-ca.pem"
+"""In the state folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +51,37 @@ class Identity:
     """
 
 
-def load_identity(settings: Settings, remembered: bytes | None) -> Identity:
+def load_identity(
+    settings: Settings, remembered: bytes | None, wall_ms: Callable[[], int], floor_ms: int
+) -> Identity:
     """Raises CertificateError.
 
     `remembered` is the newest key statement that this terminal has kept; of it and the file's the
     later one is believed. The operator CA, the only one a peer is believed by, is written beside
-    the state for the TLS library.
+    the state for the TLS library. While this machine's clock is behind `floor_ms` or the key
+    statement, it is wrong for certain, and no peer's certificate is held against it.
     """
     folder = settings.identity_dir
-    enrolled = _enrolled(settings, folder / "keys.dsse")
+    try:
+        place.settle(folder)
+    except StorageError as error:
+        raise CertificateError(f"{error}; let this user write there") from error
+    enrolled = _enrolled(settings, folder / place.KEYS)
     keys = _newest(settings, enrolled, remembered)
-    certificate, key = folder / "terminal.crt.pem", folder / "terminal.key.pem"
+    certificate, key = folder / place.CERTIFICATE, folder / place.KEY
     _check_certificate(settings, (keys, enrolled), certificate, key)
-    authority = settings.state_dir / "operator-ca.pem"
+    authority = settings.state_dir / OPERATOR_CA
 
     def follow(newer: trust.Keys) -> None:
         _write_authority(newer, authority)
 
     follow(keys)
 
+    past_ms = max(floor_ms, keys.statement.issued_ms)
+
     def tls() -> ssl.SSLContext:
-        return client_context(authority, certificate, key)
+        tells = wall_ms() >= past_ms
+        return client_context(authority, certificate, key, clock_tells=tells)
 
     def tls_to_anybody() -> ssl.SSLContext:
         context = tls()
@@ -77,7 +90,7 @@ def load_identity(settings: Settings, remembered: bytes | None) -> Identity:
         return context
 
     tls()
-    batch = _batch_key(folder / "batch.key.pem")
+    batch = _batch_key(folder / place.BATCH_KEY)
     return Identity(keys, batch, tls, tls_to_anybody, follow)
 
 

@@ -17,9 +17,10 @@ from runtime.mqtt.port import (
     Unacknowledged,
     Will,
 )
-from runtime.mqtt.tls import client_context
+from runtime.mqtt.tls import NO_CHECK_TIME, client_context
 
 __all__ = [
+    "NO_CHECK_TIME",
     "Broker",
     "Limits",
     "LinkDown",

@@ -8,7 +8,7 @@
   const PIN_LEAST = 6;
 
   const FACES = {
-    starting: ["Starting", "ring"], waiting: ["Waiting", "triangle"], locked: ["Locked", "lock"],
+    starting: ["Starting", "ring"], enrolling: ["Enrolment", "triangle"], waiting: ["Waiting", "triangle"], locked: ["Locked", "lock"],
     checking: ["Checking", "ring"], pin: ["PIN", "diamond"], choose: ["Choose", "diamond"],
     open: ["Open", "circle"], dimmed: ["Dimmed", "ring"], warning: ["Locking soon", "triangle"],
     refused: ["Not accepted", "octagon"], offer: ["Offer", "diamond"], notice: ["Note", "triangle"],
@@ -17,6 +17,11 @@
     readers: "a card reader", pcscd: "the card service", broker: "the network",
     gateway: "the site's gateway", directory: "the list of cards",
   };
+  const STEPS = {
+    file: "Enrolment file", link: "Network cable", address: "Address", name: "Name", gateway: "Gateway",
+    clock: "Clock", certificate: "Certificate", token: "Token",
+  };
+  const MARKS = { done: ["\u2713", "done"], waits: ["\u25b6", "waits"], later: ["\u00b7", "later"] };
 
   const $ = (id) => document.getElementById(id);
   const boot = new URLSearchParams(location.search).get("boot") || "";
@@ -44,6 +49,7 @@
     delete document.body.dataset.connected;
     digits = "";
     for (const id of ["name", "role", "bar-name", "bar-role", "words", "reference"]) $(id).textContent = "";
+    $("enrolling").hidden = true;
     $("parked-lines").replaceChildren();
     $("choices").replaceChildren();
     document.title = "Ward terminal";
@@ -88,8 +94,9 @@
     drawPad(state, changed);
     drawChoices(state);
     drawParked(state);
+    drawEnrolling(state.enrolling);
     $("actions").hidden = !["open", "dimmed", "warning"].includes(screen);
-    const missing = state.waits_for.map((what) => MISSING[what] || what);
+    const missing = screen === "enrolling" ? [] : state.waits_for.map((what) => MISSING[what] || what);
     text("waits", missing.length ? "Waiting for " + missing.join(", ") : "");
     post("received", { seq: state.seq });
   }
@@ -124,6 +131,32 @@
       item.textContent = line.initials + " \u00b7 " + line.role + " \u00b7 kept " + minutes + " min";
       return item;
     }));
+  }
+
+  function drawEnrolling(enrolling) {
+    const shown = enrolling && ["enrolling", "locked", "waiting"].includes(screen);
+    $("enrolling").hidden = !shown;
+    if (!shown) return;
+    $("enrolling-title").textContent = enrolling.terminal ? "Terminal " + enrolling.terminal : "";
+    if (screen !== "enrolling" && enrolling.code) {
+      $("enrolling-title").textContent += ": its certificate has lapsed. An operator lets it in again:";
+    }
+    text("enrolling-code", enrolling.code);
+    $("enrolling-steps").replaceChildren(...enrolling.steps.map((step) => {
+      const line = document.createElement("li");
+      line.className = step.state;
+      const [mark, said] = MARKS[step.state] || MARKS.later;
+      for (const words of [mark, STEPS[step.name] || step.name, step.words]) {
+        const part = document.createElement("span");
+        part.textContent = words;
+        line.append(part);
+      }
+      line.firstChild.setAttribute("role", "img");
+      line.firstChild.setAttribute("aria-label", said);
+      return line;
+    }));
+    const machine = [enrolling.mac && "MAC address " + enrolling.mac, enrolling.addresses.length && "Address " + enrolling.addresses.join(", ")];
+    $("enrolling-machine").textContent = machine.filter(Boolean).join(" \u00b7 ");
   }
 
   function press(digit) {
