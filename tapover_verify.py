@@ -61,8 +61,12 @@ PURPOSES: Final = {"tap": "tap", "pin": "PIN proof", "countersign": "countersign
 SIGN_ONS: Final = frozenset(("opened", "resumed"))
 CLAIMS: Final = SIGN_ONS | {"closed-by-tap", "parked-by-tap", "still-you", "woken", "proved"}
 DIRECTORY: Final = ("batch", "change-request", "directory-change", "directory-manifest")
-UNREAD: Final = ("change-set", "approval", "grant", "enrolment-request", "enrolment")
-ENTRIES: Final = ("entitlement", "terminal", "policy", "removed")
+UNREAD: Final = (
+    *("change-set", "approval", "grant", "enrolment-request", "enrolment", "escrows"),
+    *("spare-assignment", "puk-request", "puk-release", "puk-report"),
+)
+ASKING: Final = ("change-request", "spare-assignment")  # what a directory change may follow from
+ENTRIES: Final = ("entitlement", "terminal", "policy", "spare", "removed")
 
 # The page's records (§4 to §7, §9), fields that must be there. `?`: or null; `*`: a list; `|`: or.
 SHAPES: Final = {
@@ -78,7 +82,8 @@ SHAPES: Final = {
     "credential": f"slot:9A|9E algorithm:{P256}|rsa2048-pkcs1-sha256 key:base64 pin_gated:bool",
     "terminal": "terminal:text ward:text batch_key:base64 state:active|retired salt:hex16",
     "policy": "ward:text",
-    "removed": "kind:entitlement|terminal|policy id:text salt:hex16",
+    "spare": "guid:hex16 salt:hex16",
+    "removed": "kind:entitlement|terminal|policy|spare id:text salt:hex16",
     "batch": "terminal:text journal:hex16 first:number previous:hex events:hex* holds:holds?",
     "holds": "epoch:number size:number root:hex",
     "event": "type:tapover/event/v1| terminal:text journal:hex16 sequence:number boot:text"
@@ -519,7 +524,7 @@ class Log:
     def take(self, leaf: int, line: bytes) -> None:
         envelope, keys = read_envelope(line, "keys", *DIRECTORY, *UNREAD), in_force(self.keys, leaf)
         self.kinds[envelope.kind] += 1
-        if envelope.kind == "change-request":
+        if envelope.kind in ASKING:
             self.requests.add(envelope.digest)
         elif envelope.kind == "batch":
             batch = read("batch", envelope.fields)

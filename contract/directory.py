@@ -179,12 +179,47 @@ class Terminal(Record):
     salt: Salt
 
 
+class Spare(Record):
+    """A card that is ready and nobody's: a ward lead assigns it for a night (`contract.help`).
+
+    It opens nothing by itself. Assigned, its keys stand in an `Entitlement` under the same GUID;
+    from then on it is used, until the authority makes it a spare again.
+    """
+
+    CAP: ClassVar[int] = MAX_ENTRY_BYTES
+
+    type: Literal["tapover/spare/v1"] = "tapover/spare/v1"
+    guid: GuidField
+    credentials: Annotated[tuple[Credential, ...], Field(min_length=1, max_length=2)]
+    wards: Annotated[tuple[WardIdField, ...], Field(max_length=64)] = ()
+    """Where it may be assigned; empty means everywhere."""
+    guest: Position | None = None
+    """What somebody may do with it who is not in the directory; null: it is not for guests."""
+    status: Status
+    not_after_ms: UnixMs
+    salt: Salt
+
+    @model_validator(mode="after")
+    def _sound(self) -> Spare:
+        if self.guid == NIL_GUID:
+            raise ValueError("the nil GUID names no card")
+        if len({c.slot for c in self.credentials}) != len(self.credentials):
+            raise ValueError("a slot stands twice")
+        if len({c.key for c in self.credentials}) != len(self.credentials):
+            raise ValueError("9A and 9E hold the same key: 9A would prove no PIN")
+        return self
+
+    def credential(self, slot: Slot) -> Credential | None:
+        return next((c for c in self.credentials if c.slot is slot), None)
+
+
 class EntryKind(StrEnum):
-    """The three kinds of things that a directory holds."""
+    """The kinds of things that a directory holds."""
 
     ENTITLEMENT = "entitlement"
     TERMINAL = "terminal"
     POLICY = "policy"
+    SPARE = "spare"
 
 
 class Removed(Record):
@@ -198,7 +233,7 @@ class Removed(Record):
     salt: Salt
 
 
-Entry = Entitlement | Terminal | Policy | Removed
+Entry = Entitlement | Terminal | Policy | Spare | Removed
 Key = tuple[EntryKind, str]
 
 _ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="type")])
@@ -224,6 +259,8 @@ def entry_key(entry: Entry) -> Key:
             return EntryKind.TERMINAL, entry.terminal
         case Policy():
             return EntryKind.POLICY, entry.ward
+        case Spare():
+            return EntryKind.SPARE, entry.guid
         case Removed():
             return entry.kind, entry.id
 
@@ -251,9 +288,9 @@ class DirectoryChange(Statement):
     previous: DigestField | None
     """Digest of the envelope of the change before it; null for the first of the site."""
     request: DigestField | None
-    """Digest of the operator's request envelope.
+    """Digest of the operator's request envelope, or of a ward lead's assignment of a spare.
 
-    Null where the gateway itself acts (a ward lead's card at 03:00).
+    Null where the gateway itself acts (a terminal enrols).
     """
     issued_ms: UnixMs
     entries: Annotated[tuple[DigestField, ...], Field(min_length=1, max_length=MAX_CHANGE_ENTRIES)]

@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from contract.enrolment import BatchKeptApart, TerminalEnrolled, TerminalRetired
+from contract.helping import HelpGiven, HelpJudged
 from contract.ids import (
     BootIdField,
     DigestField,
@@ -244,6 +245,7 @@ class AlarmCode(StrEnum):
     TOKEN_REUSED = "token-reused"  # noqa: S105 - a reason, no secret
     CRL_NOT_RENEWED = "crl-not-renewed"
     SESSION_NOT_ENDED = "session-not-ended"
+    HELP_REFUSED = "help-refused"
 
 
 class Alarm(Part):
@@ -359,7 +361,9 @@ Detail = Annotated[
     | LockFlagged
     | TerminalEnrolled
     | TerminalRetired
-    | BatchKeptApart,
+    | BatchKeptApart
+    | HelpGiven
+    | HelpJudged,
     Field(discriminator="kind"),
 ]
 

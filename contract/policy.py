@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from contract.ids import PositionIdField, Salt, WardIdField
 from contract.wire import Part, Record
@@ -68,6 +68,16 @@ class BreakGlass(Part):
     limit_s: Annotated[int, Field(ge=60, le=4 * 3600)]
 
 
+class Countersigned(Part):
+    """What a blocked PIN may still open without the network, when a colleague's PIN stands for it.
+
+    One of the holder's own positions, of these roles alone, and for so long.
+    """
+
+    roles: Annotated[tuple[RoleCode, ...], Field(min_length=1, max_length=16)]
+    limit_s: Annotated[int, Field(ge=60, le=4 * 3600)]
+
+
 class Policy(Record):
     """The settings of one ward. A directory entry (`contract.directory`)."""
 
@@ -94,6 +104,15 @@ class Policy(Record):
     name_form: NameForm = NameForm.SHORT
     break_glass: BreakGlass | None = None
     salt: Salt
+    countersigned: Countersigned | None = None
+    """Null: a countersign opens nothing here; then it is not written, as before it was known."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        fields: dict[str, object] = write(self)
+        if self.countersigned is None:
+            fields.pop("countersigned", None)
+        return fields
 
     def grace_for(self, role: str) -> int:
         """Seconds after a proven PIN in which a tap alone is enough for `role`."""

@@ -56,6 +56,11 @@ class PayloadType(StrEnum):
     APPROVAL = "application/vnd.tapover.approval.v1+json"
     GRANT = "application/vnd.tapover.grant.v1+json"
     ENROLMENT_REQUEST = "application/vnd.tapover.enrolment-request.v1+json"
+    SPARE_ASSIGNMENT = "application/vnd.tapover.spare-assignment.v1+json"
+    PUK_REQUEST = "application/vnd.tapover.puk-request.v1+json"
+    PUK_RELEASE = "application/vnd.tapover.puk-release.v1+json"
+    PUK_REPORT = "application/vnd.tapover.puk-report.v1+json"
+    ESCROWS = "application/vnd.tapover.escrows.v1+json"
 
 
 def sha256(data: bytes) -> Digest:

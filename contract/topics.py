@@ -22,6 +22,8 @@ class FromTerminal(StrEnum):
     STATUS = "status"
     PIN = "pin"
     MOVE = "move"
+    HELP = "help"
+    """Spares assigned at 03:00, for the ward's other terminals (`contract.help`)."""
 
 
 class ToTerminal(StrEnum):

@@ -21,6 +21,7 @@ from contract.directory import (
     EntryKind,
     Key,
     Removed,
+    Spare,
     Terminal,
     entry_key,
     parse_entry,
@@ -152,7 +153,7 @@ def _require_usable(entry: Entry) -> None:
                     raise RequestRefused(f"no terminal may be called {entry.terminal!r}")
                 if VerifyKey.from_base64(entry.batch_key).algorithm is not Algorithm.P256:
                     raise RequestRefused("a batch key is P-256")
-            case Entitlement():
+            case Entitlement() | Spare():
                 for credential in entry.credentials:
                     credential.verify_key()
             case _:

@@ -102,6 +102,9 @@ def _summary(key: Key, fields: dict[str, Any]) -> str:
             return f"{fields['state']}, ward {fields['ward']}"
         case EntryKind.POLICY:
             return "policy"
+        case EntryKind.SPARE:
+            where = ", ".join(fields["wards"]) or "every ward"
+            return f"{fields['status']}, spare for {where}"
 
 
 def _value(value: Any) -> str:  # noqa: ANN401 - whatever JSON holds

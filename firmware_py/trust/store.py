@@ -22,8 +22,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple, Self, TypeVar
 
-from contract.directory import Entitlement, EntryKind, Terminal
-from contract.ids import Digest, Guid, TerminalId, Version, WardId
+from contract.directory import Entitlement, EntryKind, Spare, Terminal
+from contract.ids import Digest, Guid, HolderId, TerminalId, Version, WardId
 from contract.policy import Policy
 from contract.wire import Record, WireError
 from firmware_py.signon.decision import Place, default_policy
@@ -38,8 +38,14 @@ BUSY_S: Final = 10.0
 WAL_BYTES: Final = 16 * 1024 * 1024
 """What a log that grew while a snapshot was loaded is cut back to."""
 
-# In the order in which a snapshot's entries are sorted, so that loading one only ever appends.
-_KIND: Final = {EntryKind.ENTITLEMENT: 1, EntryKind.POLICY: 2, EntryKind.TERMINAL: 3}
+# In the order in which a snapshot's entries are sorted, so that loading one only ever appends; but
+# for the few spares, which came later and take the next number.
+_KIND: Final = {
+    EntryKind.ENTITLEMENT: 1,
+    EntryKind.POLICY: 2,
+    EntryKind.TERMINAL: 3,
+    EntryKind.SPARE: 4,
+}
 _CHECK_BYTES: Final = 8
 
 _ENTRIES: Final = """
@@ -144,6 +150,24 @@ class Directory:
     def entitlement(self, guid: Guid) -> Entitlement | None:
         """One read. Raises DirectoryDamaged, DirectoryFailed."""
         return self._look_up(EntryKind.ENTITLEMENT, guid, Entitlement)
+
+    def spare(self, guid: Guid) -> Spare | None:
+        """One read. Raises DirectoryDamaged, DirectoryFailed."""
+        return self._look_up(EntryKind.SPARE, guid, Spare)
+
+    def cards_of(self, holder: HolderId) -> list[Entitlement]:
+        """Every card of a person, on a connection of its own: call it in a thread.
+
+        Reads all entitlements: asked at 03:00, not at a tap. Raises DirectoryDamaged,
+        DirectoryFailed.
+        """
+        with _translated(), contextlib.closing(_connect(self._path)) as connection:
+            rows = connection.execute(
+                "SELECT line FROM entry WHERE kind = ? AND instr(line, ?) > 0",
+                (_KIND[EntryKind.ENTITLEMENT], f'"holder":"{holder}"'.encode()),
+            ).fetchall()
+            found = [Entitlement.from_bytes(line) for (line,) in rows]
+        return [one for one in found if one.holder == holder]
 
     def terminal(self, terminal: TerminalId) -> Terminal | None:
         """Raises DirectoryDamaged, DirectoryFailed."""

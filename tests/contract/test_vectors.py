@@ -16,8 +16,10 @@ from contract import (
     directory,
     enrolment,
     events,
+    help,  # noqa: A004 - the contract's word
     journal,
     policy,
+    puk,
     signing,
     statements,
     tap,
@@ -41,6 +43,12 @@ SIGNED_BY = {
     "enrolment-request": "batch",
     "change-set": "operator",
     "approval": "second-operator",
+    "spare-assignment-named": "batch",
+    "spare-assignment-guest": "batch",
+    "puk-request": "batch",
+    "puk-release": "statement",
+    "puk-report": "batch",
+    "escrows": "operator",
 }
 PLAIN: dict[str, type[Record]] = {
     "policy": policy.Policy,
@@ -54,6 +62,12 @@ PLAIN: dict[str, type[Record]] = {
     "pending": enrolment.Pending,
     "refusal": enrolment.RefusalAnswer,
     "enrolment-file": enrolment.EnrolmentFile,
+    "spare": directory.Spare,
+    "policy-countersigned": policy.Policy,
+    "spare-terms-named": help.SpareTerms,
+    "spare-terms-guest": help.SpareTerms,
+    "help-answer": help.HelpAnswer,
+    "puk-terms": puk.PukTerms,
 }
 
 

@@ -42,7 +42,7 @@ from contract.ids import (
     WardId,
 )
 from contract.wire import Record, encode_base64
-from tests.contract.vectors import administration, enrolment
+from tests.contract.vectors import administration, enrolment, help  # noqa: A004 - the contract's word
 
 HERE: Final = Path(__file__).parent
 VECTORS: Final = HERE / "vectors.json"
@@ -238,6 +238,7 @@ def statements_and_journal() -> dict[str, bytes]:
     made |= _log_and_journal(change.digest, [made["key-statement"], made["change-request"]])
     made |= administration.vectors(request.digest, OPERATOR, SECOND_OPERATOR, VERSION, event)
     made |= enrolment.vectors(OPERATOR, BATCH, VERSION, event)
+    made |= help.vectors(OPERATOR, BATCH, STATEMENT, (CARD_9E, CARD_9A), VERSION, event)
     return made
 
 
