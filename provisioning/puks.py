@@ -99,10 +99,11 @@ class PukKeeper:
         return FACTORY_PUK if escrow is None else self.keys.open(escrow)
 
 
-def adopt(book: CardBook, keys: CardKeys, escrow: PukEscrow) -> CardRecord:
+def adopt(book: CardBook, keys: CardKeys, escrow: PukEscrow, *, certain: bool = True) -> CardRecord:
     """Take over a PUK that another recipient has put onto the card: the gateway, at night.
 
-    An older generation, or the same, changes nothing. Take an escrow only from a signed record.
+    Not `certain`: nobody has heard whether the card took it; the next use here finds out. An older
+    generation, or the same, changes nothing. Take an escrow only from a signed record.
     Raises NotOurCard, or BadInput for one that does not open here.
     """
     record = book.recall(escrow.guid)
@@ -112,6 +113,8 @@ def adopt(book: CardBook, keys: CardKeys, escrow: PukEscrow) -> CardRecord:
     if escrow.generation <= newest:
         return record
     keys.open(escrow)
+    if not certain:
+        return book.keep(record.with_(doubt=PukDoubt(wanted=escrow)))
     return book.keep(record.with_(puk=escrow, doubt=None))
 
 

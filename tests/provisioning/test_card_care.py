@@ -187,3 +187,18 @@ def test_a_puk_that_the_gateway_put_in_place_is_taken_over(desk: Desk, card: Car
         puks.adopt(desk.book, desk.keys, strangers)
     with pytest.raises(NotOurCard):
         puks.adopt(desk.book, desk.keys, sealed.model_copy(update={"guid": "ab" * 16}))
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_puk_of_which_nobody_heard_whether_the_card_took_it_is_found_out(
+    desk: Desk, card: Card, *, taken: bool
+) -> None:
+    record = desk.book.recall(Guid((card.guid or b"").hex()))
+    assert record is not None
+    assert record.puk is not None
+    sealed = desk.keys.seal(record.guid, record.puk.generation + 1, Pin("55190042"))
+    if taken:
+        card.puk.value = b"55190042"
+    assert puks.adopt(desk.book, desk.keys, sealed, certain=False).puk == record.puk
+    card_care.unlock_card(desk, held(card), Pin(NEW_PIN))
+    expect_whole(desk, card, NEW_PIN)
