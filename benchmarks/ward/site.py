@@ -10,6 +10,7 @@ import http.client
 import json
 import secrets
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -54,17 +55,20 @@ class Ward:
         policy: dict[str, object] | None = None,
         *,
         asleep: Sequence[str] = (),
+        blank: Sequence[str] = (),
         settings: Mapping[str, int | float | str] | None = None,
         pairs: Sequence[str] = PAIRS,
         environments: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         """`asleep` are terminals of the register that nobody has started yet.
 
+        `blank` ones are still in their boxes, and known to nobody: see `unpack`.
         `settings` go into every terminal's settings file; `pairs` are the readers of each;
         `environments` go, by a terminal's name, to its daemon.
         """
         self.folder = folder
-        self._asleep = frozenset(asleep)
+        self._asleep = frozenset((*asleep, *blank))
+        self._blank = tuple(blank)
         self._settings = settings or {}
         self._staff = staff
         self._policy = policy or {}
@@ -79,7 +83,7 @@ class Ward:
             name: WardTerminal(
                 name, folder / name, self.ports, self.box, pairs, (environments or {}).get(name)
             )
-            for name in (*terminals, *asleep)
+            for name in (*terminals, *asleep, *blank)
         }
         self.members: dict[str, Member] = {}
         self.gateway = Process(
@@ -181,8 +185,8 @@ class Ward:
             )
             around = Surroundings(self.site, self.broker.port, self.https_port, self._settings)
             self._running.callback(self._close_terminals)
-            for terminal in self.terminals.values():
-                terminal.configure(around)
+            for name, terminal in self.terminals.items():
+                terminal.configure(around, blank=name in self._blank)
             awake = [one for name, one in self.terminals.items() if name not in self._asleep]
             for started in [helping.submit(terminal.start) for terminal in awake]:
                 started.result()
@@ -219,7 +223,24 @@ class Ward:
 
     def _register_terminals(self) -> list[Terminal]:
         now_ms = self._clock.wall_ms()
-        return [add_terminal(self.site, name, WARD, now_ms) for name in self.terminals]
+        known = [name for name in self.terminals if name not in self._blank]
+        return [add_terminal(self.site, name, WARD, now_ms) for name in known]
+
+    def unpack(self, name: str, *options: str) -> None:
+        """`tapover terminal add`: a blank terminal's boot partition is filled. Raises WardError."""
+        boot = str(self.terminals[name].partition.parent)
+        self.tapover("terminal", "add", name, "--ward", WARD, "--out", boot, "--yes", *options)
+
+    def tapover(self, *arguments: str) -> dict[str, Any]:
+        """The `tapover` command, as this ward's operator; its answer. Raises WardError."""
+        at = f"127.0.0.1:{self.admin_port}"
+        options = ["--folder", str(self.site.path), "--as", OPERATOR, "--gateway", at, "--json"]
+        argv = [sys.executable, "-m", "provisioning", *arguments, *options]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode:
+            raise WardError(f"tapover {' '.join(arguments)}: {done.stderr}")
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
 
     def publish(self, *entries: Entry) -> Version:
         """An operator's change; returns when the gateway has answered."""

@@ -65,24 +65,34 @@ class WardTerminal:
         self._clock = SystemClock()
         self.ready_s = 0.0
         self.state = folder / "state"
+        self.identity = folder / "identity"
         self.glass = Glass(self.state / "kiosk.url")
         settings = folder / "terminal.toml"
         self.process = self._daemon("-m", "firmware_py", "--settings", str(settings))
 
-    def configure(self, around: Surroundings) -> None:
-        """Writes the settings file."""
+    @property
+    def partition(self) -> Path:
+        """A blank terminal's boot partition."""
+        return self.folder / "boot" / self.name
+
+    def configure(self, around: Surroundings, *, blank: bool = False) -> None:
+        """Writes the settings file; a `blank` terminal's names nothing but its enrolment file."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.identity = around.site.path / "terminals" / self.name
         lines = {
             "terminal": self.name,
             "site": around.site.site,
             "root_fingerprint": around.site.root_fingerprint,
-            "state_dir": str(self.state),
-            "identity_dir": str(around.site.path / "terminals" / self.name),
             "broker_host": "127.0.0.1",
             "gateway_url": f"https://127.0.0.1:{around.https_port}",
         }
+        if blank:
+            self.identity = self.folder / "identity"
+            lines = {"enrolment_file": str(self.partition / "tapover" / "enrolment.json")}
+        lines |= {"state_dir": str(self.state), "identity_dir": str(self.identity)}
         text = [f'{key} = "{value}"' for key, value in lines.items()]
-        text += [f"broker_port = {around.broker_port}", f"kiosk_port = {self.kiosk_port}"]
+        text += [] if blank else [f"broker_port = {around.broker_port}"]
+        text += [f"kiosk_port = {self.kiosk_port}"]
         text += [f"{key} = {json.dumps(value)}" for key, value in around.settings.items()]
         text += ["[interfaces]", '"*Contactless*" = "contactless"', '"*Contact*" = "contact"']
         (self.folder / "terminal.toml").write_text("\n".join(text) + "\n")
