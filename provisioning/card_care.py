@@ -14,12 +14,12 @@ from contract.directory import Credential, Entitlement
 from contract.ids import Guid
 from contract.wire import decode_base64
 from hardware.apdu import CardChannel, CardError
-from hardware.piv import Pin, PinBlocked, PivClient
+from hardware.piv import Pin, PivClient
 from hardware.pivdata import KeySlot, UnusableCard
 from provisioning.card_desk import Desk, OwnCard
 from provisioning.card_journal import Stage
 from provisioning.cards import IssuedCard
-from provisioning.errors import CardBlocked, CardUnfit
+from provisioning.errors import CardUnfit
 from provisioning.proof import prove
 
 
@@ -32,10 +32,7 @@ def unlock_card(desk: Desk, channel: CardChannel, pin: Pin) -> IssuedCard:
     """
     card = _in_use(desk, channel)
     card.record = card.puks.replace(card.record)
-    try:
-        card.maker.unblock_pin(card.puks.puk(card.record), pin)
-    except PinBlocked as error:
-        raise CardBlocked("the card's PUK is blocked; replace the card") from error
+    card.puks.set_pin(card.record, pin)
     proved = prove(card.maker.client, card.record.credentials, pin)
     return IssuedCard(card.guid, proved)
 

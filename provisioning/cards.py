@@ -24,7 +24,7 @@ from hardware.piv import Pin
 from hardware.pivdata import CERTIFICATE_OF, KeySlot, ObjectId
 from provisioning.card_desk import MANAGEMENT, SLOTS, BlankCard, Desk, OwnCard, authenticate
 from provisioning.card_journal import Stage
-from provisioning.errors import CardOfAnother, CardUnfit, PukUnknown
+from provisioning.errors import CardBlocked, CardOfAnother, CardUnfit, PukUnknown
 from provisioning.proof import prove
 from provisioning.site import SiteFolder
 from runtime.clock import Clock
@@ -90,7 +90,7 @@ def _issue(card: OwnCard, pin: Pin, *, at_factory: bool) -> IssuedCard:
     if at_factory:
         _set_own_management_key(card)
     # By the PUK and not from the PIN before: whether that is the factory's is not known here.
-    maker.unblock_pin(card.puks.puk(card.record), pin)
+    card.puks.set_pin(card.record, pin)
     proved = prove(maker.client, credentials, pin)
     if maker.client.read_guid().hex() != card.guid:
         raise CardUnfit("the card does not keep the GUID that it was given")
@@ -133,7 +133,7 @@ def undo_card(desk: Desk, channel: CardChannel) -> Guid:
     card.keep(stage=Stage.UNDOING)
     try:
         _take_back(card)
-    except PukUnknown:
+    except (PukUnknown, CardBlocked):
         card.maker.wipe()
     card.keep(stage=Stage.BLANK)
     return card.guid
@@ -145,7 +145,7 @@ def _take_back(card: OwnCard) -> None:
     card.record = card.puks.settle(card.record)
     present = card.authenticate()
     if card.record.puk is not None:
-        maker.unblock_pin(card.puks.puk(card.record), FACTORY_PIN)
+        card.puks.set_pin(card.record, FACTORY_PIN)
         card.record = card.puks.change(card.record, None)
     if present not in factory:
         first = next(key for key in factory if key.algorithm is present.algorithm)

@@ -35,9 +35,15 @@ class PukKeeper:
     book: CardBook
     keys: CardKeys
 
-    def puk(self, record: CardRecord) -> Pin:
-        """The present one, of a record without doubt."""
-        return self._pin(record.puk)
+    def set_pin(self, record: CardRecord, pin: Pin) -> None:
+        """A PIN by the present PUK, whatever the PIN was, and all its tries.
+
+        Raises PukUnknown and CardBlocked of the PUK, and the errors of `hardware`.
+        """
+        try:
+            self.maker.unblock_pin(self._pin(record.puk), pin)
+        except CardError as error:
+            raise _told(error) from error
 
     def replace(self, record: CardRecord) -> CardRecord:
         """A fresh random one, sealed as the next generation. Raises as `change`."""

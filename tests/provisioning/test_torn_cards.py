@@ -20,7 +20,14 @@ from hardware.virtual.names import Ins
 from provisioning.card_desk import Desk
 from provisioning.card_journal import CardBook, CardRecord, Stage
 from provisioning.cards import issue_at, undo_card
-from provisioning.errors import CardUnfit, DiskFailed, NotOurCard, ProvisioningError, PukUnknown
+from provisioning.errors import (
+    CardBlocked,
+    CardUnfit,
+    DiskFailed,
+    NotOurCard,
+    ProvisioningError,
+    PukUnknown,
+)
 from provisioning.site import SiteFolder, init_site
 from runtime.clock import SystemClock
 from tests.provisioning.torn import (
@@ -226,6 +233,19 @@ def test_a_card_whose_puk_is_not_the_factorys_is_given_back_as_it_was(desk: Desk
     undo(desk, card)
     assert (card.guid, card.objects, card.puk.value) == (None, {}, b"11223344")
     assert card.puk.left == 2
+
+
+@pytest.mark.parametrize(("value", "left"), [(b"11223344", 3), (None, 0)])
+def test_a_card_whose_puk_others_have_spoilt_can_still_be_taken_back(
+    desk: Desk, value: bytes | None, left: int
+) -> None:
+    card = Card()
+    issue(desk, card)
+    card.puk.value, card.puk.left = value or card.puk.value, left
+    with pytest.raises((PukUnknown, CardBlocked)):
+        issue(desk, card)
+    undo(desk, card)
+    expect_blank(card)
 
 
 def test_a_card_with_another_management_key_is_not_touched(desk: Desk) -> None:
