@@ -94,16 +94,11 @@ def test_a_card_that_nobody_published_cannot_be_suspended(ward: Ward) -> None:
     assert "[102]" in done.stderr
 
 
-def test_a_terminal_is_added_and_its_identity_kept(ward: Ward) -> None:
-    done = tapover("terminal", "add", "bay-9", "--ward", "ed", *_signed(ward))
+def test_a_terminal_is_granted_and_has_its_boot_folder(ward: Ward) -> None:
+    done = tapover("terminal", "add", "bay-9", "--ward", "ed", "--yes", *_signed(ward))
     assert done.returncode == 0, done.stderr
-    identity = Path(json.loads(done.stdout)["identity"])
-    assert {p.name for p in identity.iterdir()} == {
-        "terminal.key.pem",
-        "terminal.crt.pem",
-        "batch.key.pem",
-        "keys.dsse",
-    }
+    folder = Path(json.loads(done.stdout)["folders"]["bay-9"])
+    assert {p.name for p in folder.iterdir()} >= {"user-data", "network-config", "tapover"}
 
 
 def test_a_policy_beyond_its_ceiling_is_refused_whole(ward: Ward, tmp_path: Path) -> None:
@@ -122,7 +117,7 @@ def test_an_operator_of_another_site_is_refused(ward: Ward, tmp_path: Path) -> N
     assert len(json.loads(made.stdout)["root_fingerprint"]) == 64
     assert tapover("site", "operator", "--folder", str(other), "ines").returncode == 0
     signed = ("--folder", str(other), *_signed(ward)[2:])
-    done = tapover("terminal", "add", "bay-9", "--ward", "ed", *signed)
+    done = tapover("terminal", "add", "bay-9", "--ward", "ed", "--yes", *signed)
     assert done.returncode == 1
     assert "[106]" in done.stderr
 
@@ -157,14 +152,14 @@ def test_a_disk_that_does_not_take_it_is_one_line(tmp_path: Path) -> None:
 def test_what_failed_without_a_gateway_is_done_by_asking_again(ward: Ward) -> None:
     (nobody,) = ward.ports.take()
     signed = (*_signed(ward)[:-1], f"127.0.0.1:{nobody}")
-    done = tapover("terminal", "add", "bay-8", "--ward", "ed", *signed)
+    add = ("terminal", "add", "bay-8", "--ward", "ed", "--yes")
+    done = tapover(*add, *signed)
     assert (done.returncode, done.stdout) == (1, "")
     assert "no answer from the gateway" in done.stderr
-    again = tapover("terminal", "add", "bay-8", "--ward", "ed", *_signed(ward))
+    again = tapover(*add, *_signed(ward))
     assert again.returncode == 0, again.stderr
-    twice = tapover("terminal", "add", "bay-8", "--ward", "ed", *_signed(ward))
-    assert (twice.returncode, twice.stdout) == (1, "")
-    assert "[101]" in twice.stderr
+    twice = tapover(*add, *_signed(ward))
+    assert json.loads(twice.stdout)["kept"] == ["bay-8"]
 
 
 def _init(folder: Path, site: Path, passphrase: str = "of a test\n") -> tuple[str, ...]:
