@@ -90,8 +90,9 @@ def _user_data(file: EnrolmentFile, network: Network) -> dict[str, Any]:
         "hostname": file.terminal,
         "preserve_hostname": False,
         "manage_etc_hosts": True,
-        # Nobody signs on to a terminal: no user, no password, no key.
-        "users": [],
+        # Nobody signs on to a terminal: a list without "default" makes no user, and root has no
+        # password. (cloud-init's schema refuses an empty list.)
+        "users": [{"name": "root", "lock_passwd": True}],
         "disable_root": True,
         "ssh_pwauth": False,
         "package_update": False,

@@ -284,7 +284,7 @@ def test_dhcp_is_what_nobody_says_otherwise() -> None:
         "ethernets": {"eth0": {"optional": False, "dhcp4": True}},
     }
     assert made["user"]["hostname"] == made["meta"]["local-hostname"] == "bay-1"
-    assert made["user"]["users"] == []
+    assert made["user"]["users"] == [{"name": "root", "lock_passwd": True}]
     assert made["user"]["ssh_pwauth"] is False
     assert "ntp" not in made["user"]
 
