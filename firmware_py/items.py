@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from contract.ids import Guid
 from firmware_py.card.tap import CardAnswer, Question
 from firmware_py.kiosk.commands import Command
+from firmware_py.kiosk.view import Enrolling
 from firmware_py.site.link import SiteMessage
 from firmware_py.trust.statements import Change, Held
 from hardware.apdu import HardwareError
@@ -69,6 +70,13 @@ class SurroundingsChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class EnrolmentChanged:
+    """This terminal waits for an operator to let it in again, or (null) not any more."""
+
+    enrolling: Enrolling | None
+
+
+@dataclass(frozen=True, slots=True)
 class TimePassed:
     """The session machine's next deadline has come."""
 
@@ -105,6 +113,7 @@ Item = (
     | JournalForked
     | DirectoryChanged
     | SurroundingsChanged
+    | EnrolmentChanged
     | TimePassed
     | NoticeOver
     | CardRests

@@ -17,9 +17,10 @@ from firmware_py.evidence.checkpoints import Checkpoints, LogTrust
 from firmware_py.evidence.committer import CommitFailed
 from firmware_py.evidence.journal import JournalDamaged, JournalFailed
 from firmware_py.evidence.shipper import Shipper
-from firmware_py.items import Item, JournalBack, JournalDown, JournalForked
+from firmware_py.items import EnrolmentChanged, Item, JournalBack, JournalDown, JournalForked
 from firmware_py.site.fetch import FetchFailed, Gateway
 from firmware_py.site.link import KeysHeard, Link, LinkChanged, Report, SiteMessage
+from firmware_py.site.renewing import Known, Renewing
 from firmware_py.trust.custody import boot_of
 from firmware_py.trust.statements import Keys
 from firmware_py.trust.upkeep import Upkeep
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 LOG: Final = logging.getLogger("tapover.outside")
 
+_MS: Final = 1_000_000
 _S: Final = 1_000_000_000
 REOPEN_NS: Final = 5 * _S
 """How often a journal that failed is tried again."""
@@ -88,6 +90,11 @@ class Outside:
             clock=app.clock,
             chance=random.Random(),
         )
+        self._renewing = Renewing(
+            *(app.settings, self._known, self._swapped),
+            lambda enrolling: mailbox.post(EnrolmentChanged(enrolling)),
+            *(app.clock, random.Random()),
+        )
         app.journal.on_failed = self._journal_failed
         self._log_replaced = asyncio.Event()
         app.custody.on_question = self._link.ask
@@ -114,6 +121,7 @@ class Outside:
             "forgetting": self._forget(),
             "shipper": self._shipper.run(),
             "link": self._link.run(),
+            "renewing": self._renewing.run(),
         }
 
     def publish_pin(self, proof: PinProof) -> None:
@@ -129,7 +137,9 @@ class Outside:
         if isinstance(message, LinkChanged):
             if message.up:
                 self._upkeep.hurry()
+                self._renewing.link_up()
             elif message.state is State.WAITING:
+                self._renewing.link_down(message.reason)
                 # The broker may have a certificate of a new operator CA: only the keys tell.
                 self._app.custody.want_keys()
         self._mailbox.post(message)
@@ -146,6 +156,17 @@ class Outside:
         self._checkpoints.follow(trust)
         self._shipper.follow(trust)
         self._link.hurry()
+
+    def _known(self) -> Known:
+        custody, clock = self._app.custody, self._clock
+        past_ms = custody.time.now_ms(clock.monotonic_ns() // _MS)
+        ca = custody.kept.keys.statement.terminal_ca
+        return Known(past_ms, clock.wall_ms() >= custody.time.floor_ms, ca)
+
+    async def _swapped(self) -> None:
+        """Another certificate is in place: broker and gateway see it from now on."""
+        self._gateway.close()
+        self._link.renew()
 
     def _report(self) -> Report:
         counts = self._terminal.signon.outcomes.counts if self._terminal else None

@@ -183,8 +183,8 @@ class Terminal:
             case readers.ServiceLost() | readers.ServiceRestored():
                 self._presence.service(item)
                 self._started = self._started or isinstance(item, readers.ServiceLost)
-            case LinkChanged():
-                self._scenery.link_up = item.up
+            case LinkChanged() | items.EnrolmentChanged():
+                self._scenery.hear(item)
             case Asked():
                 self._custody.asked(item)
             case items.JournalDown(why):

@@ -52,10 +52,11 @@ class Trouble(StrEnum):
 
 
 class Away(Exception):
-    """No answer that says anything."""
+    """No answer that says anything. `reached`: the other side was there, and broke off."""
 
-    def __init__(self, trouble: Trouble, why: str) -> None:
+    def __init__(self, trouble: Trouble, why: str, *, reached: bool = False) -> None:
         self.trouble = trouble
+        self.reached = reached
         super().__init__(why)
 
 
@@ -151,8 +152,10 @@ class Desk:
         connection = http.client.HTTPSConnection(
             self._host, self._port, timeout=CONNECT_S, context=self._peer.tls()
         )
+        reached = False
         try:
             connection.connect()
+            reached = True
             if self._peer.floor_ms is not None:
                 require_unlapsed(_shown(connection), self._peer.floor_ms)
             connection.request(method, path, body, dict(headers))
@@ -161,7 +164,7 @@ class Desk:
         except NotOurs as error:
             raise Away(Trouble.CERTIFICATE, str(error)) from error
         except (OSError, http.client.HTTPException) as error:
-            raise _away(error) from error
+            raise _away(error, reached=reached) from error
         finally:
             connection.close()
 
@@ -184,7 +187,7 @@ def _read(response: http.client.HTTPResponse) -> bytes:
     raise http.client.HTTPException("an answer that does not end")
 
 
-def _away(error: OSError | http.client.HTTPException) -> Away:
+def _away(error: OSError | http.client.HTTPException, *, reached: bool) -> Away:
     words = (error.strerror if isinstance(error, OSError) else None) or str(error)
     match error:
         case socket.gaierror():
@@ -194,7 +197,7 @@ def _away(error: OSError | http.client.HTTPException) -> Away:
         case ssl.SSLError() if "ALERT" in (error.reason or ""):
             return Away(Trouble.OURS, (error.reason or "").replace("_", " ").lower())
         case _:
-            return Away(Trouble.GATEWAY, words or type(error).__name__)
+            return Away(Trouble.GATEWAY, words or type(error).__name__, reached=reached)
 
 
 def _retry_s(headers: http.client.HTTPMessage) -> int | None:

@@ -6,12 +6,13 @@ from typing import Final
 
 from contract.ids import SessionId
 from firmware_py.card.presence import Presence
+from firmware_py.items import EnrolmentChanged
 from firmware_py.kiosk.presenting import Notice, Scene, person
-from firmware_py.kiosk.view import ParkedLine, Person, Surroundings
+from firmware_py.kiosk.view import Enrolling, ParkedLine, Person, Surroundings
 from firmware_py.sessions.machine import Session
 from firmware_py.sessions.stage import Stage
 from firmware_py.signon.pad import Pad
-from firmware_py.site.link import SILENCE_NS
+from firmware_py.site.link import SILENCE_NS, LinkChanged
 from firmware_py.trust.custody import Custody
 from runtime.clock import Clock
 
@@ -27,11 +28,20 @@ class Scenery:
         self.link_up = False
         self.heard_ns: int | None = None
         """When the newest heartbeat came."""
+        self.enrolling: Enrolling | None = None
+        """Shown while an operator must let this terminal in again."""
         self._custody = custody
         self._stage = stage
         self._presence = presence
         self._clock = clock
         self._people: dict[SessionId, Person] = {}
+
+    def hear(self, item: LinkChanged | EnrolmentChanged) -> None:
+        """Of the link, or of an operator who must let this terminal in."""
+        if isinstance(item, LinkChanged):
+            self.link_up = item.up
+        else:
+            self.enrolling = item.enrolling
 
     def forget_people(self) -> None:
         """The directory has changed, and perhaps somebody's name or role."""
@@ -105,4 +115,5 @@ class Scenery:
             rights_age_s=age_s,
             clock=freshness.clock.value,
             waits_for=tuple(name for name, is_missing in missing.items() if is_missing),
+            enrolling=self.enrolling,
         )

@@ -139,6 +139,7 @@ class Link:
         self._standing: MqttLink | None = None
         self._heard_ns: int | None = None
         self._ask_now = False
+        self._anew = asyncio.Event()
         self._supervisor = Supervisor(
             "the link to the broker", self._session, (LinkError, CertificateError), clock, chance
         )
@@ -167,6 +168,11 @@ class Link:
         """What kept the link from standing may be mended: try soon."""
         self._supervisor.hurry()
 
+    def renew(self) -> None:
+        """The certificate is another one: connect anew, with that."""
+        self._anew.set()
+        self._supervisor.hurry()
+
     def ask(self) -> None:
         """Ask for site time within a second, if the link stands."""
         self._ask_now = True
@@ -187,6 +193,7 @@ class Link:
     # --- one connection ---------------------------------------------------------------------
 
     async def _session(self, stands: Callable[[], None]) -> None:
+        self._anew.clear()
         host, port = self._broker
         will = Will(self._status, self._status_bytes("offline", None), retain=True)
         topics = (self._receipt, self._inbox, *(site_topic(channel) for channel in Site))
@@ -203,7 +210,7 @@ class Link:
             stands()
             self._shipper.connected(lambda payload: link.publish(self._audit, payload))
             try:
-                await first_of(self._listen(link), self._speak(link))
+                await first_of(self._listen(link), self._speak(link), self._anew.wait())
             finally:
                 self._standing = None
                 self._shipper.disconnected()

@@ -1,0 +1,40 @@
+"""`python -m firmware_py.enrolment`: the terminal's helper for a later certificate.
+
+Started by the daemon alone (`firmware_py.site.renewing`): a ticket on stdin, what it comes to on
+stdout, and its life is the daemon's.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+from contract.wire import WireError
+from firmware_py.enrolment.keystore import FileKeys
+from firmware_py.enrolment.renewal import Helper, Said, Ticket
+
+
+def main() -> None:
+    """One try."""
+    os.umask(0o077)
+    try:
+        ticket = Ticket.from_bytes(sys.stdin.buffer.readline(Ticket.CAP))
+    except WireError as error:
+        sys.exit(f"no ticket: {error}")
+    threading.Thread(target=_end_with_the_terminal, daemon=True).start()
+    Helper(ticket, FileKeys(), _say).run()
+
+
+def _say(said: Said) -> None:
+    sys.stdout.write(said.model_dump_json() + "\n")
+    sys.stdout.flush()
+
+
+def _end_with_the_terminal() -> None:
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
