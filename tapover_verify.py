@@ -62,7 +62,7 @@ SIGN_ONS: Final = frozenset(("opened", "resumed"))
 CLAIMS: Final = SIGN_ONS | {"closed-by-tap", "parked-by-tap", "still-you", "woken", "proved"}
 DIRECTORY: Final = ("batch", "change-request", "directory-change", "directory-manifest")
 UNREAD: Final = (
-    *("change-set", "approval", "grant", "enrolment-request", "enrolment", "escrows"),
+    *("root", "change-set", "approval", "grant", "enrolment-request", "enrolment", "escrows"),
     *("spare-assignment", "puk-request", "puk-release", "puk-report"),
 )
 ASKING: Final = ("change-request", "spare-assignment")  # what a directory change may follow from
@@ -73,6 +73,7 @@ SHAPES: Final = {
     "keys": "site:text epoch:number issued_ms:number root:base64 statement_key:base64 log:any"
     " terminal_ca:any operator_ca:any card_ca:any",
     "log": "epoch:number key:base64 first:any",
+    "root": "site:text root:base64 next:base64 epoch:number issued_ms:number",
     "version": "epoch:number n:number",
     "directory-change": "site:text version:version previous:hex? request:hex? issued_ms:number"
     " entries:hex*",
@@ -109,6 +110,7 @@ ENVELOPE: Final = re.compile(
     rb'"signatures":\[\{"keyid":"([0-9a-f]{64})","sig":"([A-Za-z0-9+/=]+)"\}\]\}'
 )
 KEYS_PREFIX: Final = b'{"payloadType":"application/vnd.tapover.keys.v1+json"'
+ROOT_PREFIX: Final = KEYS_PREFIX.replace(b"keys", b"root")
 HEX: Final = re.compile(r"(?:[0-9a-f]{2})+")
 SIGNATURE_LINE: Final = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/=]+)")
 
@@ -477,6 +479,15 @@ def read_keys(line: bytes, leaf: int, fingerprint: str) -> Shape:
     keys.origin = f"tapover.{shown(keys.site)}/log/{log.epoch}"
     keys.note_hash = sha256(keys.origin.encode(), b"\n\x01", keys.log.public.public_bytes(*raw))[:4]
     return keys
+
+
+def read_root(line: bytes, fingerprint: str, site: str) -> str:
+    """The fingerprint of the root that this one (§4) declares to follow it."""
+    declared = read("root", (envelope := read_envelope(line, "root")).fields)
+    need(sha256(declared.root).hex() == fingerprint, "a root declared by another than the last")
+    check(envelope, read_key(declared.root, P256), "the site's root")
+    need(declared.site == site, "a root declared for another site")
+    return read_key(declared.next, P256).id
 
 
 def in_force(history: list[Shape], leaf: int) -> Shape:
@@ -879,6 +890,9 @@ def describe_log(log: Log, size: int, tallies: dict[str, Tally], own: Shape | No
         said = f"The log still begins with the {plural(own.size, 'statement')} of your own"
         said += f" checkpoint: none was altered since, and {taps} under it were made before that."
         report.proven.append(said)
+    if log.kinds["root"]:
+        said = "your root declared the root that followed it, and so on to the one in force."
+        report.proven.append(f"{plural(log.kinds['root'], 'change')} of the root: {said}")
     if count := log.kinds["holds of an earlier log epoch"]:
         held = plural(count, "checkpoint")
         report.open.append(f"{held} of an earlier log epoch that terminals held.")
@@ -897,12 +911,16 @@ def verify_export(chosen: argparse.Namespace) -> Shape:
     tree, keys, statements = Tree(), list[Shape](), []
     for index, leaf in leaves(folder, note.size):
         tree.append(leaf)
-        if index == 0 or leaf.startswith(KEYS_PREFIX):
+        if index == 0 or leaf.startswith((KEYS_PREFIX, ROOT_PREFIX)):
             statements.append((index, leaf))
     check_tiles(folder, note.size, tree)
+    root = chosen.root
     for index, leaf in statements:
         with at(f"leaf {index} (key statement)"):
-            keys.append(new := read_keys(leaf, index, chosen.root))
+            if index and leaf.startswith(ROOT_PREFIX):
+                root = read_root(leaf, root, keys[0].site)
+                continue
+            keys.append(new := read_keys(leaf, index, root))
             need(new.epoch > keys[-2].epoch if index else True, "an epoch that is not a higher one")
             same = (new.site, new.log_epoch) == (keys[0].site, keys[0].log_epoch)
             need(same, "a key statement of another site or log epoch than the first")

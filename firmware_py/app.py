@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Final
 
 from contract.events import TerminalStarted, TerminalStopped
-from contract.ids import KeyId
 from contract.tap import DirectoryVersion
 from firmware_py import stores
 from firmware_py.evidence.alarms import Alarms
@@ -35,7 +34,7 @@ from firmware_py.outside import Outside
 from firmware_py.parts import Mailbox, Parts
 from firmware_py.sessions.workspace import ScreenWorkspace
 from firmware_py.settings import Settings
-from firmware_py.site.identity import Identity, load_identity, open_keys
+from firmware_py.site.identity import Identity, load_identity, open_keys, roots_of
 from firmware_py.terminal import Terminal
 from firmware_py.trust.custody import Custody, Kept, boot_of
 from firmware_py.trust.sitetime import Moment, SiteTime
@@ -172,7 +171,8 @@ def build(
     folder = stores.open_folder(settings.state_dir)
     remembered = folder.trust.remembered
     floor_ms = max(BUILD_MS, remembered.time.floor_ms if remembered.time else 0)
-    identity = load_identity(settings, remembered.keys, clock.wall_ms, floor_ms)
+    roots = roots_of(settings, remembered.roots)
+    identity = load_identity(settings, remembered.keys, roots, clock.wall_ms, floor_ms)
     listener = bind(settings.kiosk_port)
     folder.trust.keep_keys(identity.keys.envelope.to_bytes())
     now = Moment(boot_of(clock), clock.monotonic_ns() // 1_000_000)
@@ -181,11 +181,11 @@ def build(
     )
     kept = Kept(
         settings.terminal_id,
-        KeyId(settings.root_fingerprint),
+        roots[-1],
         stores.open_directory(folder),
         folder.trust,
         identity.keys,
-        open_keys(settings, folder.trust.remembered.before),
+        open_keys(settings, roots, folder.trust.remembered.before),
     )
     custody = Custody(kept, time, clock, rtc)
     journal = stores.open_journal(folder, settings.terminal_id, SOFTWARE, custody.stamp)

@@ -10,7 +10,7 @@ read only where terminals enrol (`gateway.issuing`).
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from contract.signing import (
     SoftwareSigner,
 )
 from contract.statements import KeyStatement
+from contract.succession import follow, split_line
 from contract.topics import GATEWAY
 from contract.wire import WireError, decode_base64, encode_base64
 from runtime.durable import StorageError, read_capped
@@ -57,6 +58,10 @@ class Authority:
 
     keys: KeyStatement
     keys_envelope: Envelope
+    roots: tuple[KeyId, ...]
+    """Of the site, one after another; the last one signed `keys`."""
+    successions: tuple[Envelope, ...]
+    """By which each root declared the next."""
     statement: SoftwareSigner
     """Directory, heartbeat, the gateway's own batches."""
     log: SoftwareSigner
@@ -76,7 +81,8 @@ class Authority:
 def load(folder: Path, site: SiteId, root: Digest, now_ms: int) -> Authority:
     """Everything in `folder`, checked. Raises CertificateError."""
     now = datetime.fromtimestamp(now_ms / 1000, UTC)
-    keys, envelope = _key_statement(folder / "keys.dsse", site, root)
+    roots, successions = _roots(folder / "roots.dsse", site, KeyId(root))
+    keys, envelope = _key_statement(folder / "keys.dsse", site, roots[-1:])
     terminal_file, operator_file = folder / "terminal_ca.crt.pem", folder / "operator_ca.crt.pem"
     terminal_ca = _authority(terminal_file, keys.terminal_ca, "terminal CA")
     operator_ca = _authority(operator_file, keys.operator_ca, "operator CA")
@@ -88,27 +94,30 @@ def load(folder: Path, site: SiteId, root: Digest, now_ms: int) -> Authority:
     return Authority(
         keys=keys,
         keys_envelope=envelope,
+        roots=roots,
+        successions=successions,
         statement=_signer(
             folder / "statement.key.pem", keys.statement_key, Algorithm.P256, "statement key"
         ),
         log=_signer(folder / "log.key.pem", keys.log.key, Algorithm.ED25519, "log key"),
         terminals=Tls(
-            server, server_key, terminal_file, _before(folder, "terminal_ca", keys, root)
+            server, server_key, terminal_file, _before(folder, "terminal_ca", keys, roots)
         ),
         operators=Tls(
-            server, server_key, operator_file, _before(folder, "operator_ca", keys, root)
+            server, server_key, operator_file, _before(folder, "operator_ca", keys, roots)
         ),
         broker=Tls(client, client_key, operator_file),
     )
 
 
-def open_key_statement(data: bytes, root: Digest) -> tuple[KeyStatement, Envelope]:
-    """The key statement in an envelope, once the pinned root's signature held.
+def open_key_statement(data: bytes, roots: Sequence[KeyId]) -> tuple[KeyStatement, Envelope]:
+    """The key statement in an envelope, once the signature of one of the site's roots held.
 
     Raises WireError or SignatureRefused.
     """
     envelope = Envelope.from_bytes(data)
-    return KeyStatement.open_pinned(envelope, KeyId(root)), envelope
+    root = envelope.key_id if envelope.key_id in roots else roots[-1]
+    return KeyStatement.open_pinned(envelope, root), envelope
 
 
 def server_context(tls: Tls) -> ssl.SSLContext:
@@ -146,8 +155,23 @@ def _parsed(path: Path, parse: Callable[[bytes], _T]) -> _T:
         raise CertificateError(f"{path}: {error}") from error
 
 
-def _key_statement(path: Path, site: SiteId, root: Digest) -> tuple[KeyStatement, Envelope]:
-    keys, envelope = _parsed(path, lambda data: open_key_statement(data.removesuffix(b"\n"), root))
+def _roots(
+    path: Path, site: SiteId, pinned: KeyId
+) -> tuple[tuple[KeyId, ...], tuple[Envelope, ...]]:
+    """The site's roots, and the declarations between them; the pinned one alone without a file."""
+    if not path.exists():
+        return (pinned,), ()
+    line = _parsed(path, split_line)
+    roots = _parsed(path, lambda _: follow(line[0].key_id, site, line))
+    if pinned not in roots:
+        raise CertificateError(f"{path}: does not name the root of `root_fingerprint`")
+    return roots, line
+
+
+def _key_statement(
+    path: Path, site: SiteId, roots: Sequence[KeyId]
+) -> tuple[KeyStatement, Envelope]:
+    keys, envelope = _parsed(path, lambda data: open_key_statement(data.removesuffix(b"\n"), roots))
     if keys.site != site:
         raise CertificateError(f"{path}: is of site {keys.site!r}, not of {site!r}")
     return keys, envelope
@@ -168,13 +192,13 @@ def _authority(path: Path, named: str, what: str) -> x509.Certificate:
 
 
 def _before(
-    folder: Path, name: str, keys: KeyStatement, root: Digest
+    folder: Path, name: str, keys: KeyStatement, roots: Sequence[KeyId]
 ) -> tuple[x509.Certificate, ...]:
     """The CA that is being replaced, as an earlier key statement of the same root names it."""
     path = folder / f"{name}.before.dsse"
     if not path.exists():
         return ()
-    earlier, _ = _key_statement(path, keys.site, root)
+    earlier, _ = _key_statement(path, keys.site, roots)
     if earlier.epoch >= keys.epoch:
         raise CertificateError(f"{path}: is not from before the site's key statement; remove it")
     named = {"terminal_ca": earlier.terminal_ca, "operator_ca": earlier.operator_ca}[name]

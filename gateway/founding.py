@@ -12,7 +12,7 @@ from typing import Final
 
 from contract.checkpoint import Checkpoint
 from contract.events import GatewayStarted, JournalOpened
-from contract.ids import Digest, JournalId
+from contract.ids import Digest, JournalId, KeyId
 from contract.signing import SignatureRefused
 from contract.statements import KeyStatement
 from contract.wire import WireError
@@ -66,7 +66,7 @@ def take_up(store: Store, authority: Authority, root: Digest, now: Moment) -> Ev
             "the key statement names another: check `identity_dir` and `database`"
         )
     try:
-        logged, _ = open_key_statement(newest, root)
+        logged, _ = open_key_statement(newest, (KeyId(root), *authority.roots))
     except (WireError, SignatureRefused) as error:
         raise CertificateError(
             f"the log's own key statement does not hold ({error}): check `root_fingerprint`, "
@@ -80,6 +80,9 @@ def take_up(store: Store, authority: Authority, root: Digest, now: Moment) -> Ev
             f"(epoch {logged.epoch}): put the newest in `identity_dir`"
         )
     with evidence.log.appending() as work:
+        for succession in authority.successions:
+            if not work.tx.log.has_statement(succession.digest):
+                work.add_statement(succession)
         if is_new:
             work.add_statement(authority.keys_envelope)
         evidence.write_own(work, [GatewayStarted(software=SOFTWARE)], now)

@@ -20,6 +20,8 @@ from runtime import durable
 
 _FILE: Final = "root.key.pem"
 _TOKEN: Final = "root.token.json"  # noqa: S105 - a file's name
+FILES: Final = (_FILE, _TOKEN)
+"""One of them says where the root key is."""
 _ID_BYTES: Final = 16
 _CAP: Final = 64 * 1024
 

@@ -7,6 +7,7 @@
 | terminal-ca | who may connect as a terminal | gateway and broker believe both, till the end |
 | operator-ca | gateway's and broker's own certificate, operators' | operators' old ones likewise |
 | card-ca | certificates of cards made from now on | nobody of ours reads them |
+| root | everything: the root before declares the next one, which signs from then on | the same |
 | servers | gateway's and broker's certificates, of the same CAs | nothing is signed by the root |
 | operators | operators' certificates, of the same CA, for the keys they have | the same |
 
@@ -50,6 +51,7 @@ class Key(StrEnum):
     TERMINAL_CA = "terminal-ca"
     OPERATOR_CA = "operator-ca"
     CARD_CA = "card-ca"
+    ROOT = "root"
     SERVERS = "servers"
     OPERATORS = "operators"
 
@@ -81,8 +83,8 @@ class Rotation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Now:
-    """The site as it is."""
+class Now:
+    """The site as it is, when a rotation of it is planned."""
 
     folder: SiteFolder
     envelope: Envelope
@@ -102,9 +104,10 @@ def finish(folder: SiteFolder) -> str | None:
 def plan(folder: SiteFolder, key: Key, open_root: Callable[[], Signer], now_ms: int) -> Rotation:
     """New keys for `key`, in memory; `open_root` is called where the root has to sign.
 
-    Raises OverlapOpen while the last rotation of a CA overlaps; NotThere, BadInput, TokenTrouble.
+    For the root itself see `rotate_root`. Raises OverlapOpen while the last rotation of a CA
+    overlaps; NotThere, BadInput, TokenTrouble.
     """
-    now = _read(folder, now_ms)
+    now = read(folder, now_ms)
     if key in OVERLAPPING and (folder.path / OVERLAPPING[key]).exists():
         raise OverlapOpen(f"the last rotation of {key} still overlaps; end it with --finish first")
     if key in (Key.SERVERS, Key.OPERATORS):
@@ -121,7 +124,7 @@ def plan(folder: SiteFolder, key: Key, open_root: Callable[[], Signer], now_ms: 
 
 def plan_end(folder: SiteFolder, key: Key, now_ms: int) -> Rotation:
     """The end of an overlap: the CA before is believed no more. Raises OverlapOpen, BadInput."""
-    now = _read(folder, now_ms)
+    now = read(folder, now_ms)
     mark = OVERLAPPING.get(key)
     if mark is None or not (folder.path / mark).exists():
         raise OverlapOpen(f"no rotation of {key} overlaps")
@@ -150,16 +153,25 @@ def read_statement(folder: SiteFolder) -> tuple[Envelope, KeyStatement]:
         raise BadInput(f"{path}: is not this site's key statement ({error})") from error
 
 
-def _read(folder: SiteFolder, now_ms: int) -> _Now:
+def read(folder: SiteFolder, now_ms: int) -> Now:
+    """Raises NotThere, BadInput."""
     envelope, statement = read_statement(folder)
     # Never older than the statement it follows, whatever this machine's clock says.
-    return _Now(folder, envelope, statement, max(now_ms, statement.issued_ms + 1))
+    return Now(folder, envelope, statement, max(now_ms, statement.issued_ms + 1))
 
 
-def _declared(now: _Now, changed: dict[str, Any], root: Signer) -> list[Replacement]:
-    """The key statement of the next epoch, where it is read; the one before is kept for good."""
+def _declared(now: Now, changed: dict[str, Any], root: Signer) -> list[Replacement]:
+    """The key statement of the next epoch, where it is read; the one before is kept for good.
+
+    Raises BadInput for another site's root.
+    """
     if root.public.to_base64() != now.statement.root:
         raise BadInput("that root key is another one than this site's")
+    return declare(now, changed, root)
+
+
+def declare(now: Now, changed: dict[str, Any], root: Signer) -> list[Replacement]:
+    """The statement with what is `changed`, under the next epoch, signed by `root`."""
     fields = {**changed, "epoch": now.next_epoch, "issued_ms": now.now_ms}
     envelope = now.statement.model_copy(update=fields).seal(root)
     before = f"authority/statements/{now.statement.epoch}.dsse"
@@ -175,19 +187,19 @@ def _declared(now: _Now, changed: dict[str, Any], root: Signer) -> list[Replacem
 _Planned = tuple[dict[str, Any], list[Replacement]]
 
 
-def _new_statement_key(_: _Now) -> _Planned:
+def _new_statement_key(_: Now) -> _Planned:
     key = keys.p256()
     changed = {"statement_key": SoftwareSigner(key).public.to_base64()}
     return changed, [Replacement("gateway/statement.key.pem", keys.key_pem(key))]
 
 
-def _new_log_key(now: _Now) -> _Planned:
+def _new_log_key(now: Now) -> _Planned:
     key = ed25519.Ed25519PrivateKey.generate()
     log = now.statement.log.model_copy(update={"key": SoftwareSigner(key).public.to_base64()})
     return {"log": log}, [Replacement("gateway/log.key.pem", keys.key_pem(key))]
 
 
-def _new_terminal_ca(now: _Now) -> _Planned:
+def _new_terminal_ca(now: Now) -> _Planned:
     folder = now.folder
     before = keys.read_certificate(folder.gateway / "terminal_ca.crt.pem")
     authority = _new_authority(now, Profile.TERMINAL_CA, "terminals")
@@ -204,7 +216,7 @@ def _new_terminal_ca(now: _Now) -> _Planned:
     return {"terminal_ca": encode_base64(keys.der(authority.certificate))}, files
 
 
-def _new_operator_ca(now: _Now) -> _Planned:
+def _new_operator_ca(now: Now) -> _Planned:
     authority = _new_authority(now, Profile.OPERATOR_CA, "operators")
     certificate = keys.certificate_pem(authority.certificate)
     files = [
@@ -217,7 +229,7 @@ def _new_operator_ca(now: _Now) -> _Planned:
     return {"operator_ca": encode_base64(keys.der(authority.certificate))}, files
 
 
-def _operators(now: _Now, authority: keys.Authority) -> list[Replacement]:
+def _operators(now: Now, authority: keys.Authority) -> list[Replacement]:
     """New certificates for the keys that the operators have."""
     folder, files = now.folder, list[Replacement]()
     for path in sorted((folder.authority / "operators").glob("*/operator.key.pem")):
@@ -229,13 +241,13 @@ def _operators(now: _Now, authority: keys.Authority) -> list[Replacement]:
     return files
 
 
-def _new_card_ca(now: _Now) -> _Planned:
+def _new_card_ca(now: Now) -> _Planned:
     authority = _new_authority(now, Profile.CARD_CA, "cards")
     changed = {"card_ca": encode_base64(keys.der(authority.certificate))}
     return changed, _authority("authority/card_ca", authority)
 
 
-_NEW: Final[dict[Key, Callable[[_Now], _Planned]]] = {
+_NEW: Final[dict[Key, Callable[[Now], _Planned]]] = {
     Key.STATEMENT: _new_statement_key,
     Key.LOG: _new_log_key,
     Key.TERMINAL_CA: _new_terminal_ca,
@@ -244,7 +256,7 @@ _NEW: Final[dict[Key, Callable[[_Now], _Planned]]] = {
 }
 
 
-def _new_authority(now: _Now, profile: Profile, name: str) -> keys.Authority:
+def _new_authority(now: Now, profile: Profile, name: str) -> keys.Authority:
     """Under a name of its own: two CAs of one name cannot be told apart in a list of them."""
     subject = Subject(f"{name} {now.next_epoch}", now.folder.site)
     return keys.Authority.create(profile, subject, now.now_ms)
@@ -261,12 +273,12 @@ def _pair(where: str, key: keys.PrivateKey, certificate: x509.Certificate) -> li
     ]
 
 
-def _client(now: _Now, authority: keys.Authority) -> list[Replacement]:
+def _client(now: Now, authority: keys.Authority) -> list[Replacement]:
     """A new key and certificate for the gateway as the broker's client."""
     return _pair("gateway/gateway", *client_certificate(authority, now.folder.site, now.now_ms))
 
 
-def _servers(now: _Now, authority: keys.Authority) -> list[Replacement]:
+def _servers(now: Now, authority: keys.Authority) -> list[Replacement]:
     """New keys and certificates for gateway and broker, with the names that they have."""
     files: list[Replacement] = []
     for part, name in ((now.folder.gateway, GATEWAY), (now.folder.broker, "broker")):
@@ -278,7 +290,7 @@ def _servers(now: _Now, authority: keys.Authority) -> list[Replacement]:
 
 
 def _broker_trust(
-    now: _Now, believed: list[x509.Certificate], fresh: keys.Authority | None = None
+    now: Now, believed: list[x509.Certificate], fresh: keys.Authority | None = None
 ) -> list[Replacement]:
     """The broker's `cafile`, and in its `crlfile` a list of each CA believed: the lists there are.
 

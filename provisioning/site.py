@@ -146,8 +146,13 @@ def _make(
     card_keys.make(folder.authority, folder.gateway)
     for part in (folder.authority, folder.gateway):
         keys.write_new(part / "keys.dsse", envelope.to_bytes(), 0o644)
-    description = {"site": site, "root_fingerprint": fingerprint(root.public)}
+    description = describe(site, root.public)
     keys.write_new(folder.path / _DESCRIPTION, json.dumps(description, indent=1).encode(), 0o644)
+
+
+def describe(site: SiteId, root: VerifyKey) -> dict[str, str]:
+    """What `site.json` says."""
+    return {"site": site, "root_fingerprint": fingerprint(root)}
 
 
 def fingerprint(root: VerifyKey) -> str:

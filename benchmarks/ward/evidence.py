@@ -104,7 +104,7 @@ def export(ward: Ward, folder: Path) -> None:
 def verify(ward: Ward, folder: Path) -> tuple[int, str]:
     """The auditor's program on an export: its exit status and its words."""
     program = _REPOSITORY / "tapover_verify.py"
-    argv = [sys.executable, str(program), str(folder), "--root", ward.site.root_fingerprint]
+    argv = [sys.executable, str(program), str(folder), "--root", ward.first_root]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
     return done.returncode, (done.stdout + done.stderr).strip()
 

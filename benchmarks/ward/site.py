@@ -107,6 +107,8 @@ class Ward:
             )
         )
         self.broker: Mosquitto
+        self.first_root: str
+        """What everybody of this ward pinned, the auditor too."""
 
     def __enter__(self) -> Self:
         try:
@@ -133,6 +135,7 @@ class Ward:
         self.folder.mkdir(parents=True, exist_ok=True)
         now_ms = self._clock.wall_ms()
         init_site(self.site, SITE, ("127.0.0.1", "localhost"), None, now_ms)
+        self.first_root = self.site.root_fingerprint
         add_operator(self.site, OPERATOR, now_ms)
         self.broker = Mosquitto(self.ports, self._broker_files())
         settings = {

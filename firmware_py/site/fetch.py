@@ -19,6 +19,7 @@ from contract.checkpoint import MAX_PROVEN_LEAVES, CheckpointMessage, InclusionQ
 from contract.directory import CATCH_UP_BYTES, CATCH_UP_CHANGES, MAX_CHUNK_BYTES
 from contract.ids import Digest, Version
 from contract.signing import Envelope, sha256
+from contract.succession import MAX_LINE_BYTES
 from contract.tree import MAX_PROOF
 from contract.wire import WireError, check_i_json, decode_base64
 from runtime.clock import Clock
@@ -83,12 +84,11 @@ class Gateway:
         Also of a gateway whose certificate is not believed: a new operator CA is learnt from the
         key statement alone, and its truth is the root's signature, not who hands it over.
         """
-        try:
-            return _envelope(await self._get("/v1/keys", Envelope.CAP))
-        except NotBelieved:
-            if (tls := self._to_anybody) is None:
-                raise
-        return _envelope(await self._ask(lambda: self._exchange_once("/v1/keys", tls), "/v1/keys"))
+        return _envelope(await self._get_of_anybody("/v1/keys", Envelope.CAP))
+
+    async def roots(self) -> bytes:
+        """How the site's roots follow one another (`succession.split_line`), asked like `keys`."""
+        return await self._get_of_anybody("/v1/roots", MAX_LINE_BYTES)
 
     async def manifest(self) -> Envelope:
         """The newest snapshot's manifest. Raises NotKnown before the first change."""
@@ -140,6 +140,14 @@ class Gateway:
         if connection is not None:
             _hang_up(connection)
 
+    async def _get_of_anybody(self, path: str, cap: int) -> bytes:
+        try:
+            return await self._get(path, cap)
+        except NotBelieved:
+            if (tls := self._to_anybody) is None:
+                raise
+        return await self._ask(lambda: self._exchange_once(path, cap, tls), path)
+
     async def _get(self, path: str, cap: int) -> bytes:
         return await self._ask(lambda: self._exchange("GET", path, cap, None), path)
 
@@ -181,11 +189,11 @@ class Gateway:
         except _WORLD as error:
             raise _failed(error) from error
 
-    def _exchange_once(self, path: str, tls: Callable[[], ssl.SSLContext]) -> _Answer:
+    def _exchange_once(self, path: str, cap: int, tls: Callable[[], ssl.SSLContext]) -> _Answer:
         """By a connection that nothing else is asked over."""
         try:
             self._connect(tls)
-            return self._try("GET", path, Envelope.CAP, None)
+            return self._try("GET", path, cap, None)
         except _WORLD as error:
             raise _failed(error) from error
         finally:

@@ -8,7 +8,7 @@ fit is said in one line, and the daemon does not start: nobody could mend it by 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from contract.certificates import common_name, spki
 from contract.ids import KeyId
 from contract.signing import Algorithm, SignatureRefused, SoftwareSigner
+from contract.succession import follow, split_line
 from contract.wire import WireError, decode_base64
 from firmware_py.settings import Settings
 from firmware_py.site import place
@@ -52,7 +53,11 @@ class Identity:
 
 
 def load_identity(
-    settings: Settings, remembered: bytes | None, wall_ms: Callable[[], int], floor_ms: int
+    settings: Settings,
+    remembered: bytes | None,
+    roots: Sequence[KeyId],
+    wall_ms: Callable[[], int],
+    floor_ms: int,
 ) -> Identity:
     """Raises CertificateError.
 
@@ -66,8 +71,9 @@ def load_identity(
         place.settle(folder)
     except StorageError as error:
         raise CertificateError(f"{error}; let this user write there") from error
-    enrolled = _enrolled(settings, folder / place.KEYS)
-    keys = _newest(settings, enrolled, remembered)
+    enrolled = _enrolled(settings, roots, folder / place.KEYS)
+    later = open_keys(settings, roots, remembered)
+    keys = later if later is not None and later.epoch > enrolled.epoch else enrolled
     certificate, key = folder / place.CERTIFICATE, folder / place.KEY
     _check_certificate(settings, (keys, enrolled), certificate, key)
     authority = settings.state_dir / OPERATOR_CA
@@ -94,32 +100,34 @@ def load_identity(
     return Identity(keys, batch, tls, tls_to_anybody, follow)
 
 
-def open_keys(settings: Settings, data: bytes | None) -> trust.Keys | None:
-    """A key statement of this site's root; None where there is none."""
-    if data is None:
-        return None
-    match trust.judge_keys(data, KeyId(settings.root_fingerprint), settings.site_id, None):
-        case trust.Replace(keys):
-            return keys
-        case _:
-            return None
+def roots_of(settings: Settings, line: bytes | None) -> tuple[KeyId, ...]:
+    """The roots from the pinned one on; `line` is what this terminal has kept of them."""
+    pinned = KeyId(settings.root_fingerprint)
+    try:
+        return follow(pinned, settings.site_id, split_line(line or b""))
+    except (SignatureRefused, WireError) as error:
+        raise CertificateError(f"the roots kept here do not hold ({error}); enrol again") from error
 
 
-def _enrolled(settings: Settings, path: Path) -> trust.Keys:
-    fingerprint = KeyId(settings.root_fingerprint)
-    match trust.judge_keys(_read(path), fingerprint, settings.site_id, None):
-        case trust.Replace(keys):
-            return keys
-        case judged:
-            why = judged.fault if isinstance(judged, trust.Refused) else "nothing"
-            raise CertificateError(
-                f"{path}: is not this site's key statement ({why}); enrol this terminal again"
-            )
+def open_keys(settings: Settings, roots: Sequence[KeyId], data: bytes | None) -> trust.Keys | None:
+    """A key statement of one of this site's roots; None where there is none."""
+    for root in roots:
+        match None if data is None else trust.judge_keys(data, root, settings.site_id, None):
+            case trust.Replace(keys):
+                return keys
+            case _:
+                pass
+    return None
 
 
-def _newest(settings: Settings, enrolled: trust.Keys, remembered: bytes | None) -> trust.Keys:
-    later = open_keys(settings, remembered)
-    return later if later is not None and later.epoch > enrolled.epoch else enrolled
+def _enrolled(settings: Settings, roots: Sequence[KeyId], path: Path) -> trust.Keys:
+    if (keys := open_keys(settings, roots, data := _read(path))) is not None:
+        return keys
+    judged = trust.judge_keys(data, roots[0], settings.site_id, None)
+    why = judged.fault if isinstance(judged, trust.Refused) else "nothing"
+    raise CertificateError(
+        f"{path}: is not this site's key statement ({why}); enrol this terminal again"
+    )
 
 
 def _check_certificate(

@@ -57,6 +57,7 @@ class _Kept(Record):
     head: DigestField | None
     issued_ms: UnixMs
     before: Base64 | None = None
+    roots: Base64 | None = None
 
 
 _DIGEST_LINE: Final = 65
@@ -78,6 +79,8 @@ class Remembered:
     time: Memory | None = None
     highest: Held = Held()  # noqa: RUF009 - frozen
     before: bytes | None = None
+    roots: bytes | None = None
+    """How the pinned root was replaced (`contract.succession`), to be judged at each start."""
 
 
 class TrustStore:
@@ -109,6 +112,10 @@ class TrustStore:
         if envelope != held.keys:
             self._keep(replace(held, keys=envelope, before=held.keys))
 
+    def keep_roots(self, line: bytes) -> None:
+        """The declarations that lead to the root in force, already judged."""
+        self._keep(replace(self._remembered, roots=line))
+
     def keep_time(self, memory: Memory) -> None:
         """Once a minute, after each answered heartbeat, and at the end."""
         self._keep(replace(self._remembered, time=memory))
@@ -132,6 +139,7 @@ def _encode(remembered: Remembered) -> bytes:
         head=highest.head,
         issued_ms=highest.issued_ms,
         before=None if remembered.before is None else encode_base64(remembered.before),
+        roots=None if remembered.roots is None else encode_base64(remembered.roots),
     )
     body = record.to_bytes()
     return sha256(body).encode() + b"\n" + body
@@ -150,6 +158,7 @@ def _decode(data: bytes) -> Remembered:
         time=None if kept.time is None else _memory(kept.time),
         highest=Held(Version(kept.version.epoch, kept.version.n), kept.head, kept.issued_ms),
         before=None if kept.before is None else decode_base64(kept.before),
+        roots=None if kept.roots is None else decode_base64(kept.roots),
     )
 
 

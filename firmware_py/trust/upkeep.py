@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from contract.ids import Digest, Version
-from contract.signing import Envelope
+from contract.signing import Envelope, SignatureRefused
+from contract.succession import follow, split_line
+from contract.wire import WireError
 from firmware_py.items import DirectoryChanged, Item
 from firmware_py.site.fetch import FetchFailed, NotKnown
 from firmware_py.trust import snapshot
@@ -55,6 +57,10 @@ class Source(Protocol):
 
     async def keys(self) -> Envelope:
         """The key statement."""
+        ...
+
+    async def roots(self) -> bytes:
+        """How the site's roots follow one another."""
         ...
 
     async def manifest(self) -> Envelope:
@@ -98,6 +104,7 @@ class Upkeep:
         self._retry_ns = RETRY_FIRST_NS
         self._retry_at_ns = 0
         self._keys_at_ns = 0
+        self._roots_at_ns = 0
         custody.on_work = self._wake.set
 
     def hurry(self) -> None:
@@ -204,7 +211,11 @@ class Upkeep:
     async def _take_keys(self, data: bytes) -> None:
         custody = self._custody
         kept = custody.kept
-        match trust.judge_keys(data, kept.fingerprint, kept.keys.site, kept.keys):
+        judged = trust.judge_keys(data, kept.fingerprint, kept.keys.site, kept.keys)
+        if isinstance(judged, trust.Refused) and judged.fault is trust.Fault.WRONG_ROOT:
+            await self._follow_roots()
+            judged = trust.judge_keys(data, kept.fingerprint, kept.keys.site, kept.keys)
+        match judged:
             case trust.Replace(keys):
                 await asyncio.to_thread(kept.store.keep_keys, data)
                 await self._follow(keys)
@@ -214,6 +225,23 @@ class Upkeep:
                 custody.refused(refused)
             case trust.UpToDate():
                 pass
+
+    async def _follow_roots(self) -> None:
+        """The root held may have declared another one: asked for no more often than for keys."""
+        kept, now_ns = self._custody.kept, self._clock.monotonic_ns()
+        if now_ns < self._roots_at_ns:
+            return
+        self._roots_at_ns = now_ns + KEYS_EVERY_NS
+        try:
+            line = await self._source.roots()
+            roots = follow(kept.fingerprint, kept.keys.site, split_line(line))
+        except (FetchFailed, SignatureRefused, WireError) as error:
+            LOG.warning("no other root is declared", extra={"why": str(error)})
+            return
+        if len(roots) > 1:
+            await asyncio.to_thread(kept.store.keep_roots, line)
+            kept.fingerprint = roots[-1]
+            LOG.warning("the site has another root", extra={"fingerprint": roots[-1]})
 
     async def _fetch_directory(self) -> None:
         custody = self._custody

@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from contract.checkpoint import InclusionQuery
 from contract.directory import TerminalState
 from contract.ids import Digest, TerminalId, Version
+from contract.succession import join_line
 from contract.topics import GATEWAY
 from contract.wire import MAX_SAFE_INTEGER, encode_base64
 from gateway.authority import Authority
@@ -63,6 +64,11 @@ def make_app(
     @app.get("/v1/keys")
     def keys() -> Response:
         return signed(authority.keys_envelope.to_bytes())
+
+    @app.get("/v1/roots")
+    def roots() -> Response:
+        line = join_line(authority.successions)
+        return Response(line, media_type="application/octet-stream")
 
     @app.get("/v1/directory/manifest")
     def manifest() -> Response:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from contract.ids import OperatorId, SiteId
-from provisioning import making, roots, rotate
+from contract.signing import Signer
+from provisioning import making, roots, rotate, rotate_root
 from provisioning import site as sites
 from provisioning.cli import console
 from provisioning.cli.console import (
@@ -26,6 +28,10 @@ from runtime.clock import SystemClock
 
 app = typer.Typer(no_args_is_help=True, help="The site's keys, and its operators.")
 
+TokenModule = Annotated[
+    Path | None, typer.Option(help="PKCS#11 module: the root key is made in its token.")
+]
+TokenLabel = Annotated[str, typer.Option("--token", help="The token's label.")]
 _AFTER = {
     rotate.Key.STATEMENT: "Give gateway/ to the gateway and start it again; terminals follow.",
     rotate.Key.LOG: "Give gateway/ to the gateway and start it again; terminals follow.",
@@ -39,6 +45,10 @@ _AFTER = {
         " tapover site rotate operator-ca --finish"
     ),
     rotate.Key.CARD_CA: "Give gateway/ to the gateway and start it again.",
+    rotate.Key.ROOT: (
+        "Give gateway/ to the gateway and start it again; terminals follow. Tell auditors the new"
+        " fingerprint, and keep the old one: the log begins under it."
+    ),
     rotate.Key.SERVERS: "Give broker/ to the broker and gateway/ to the gateway; start both again.",
     rotate.Key.OPERATORS: "Operators take their new certificates.",
 }
@@ -52,10 +62,8 @@ def init(
     host: Annotated[list[str], typer.Option(help="Name or address of gateway and broker.")],
     passphrase_fd: PassphraseFd = None,
     passphrase_file: PassphraseFile = None,
-    token_module: Annotated[
-        Path | None, typer.Option(help="PKCS#11 module: the root key is made in its token.")
-    ] = None,
-    token: Annotated[str, typer.Option(help="The token's label.")] = "",
+    token_module: TokenModule = None,
+    token: TokenLabel = "",
     pin_fd: PinFd = None,
     pin_file: PinFile = None,
     dry_run: DryRun = False,
@@ -68,22 +76,25 @@ def init(
         making.require_free(folder)
         console.answer({"site": site, "folder": str(folder), "written": False}, as_json=as_json)
         return
-    root: roots.RootHome
     if token_module is None:
-        passphrase = console.secret(
-            "Passphrase of the root key", fd=passphrase_fd, file=passphrase_file, twice=True
-        )
-        root = roots.FileRoot(passphrase.encode())
-    elif not token:
-        raise BadInput("say which token holds the root key: --token LABEL")
+        root = _home(None, "", passphrase_fd, passphrase_file)
     else:
-        pin = console.secret("PIN of the token", fd=pin_fd, file=pin_file)
-        root = roots.TokenRoot(token_module, token, pin)
+        root = _home(token_module, token, pin_fd, pin_file)
     now_ms = SystemClock().wall_ms()
     sites.init_site(where, SiteId(site), tuple(host), root, now_ms)
     console.words(f"Site {site} is made. Tell auditors the root fingerprint.")
     console.words("Keep authority/ offline.")
     console.answer(where.description, as_json=as_json)
+
+
+def _home(module: Path | None, token: str, fd: int | None, file: Path | None) -> roots.RootHome:
+    """Where a new root is to live; its passphrase, or the token's PIN, comes by `fd` or `file`."""
+    if module is None:
+        passphrase = console.secret("Passphrase of the new root key", fd=fd, file=file, twice=True)
+        return roots.FileRoot(passphrase.encode())
+    if not token:
+        raise BadInput("say which token holds the root key: --token LABEL")
+    return roots.TokenRoot(module, token, console.secret("PIN of the token", fd=fd, file=file))
 
 
 @app.command("show")
@@ -97,6 +108,7 @@ def show(folder: Folder, as_json: AsJson = False) -> None:
         "log_epoch": statement.log.epoch,
         "root_needs": roots.needs(site.authority),
         "overlapping": [str(key) for key in rotate.overlapping(site)],
+        "roots_before": rotate_root.declared_roots(site),
     }
     console.answer(result, as_json=as_json)
 
@@ -113,6 +125,14 @@ def rotate_key(
     passphrase_file: PassphraseFile = None,
     pin_fd: PinFd = None,
     pin_file: PinFile = None,
+    token_module: TokenModule = None,
+    token: TokenLabel = "",
+    new_fd: Annotated[
+        int | None, typer.Option(help="Read the new root's passphrase, or PIN, from there.")
+    ] = None,
+    new_file: Annotated[
+        Path | None, typer.Option(help="Read it from the file's first line.")
+    ] = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -128,29 +148,39 @@ def rotate_key(
             console.words("Nothing else was rotated: run the command again if you want another.")
             console.answer({"key": ended, "resumed": True}, as_json=as_json)
             return
-        planned = (
-            rotate.plan_end(site, key, now_ms)
-            if finish
-            else rotate.plan(
-                site,
-                key,
-                lambda: roots.open_root(
-                    site.authority, lambda what: console.secret(what, fd=fd, file=file)
-                ),
-                now_ms,
-            )
-        )
-        result = {**planned.answer, "overlaps": planned.answer["overlaps"] and not finish}
-        if dry_run:
-            console.answer({**result, "written": False}, as_json=as_json)
-            return
-        for replaced in planned.files:
-            console.words(f"  {'remove' if replaced.data is None else 'write '} {replaced.path}")
-        verb = "End the overlap of" if finish else "Replace"
-        console.confirm(f"{verb} {key} of site {site.site}?", yes=yes)
-        rotate.carry_out(site, planned)
+
+        def open_root() -> Signer:
+            ask = partial(console.secret, fd=fd, file=file)
+            return roots.open_root(site.authority, ask)
+
+        home: roots.RootHome | None = None
+        if finish:
+            planned = rotate.plan_end(site, key, now_ms)
+        elif key is rotate.Key.ROOT:
+            home = _home(token_module, token, new_fd, new_file)
+            planned = rotate_root.plan(site, open_root, home, now_ms)
+        else:
+            planned = rotate.plan(site, key, open_root, now_ms)
+        try:
+            result = {**planned.answer, "overlaps": planned.answer["overlaps"] and not finish}
+            if dry_run:
+                console.answer({**result, "written": False}, as_json=as_json)
+                return
+            _show(planned)
+            verb = "End the overlap of" if finish else "Replace"
+            console.confirm(f"{verb} {key} of site {site.site}?", yes=yes)
+            rotate.carry_out(site, planned)
+        finally:
+            if home is not None and not making.is_cut_off(site.path):
+                rotate_root.abandon(site, home)
     console.words("Start gateway and broker again." if finish else _AFTER[key])
     console.answer({**result, "resumed": False}, as_json=as_json)
+
+
+def _show(planned: rotate.Rotation) -> None:
+    """What would change, before anybody is asked."""
+    for replaced in planned.files:
+        console.words(f"  {'remove' if replaced.data is None else 'write '} {replaced.path}")
 
 
 @app.command("operator")

@@ -22,7 +22,6 @@ from benchmarks.ward.people import STAFF, Member
 from benchmarks.ward.processes import NotReady
 from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import WardTerminal
-from contract.ids import KeyId
 from contract.signing import Envelope
 from contract.statements import KeyStatement
 from firmware_py.trust.trust_store import TrustStore
@@ -54,6 +53,9 @@ def rotate(ward: Ward, *arguments: str) -> int:
     """`tapover site rotate`; returns the key epoch from then on."""
     argv = [sys.executable, "-m", "provisioning", "site", "rotate", *arguments]
     options = ["--folder", str(ward.site.path), "--yes", "--json"]
+    words = ward.folder / "words"
+    words.write_text("of every root but the first\n")
+    options += ["--passphrase-file", str(words), *(("--new-file", str(words)) * ("root" in argv))]
     done = subprocess.run([*argv, *options], capture_output=True, text=True, check=True)
     epoch: int = json.loads(done.stdout)["epoch"]
     return epoch
@@ -63,8 +65,8 @@ def epoch_held(ward: Ward, bay: WardTerminal) -> int:
     """Of the newest key statement that this terminal has made durable."""
     kept = TrustStore.open(bay.state / "trust.json").remembered.keys
     assert kept is not None
-    root = KeyId(ward.site.root_fingerprint)
-    return KeyStatement.open_pinned(Envelope.from_bytes(kept), root).epoch
+    envelope = Envelope.from_bytes(kept)
+    return KeyStatement.open_pinned(envelope, envelope.key_id).epoch
 
 
 def wait_followed(ward: Ward, epoch: int) -> None:
@@ -110,7 +112,7 @@ def rarer(key: str) -> object:
 
 
 @pytest.mark.parametrize(
-    "key", ["statement", rarer("log"), rarer("operator-ca"), rarer("terminal-ca")]
+    "key", ["statement", rarer("log"), rarer("operator-ca"), rarer("terminal-ca"), rarer("root")]
 )
 def test_a_key_is_replaced_while_taps_go_on(at_bays: Ward, log: Log, key: str) -> None:
     ward, bays = at_bays, at_bays.terminals.values()
@@ -141,7 +143,7 @@ def test_a_key_is_replaced_while_taps_go_on(at_bays: Ward, log: Log, key: str) -
 def test_a_terminal_that_slept_through_every_rotation_learns_all_of_it(at_bays: Ward) -> None:
     ward, bay = at_bays, at_bays["bay-2"]
     bay.kill()
-    epoch = max(rotate(ward, key) for key in ("statement", "log", "card-ca"))
+    epoch = max(rotate(ward, key) for key in ("statement", "root", "log", "card-ca", "root"))
     ward.take_new_keys()
     bay.boot()
     wait_followed(ward, epoch)

@@ -92,6 +92,9 @@ class NoGateway:
     async def keys(self) -> Envelope:
         raise FetchFailed("away")
 
+    async def roots(self) -> bytes:
+        raise FetchFailed("away")
+
     async def manifest(self) -> Envelope:
         raise FetchFailed("away")
 

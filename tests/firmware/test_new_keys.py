@@ -14,6 +14,7 @@ from contract.events import AlarmCode, ClockTrust
 from contract.ids import Version
 from contract.journal import Receipt
 from contract.signing import Envelope, SoftwareSigner, sha256
+from contract.succession import RootSuccession, follow, join_line, split_line
 from firmware_py.evidence import checkpoints
 from firmware_py.evidence.checkpoints import LogTrust
 from firmware_py.site.fetch import FetchFailed, NotBelieved
@@ -69,6 +70,70 @@ async def test_a_key_statement_that_is_said_is_believed_by_the_root_alone(
     await until_judged(keeping)
     assert keeping.custody.kept.keys.epoch == 2
     assert "keys" not in keeping.site.asked
+
+
+def succession(next_root: str, signed_by: str = "root", **changes: object) -> Envelope:
+    fields: dict[str, object] = {
+        "site": rights.SITE,
+        "root": rights.signer(signed_by).public.to_base64(),
+        "next": rights.signer(next_root).public.to_base64(),
+        "epoch": 2,
+        "issued_ms": rights.NOW_MS,
+    }
+    declared = RootSuccession.model_validate({**fields, **changes})
+    return declared.seal(rights.signer(signed_by))
+
+
+def under(root: str, epoch: int) -> Envelope:
+    """A key statement that another root signs."""
+    key = rights.signer(root)
+    return rights.key_statement(epoch, root=key.public.to_base64()).seal(key)
+
+
+async def test_a_new_root_is_believed_by_the_word_of_the_one_before_also_after_a_restart(
+    keeping: Keeping,
+) -> None:
+    keeping.site.roots_line = join_line([succession("second"), succession("third", "second")])
+    say(keeping, under("third", 3))
+    async with asyncio.timeout(DEADLINE_S):
+        await keeping.keys_taken.wait()
+    assert keeping.custody.kept.keys.epoch == 3
+    assert keeping.alarms == []
+    kept = keeping.folder.trust.remembered.roots
+    assert kept == keeping.site.roots_line
+    roots = follow(rights.ROOT_FINGERPRINT, rights.SITE, split_line(kept))
+    assert roots[-1] == keeping.custody.kept.fingerprint
+    # What the first root signs counts no more.
+    say(keeping, rights.key_envelope(4))
+    await until_judged(keeping)
+    assert keeping.custody.kept.keys.epoch == 3
+    assert keeping.alarms == [AlarmCode.STATEMENT_REFUSED]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        [],
+        [succession("second", "somebody")],
+        [succession("second", root=rights.signer("somebody").public.to_base64())],
+        [succession("second", site="elsewhere")],
+        [succession("second"), succession("root", "second")],
+        [succession("other")],
+    ],
+    ids=["none", "by another", "names another", "of another site", "in a circle", "to another"],
+)
+async def test_a_new_root_that_the_one_before_did_not_declare_is_refused(
+    keeping: Keeping, line: list[Envelope]
+) -> None:
+    keeping.site.roots_line = join_line(line)
+    say(keeping, under("second", 2))
+    await until_judged(keeping)
+    async with asyncio.timeout(DEADLINE_S):
+        while not keeping.alarms:
+            await keeping.clock.next_deadline()
+            await asyncio.sleep(0)
+    assert keeping.custody.kept.keys.epoch == 1
+    assert keeping.alarms == [AlarmCode.STATEMENT_REFUSED]
 
 
 async def test_the_clock_runs_on_under_new_keys_until_their_first_answer(

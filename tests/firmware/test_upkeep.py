@@ -39,6 +39,8 @@ class Site:
         """It cannot continue from where the terminal stands."""
         self.asked: list[str] = []
         self.bodies: dict[Digest, bytes] = {}
+        self.roots_line = b""
+        """How this site's roots follow one another."""
 
     def change(self, *entries: Any) -> bytes:  # noqa: ANN401
         self.messages.append(self.gateway.change(*entries))
@@ -52,6 +54,10 @@ class Site:
     async def keys(self) -> Envelope:
         self._ask("keys")
         return rights.key_envelope(self.gateway.epoch)
+
+    async def roots(self) -> bytes:
+        self._ask("roots")
+        return self.roots_line
 
     async def manifest(self) -> Envelope:
         self._ask("manifest")

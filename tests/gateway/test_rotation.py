@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from contract.certificates import Profile
 from contract.checkpoint import open_checkpoint
 from contract.directory import DirectoryManifest
-from contract.ids import Version
-from contract.signing import Envelope, SignatureRefused, SoftwareSigner
-from gateway import authority
+from contract.ids import Digest, Version
+from contract.signing import Envelope, PayloadType, SignatureRefused, SoftwareSigner
+from contract.succession import RootSuccession, join_line
+from gateway import authority, founding
 from gateway.authority import server_context
 from gateway.checkpoints import Checkpoints
 from gateway.directory import NO_VERSION, VersionUnknown
@@ -24,6 +25,7 @@ from runtime.settings import CertificateError
 from tests.gateway.conftest import World
 from tests.gateway.identities import SITE, Ca, pem, pem_key
 from tests.gateway.test_directory import Office, entitlement
+from tests.gateway.test_evidence import Stranger
 from tests.gateway.test_publisher import Ear
 
 
@@ -136,3 +138,59 @@ def test_while_a_rotation_overlaps_the_ca_before_is_believed_too_and_no_other(
         (identity.folder / "terminal_ca.before.dsse").write_bytes(wrong.to_bytes())
         with pytest.raises(CertificateError, match=r"terminal_ca\.before\.dsse"):
             authority.load(identity.folder, SITE, identity.fingerprint, world.clock.wall_ms())
+
+
+def give_new_root(world: World) -> SoftwareSigner:
+    """As `tapover site rotate root` does; returns the root before."""
+    identity = world.identity
+    old, new = identity.root, SoftwareSigner(ec.generate_private_key(ec.SECP256R1()))
+    declared = RootSuccession(
+        site=SITE,
+        root=old.public.to_base64(),
+        next=new.public.to_base64(),
+        epoch=identity.keys.epoch + 1,
+        issued_ms=identity.keys.issued_ms,
+    ).seal(old)
+    with (identity.folder / "roots.dsse").open("ab") as line:
+        line.write(join_line([declared]))
+    identity.root = new
+    identity.write_keys(identity.key_statement(identity.keys.epoch + 1))
+    return old
+
+
+def load(world: World, root: str) -> authority.Authority:
+    return authority.load(world.identity.folder, SITE, Digest(root), world.clock.wall_ms())
+
+
+def test_a_new_root_and_its_keys_become_leaves_in_this_order_and_once(world: World) -> None:
+    first = world.identity.fingerprint
+    for _ in range(2):
+        give_new_root(world)
+    for _ in range(2):
+        world.authority = load(world, first)
+        world.evidence = founding.take_up(world.store, world.authority, first, world.now)
+    kinds = [Envelope.from_bytes(leaf).payloadType for leaf in Stranger(world.database).leaves]
+    assert [kind for kind in kinds if kind in (PayloadType.KEYS, PayloadType.ROOT)] == [
+        *(PayloadType.KEYS, PayloadType.ROOT, PayloadType.ROOT, PayloadType.KEYS)
+    ]
+
+
+def test_settings_may_name_any_root_of_the_line_and_no_other(world: World) -> None:
+    first = world.identity.fingerprint
+    give_new_root(world)
+    for root in (first, world.identity.fingerprint):
+        known = load(world, root)
+        assert list(map(str, known.roots)) == [first, world.identity.fingerprint]
+        founding.take_up(world.store, known, root, world.now)
+    stranger = SoftwareSigner(ec.generate_private_key(ec.SECP256R1())).public.key_id
+    with pytest.raises(CertificateError, match=r"roots\.dsse"):
+        load(world, stranger)
+
+
+def test_the_root_before_signs_nothing_any_more(world: World) -> None:
+    first = world.identity.fingerprint
+    old = give_new_root(world)
+    keys = world.identity.key_statement(3).model_copy(update={"root": old.public.to_base64()})
+    (world.identity.folder / "keys.dsse").write_bytes(keys.seal(old).to_bytes())
+    with pytest.raises(CertificateError, match=r"keys\.dsse"):
+        load(world, first)

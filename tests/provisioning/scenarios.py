@@ -12,10 +12,10 @@ from typing import Final
 from contract.ids import KeyId, OperatorId, SiteId
 from contract.signing import Envelope, Signer, SoftwareSigner
 from contract.statements import KeyStatement
-from provisioning import keys
+from provisioning import keys, rotate_root
 from provisioning.errors import RotationCutOff
 from provisioning.making import working_on
-from provisioning.roots import open_root
+from provisioning.roots import FileRoot, open_root
 from provisioning.rotate import Key, Rotation, carry_out, finish, overlapping, plan, plan_end
 from provisioning.site import SiteFolder, add_operator, init_site
 from runtime.clock import SystemClock
@@ -83,6 +83,8 @@ class Rotate(Scenario):
                 carry_out(site, self._plan(site))
 
     def _plan(self, site: SiteFolder) -> Rotation:
+        if self._key is Key.ROOT:
+            return rotate_root.plan(site, lambda: root_of(site), FileRoot(None), NOW_MS)
         if self._end:
             return plan_end(site, self._key, NOW_MS)
         return plan(site, self._key, lambda: root_of(site), NOW_MS)

@@ -15,8 +15,9 @@ from contract.signing import Signer, SoftwareSigner
 from contract.statements import KeyStatement
 from gateway import authority
 from gateway.authority import server_context
-from provisioning import keys, making, roots, rotate, terminals
+from provisioning import keys, making, roots, rotate, rotate_root, terminals
 from provisioning.errors import BadInput, FolderBusy, NotThere, OverlapOpen, RotationCutOff
+from provisioning.roots import FileRoot
 from provisioning.rotate import Key
 from provisioning.site import SiteFolder, add_operator, init_site
 from runtime.clock import SystemClock
@@ -47,6 +48,8 @@ def done(site: SiteFolder, key: Key, *, end: bool = False) -> KeyStatement:
     """The rotation, or the end of its overlap; the key statement then in force."""
     if end:
         planned = rotate.plan_end(site, key, NOW_MS)
+    elif key is Key.ROOT:
+        planned = rotate_root.plan(site, lambda: opened(site), FileRoot(b"another one"), NOW_MS)
     else:
         planned = rotate.plan(site, key, lambda: opened(site), NOW_MS)
     rotate.carry_out(site, planned)
@@ -69,7 +72,6 @@ def test_a_gateway_starts_with_what_a_rotation_made(site: SiteFolder, key: Key) 
     after = done(site, key)
     known = load_gateway(site)
     assert known.keys == after
-    assert after.root == before.root
     changed = {
         name for name in type(after).model_fields if getattr(after, name) != getattr(before, name)
     }
@@ -188,6 +190,26 @@ def test_what_is_not_this_sites_root_changes_nothing(
     with pytest.raises(BadInput):
         what(site)
     assert {path: path.stat().st_mtime_ns for path in site.gateway.iterdir()} == before
+
+
+def test_a_new_root_takes_the_place_of_the_old_one_and_is_told_from_it(site: SiteFolder) -> None:
+    first = site.root_fingerprint
+    done(site, Key.ROOT)
+    second = site.root_fingerprint
+    assert second != first
+    assert rotate_root.declared_roots(site) == [first]
+    with pytest.raises(BadInput, match="passphrase"):
+        opened(site)
+    new = roots.open_root(site.authority, lambda _: "another one")
+    assert new.public.key_id == second
+    rotate.carry_out(site, rotate.plan(site, Key.LOG, lambda: new, NOW_MS))
+    for pinned in (first, second):
+        known = authority.load(site.gateway, site.site, Digest(pinned), NOW_MS)
+        assert known.roots == (first, second)
+    before = {path: path.read_bytes() for path in site.path.rglob("*") if path.is_file()}
+    rotate_root.plan(site, lambda: new, FileRoot(None), NOW_MS)
+    rotate_root.abandon(site, FileRoot(None))
+    assert {path: path.read_bytes() for path in site.path.rglob("*") if path.is_file()} == before
 
 
 def test_while_one_command_works_on_a_site_another_does_not(site: SiteFolder) -> None:

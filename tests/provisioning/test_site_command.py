@@ -207,3 +207,21 @@ def test_a_passphrase_that_is_typed_is_asked_for_twice_and_never_shown(tmp_path:
     assert PASSPHRASE not in shown
     site = SiteFolder(tmp_path / "site")
     roots.open_root(site.authority, lambda _: PASSPHRASE)
+
+
+def test_the_root_is_replaced_by_command_and_the_old_one_is_remembered(
+    site: SiteFolder, tmp_path: Path
+) -> None:
+    first, before = site.root_fingerprint, files_of(site.path)
+    (tmp_path / "new").write_text("another one\n")
+    argv = ("site", "rotate", "root", "--folder", str(site.path), "--json")
+    new = ("--new-file", str(tmp_path / "new"))
+    for more in (("--dry-run",), ()):  # and nobody said yes
+        assert tapover(*argv, *new, *more, passphrase=PASSPHRASE).returncode in (0, 3)
+        assert files_of(site.path) == before
+    done = tapover(*argv, *new, "--yes", passphrase=PASSPHRASE)
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(tapover("site", "show", "--folder", str(site.path), "--json").stdout)
+    assert shown["roots_before"] == [first]
+    assert shown["root_fingerprint"] != first
+    roots.open_root(site.authority, lambda _: "another one")
