@@ -27,7 +27,6 @@ from contract.ids import (
     DigestField,
     Guid,
     GuidField,
-    KeyIdField,
     Nonce,
     OperatorIdField,
     SiteIdField,
@@ -56,7 +55,7 @@ class PukTerms(Record):
     guid: GuidField
     tap: DigestField
     """Of the holder's tap record."""
-    key: KeyIdField
+    key: DigestField
     nonce: Nonce
 
     def words(self) -> str:
@@ -138,6 +137,8 @@ class Escrows(Statement):
     operator: OperatorIdField
     nonce: Nonce
     issued_ms: UnixMs
+    authority: Base64
+    """The authority's own PUK key, DER SubjectPublicKeyInfo: the next PUKs are sealed to it too."""
     escrows: Annotated[tuple[DigestField, ...], Field(min_length=1, max_length=MAX_ESCROWS)]
 
 

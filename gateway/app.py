@@ -13,16 +13,18 @@ from typing import Final
 from fastapi import FastAPI
 
 from contract.tap import DirectoryVersion
-from gateway import authority, founding
+from gateway import authority, founding, unblocking
 from gateway.authority import Authority, server_context
 from gateway.broker import BrokerSession
 from gateway.checkpoints import Checkpoints
 from gateway.desk import Desk
 from gateway.directory import Directory
 from gateway.enrolling import EnrolmentParts, Inner
+from gateway.escrows import Deposits
 from gateway.fleet import Fleet
 from gateway.http import operators, renewal, terminals
 from gateway.http.est import MOST_CONNECTIONS
+from gateway.http.help import Helping, add_terminal_routes
 from gateway.http.listener import Listener, bind
 from gateway.http.operators import Health, RevocationState
 from gateway.ingest import Ingest
@@ -31,7 +33,9 @@ from gateway.publisher import Publisher
 from gateway.register import Register
 from gateway.settings import GatewaySettings
 from gateway.snapshot import Snapshots
+from gateway.spares import Spares
 from gateway.store import Store, StoreFailed
+from gateway.unblocking import Unblocking
 from runtime.clock import Clock
 from runtime.durable import FolderLock, StorageError, make_folder, remove_leftovers
 from runtime.mqtt import LinkError
@@ -86,7 +90,14 @@ class Gateway:
         if enrolling is not None:
             inner = Inner(store, evidence, self._directory, register, self._publisher)
             self._enrolment = EnrolmentParts(settings, clock, known, inner, enrolling)
+        puk_key = unblocking.load_key(settings.identity_dir)
+        helping = Helping(
+            Spares(store, evidence, self._directory, register, known),
+            Unblocking(store, evidence, register, known, puk_key),
+            Deposits(store, evidence, self._directory, known, puk_key),
+        )
         for_terminals = self._for_terminals(known, register, snapshots)
+        add_terminal_routes(for_terminals, helping, self._publisher, clock)
         desk = Desk(store, evidence, self._directory, known.site)
         for_operators = operators.make_app(
             self._directory,
@@ -96,7 +107,8 @@ class Gateway:
             self._checkpoints,
             self._health,
             clock,
-            self._enrolment.routes if self._enrolment else None,
+            enrolling=self._enrolment.routes if self._enrolment else None,
+            helping=helping,
         )
         self._terminals = Listener(for_terminals, sockets[0], server_context(known.terminals))
         self._operators = Listener(for_operators, sockets[1], server_context(known.operators))

@@ -18,6 +18,7 @@ from contract.directory import (
     CATCH_UP_BYTES,
     CATCH_UP_CHANGES,
     DirectoryChange,
+    Entitlement,
     Entry,
     Terminal,
     entry_key,
@@ -64,6 +65,7 @@ from gateway.store import (
 )
 
 NO_VERSION = Version(0, 0)
+_By = tuple[Digest | None, str | None]
 # What one operator may leave waiting: a person looks through each of them.
 MOST_WAITING = 16
 # What became of a change that waited is told for a month; the log tells it for ever.
@@ -220,7 +222,8 @@ class Directory:
             rows.claims.replace(difference.cards, difference.claims)
             rows.claims.withdraw(difference.withdrawn)
         own = [*own, *withdraw_terminals(rows, asked.entries, now)]
-        applied, head = self._add_change(work, asked.lines, asked, now)
+        by = asked.envelope.digest, asked.request.nonce
+        applied, head = self._add_change(work, asked.lines, now, by)
         published = DirectoryPublished(
             request=asked.envelope.digest, directory=DirectoryVersion.of(applied.version)
         )
@@ -236,9 +239,20 @@ class Directory:
         """
         line = entry.to_bytes()
         work.tx.directory.replace_entries([], {entry_key(entry): line})
-        applied, head = self._add_change(work, (line,), None, now)
+        applied, head = self._add_change(work, (line,), now)
         self._evidence.write_own(work, own, now)
         return applied, head
+
+    def follow(
+        self, work: Appending, asked: Digest, cards: Sequence[Entitlement], own: Detail, now: Moment
+    ) -> tuple[Applied, Head]:
+        """Cards by a ward lead's assignment, a leaf already. Call `moved` when it is committed."""
+        lines = {entry_key(card): card.to_bytes() for card in cards}
+        work.tx.directory.replace_entries([], lines)
+        claims = [claim for card in cards for claim in guard.claims_of(card)]
+        work.tx.claims.replace([card.guid for card in cards], claims)
+        self._evidence.write_own(work, [own], now)
+        return self._add_change(work, list(lines.values()), now, (asked, None))
 
     def moved(self, head: Head, entries: Sequence[Entry]) -> None:
         """A change was committed."""
@@ -254,16 +268,17 @@ class Directory:
     # --- inside ------------------------------------------------------------------------------
 
     def _add_change(
-        self, work: Appending, lines: Sequence[bytes], asked: Asked | None, now: Moment
+        self, work: Appending, lines: Sequence[bytes], now: Moment, by: _By = (None, None)
     ) -> tuple[Applied, Head]:
-        """The leaf and the row of the next version."""
+        """The leaf and the row of the next version; `by` whose request, under which nonce."""
+        request, nonce = by
         before = _head(work.tx)
         version = before.version.next_in(self._authority.keys.epoch)
         change = DirectoryChange(
             site=self._authority.site,
             version=DirectoryVersion.of(version),
             previous=before.digest,
-            request=asked.envelope.digest if asked else None,
+            request=request,
             issued_ms=now.wall_ms,
             entries=tuple(sha256(line) for line in lines),
         ).seal(self._authority.statement)
@@ -273,8 +288,8 @@ class Directory:
                 version=version,
                 digest=change.digest,
                 leaf=work.add_statement(change),
-                nonce=asked.request.nonce if asked else None,
-                request=asked.envelope.digest if asked else None,
+                nonce=nonce,
+                request=request,
                 message=message,
             )
         )

@@ -28,7 +28,7 @@ from contract.directory import (
 )
 from contract.ids import Digest, KeyId, Version
 from contract.journal import require_bodies, split_lines
-from contract.signing import Envelope, SignatureRefused, VerifyKey
+from contract.signing import Envelope, PayloadType, SignatureRefused, VerifyKey
 from contract.statements import KeyStatement
 from contract.wire import WireError, decode_base64
 from provisioning.administration import Administration
@@ -314,10 +314,12 @@ def _keys(folder: SiteFolder) -> KeyStatement:
 
 
 def _operator(request: object, digest: Digest | None) -> str | None:
-    """Who asked, by the request's envelope, which the change names by its digest."""
+    """Which operator asked, by the envelope that the change names; none for a ward lead's spare."""
     if digest is None or not isinstance(request, str):
         return None
     envelope = Envelope.from_bytes(decode_base64(request))
     if envelope.digest != digest:
         raise WireError("another request than the change names")
+    if envelope.payloadType is PayloadType.SPARE_ASSIGNMENT:
+        return None
     return ChangeRequest.from_bytes(decode_base64(envelope.payload)).operator

@@ -23,7 +23,8 @@ def describe(app: FastAPI) -> str:
 def admin_app() -> FastAPI:
     """The operators' application without a gateway behind it: described, never served."""
     nothing = cast("Any", None)
-    return operators.make_app(nothing, nothing, nothing, nothing, nothing, nothing, SystemClock())
+    parts = (nothing,) * 6
+    return operators.make_app(*parts, SystemClock(), helping=nothing)
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from gateway.fleet import Fleet
 from gateway.http import changes, grants
 from gateway.http.changes import Counter
 from gateway.http.grants import Enrolling
+from gateway.http.help import Helping, add_operator_routes
 from gateway.http.limits import Buckets, Rate, too_many
 from gateway.http.requests import JSON, ErrorAnswer, operator_of, translate_errors
 from gateway.publisher import Publisher
@@ -89,6 +90,8 @@ def make_app(
     checkpoints: Checkpoints,
     health: Callable[[], Health],
     clock: Clock,
+    *,
+    helping: Helping,
     enrolling: Enrolling | None = None,
 ) -> FastAPI:
     """`enrolling` is None where terminals are enrolled by hand."""
@@ -116,6 +119,7 @@ def make_app(
     counter = Counter(directory, desk, publisher, clock)
     changes.add_routes(app, counter)
     grants.add_routes(app, counter, enrolling)
+    add_operator_routes(app, helping, counter)
 
     @app.get("/v1/fleet")
     def terminals() -> FleetAnswer:

@@ -8,11 +8,13 @@ from gateway.store.directory import ChangeRow, ManifestRow
 from gateway.store.engine import StoreFailed, sqlite_url
 from gateway.store.enrolment import CertificateRow, CrlRow, LateRow, TokenRow
 from gateway.store.held import LIVE, HeldKind, HeldRow, HeldState
+from gateway.store.help import AssignmentRow, EscrowRow, ReleaseRow
 from gateway.store.rows import BatchRow, CheckpointRow, ForkRow, JournalRow
 from gateway.store.store import Store, Transaction
 
 __all__ = [
     "LIVE",
+    "AssignmentRow",
     "BatchRow",
     "CertificateRow",
     "ChangeRow",
@@ -21,6 +23,7 @@ __all__ = [
     "ClaimKind",
     "CrlRow",
     "Ending",
+    "EscrowRow",
     "ForkRow",
     "HeldKind",
     "HeldRow",
@@ -29,6 +32,7 @@ __all__ = [
     "LateRow",
     "ManifestRow",
     "Past",
+    "ReleaseRow",
     "Store",
     "StoreFailed",
     "TokenRow",

@@ -253,6 +253,47 @@ crls: Final = sa.Table(
     _value("pem", sa.LargeBinary()),
 )
 
+assignments: Final = sa.Table(
+    "spare_assignments",
+    metadata,
+    _key("terms", _DIGEST),
+    _value("digest", _DIGEST),
+    sa.Column("spare", _JOURNAL, nullable=False, index=True),
+    sa.Column("holder", _ID, nullable=False, index=True),
+    _value("terminal", _ID),
+    _value("begins_ms", _BIG),
+    _value("until_ms", _BIG),
+    _value("received_ms", _BIG),
+    _value("reason", _KIND),
+    _value("message", sa.LargeBinary()),
+)
+"""Spares as ward leads assigned them; `reason`: granted, overtaken, or why not."""
+
+escrows: Final = sa.Table(
+    "puk_escrows",
+    metadata,
+    _key("guid", _JOURNAL),
+    _value("authority", sa.LargeBinary()),
+    _value("present", sa.LargeBinary()),
+    _value("wanted", sa.LargeBinary(), nullable=True),
+    _value("unsettled", sa.Integer()),
+    _value("request", _DIGEST, nullable=True),
+    _value("at_ms", _BIG),
+)
+"""The PUK of each card, sealed; while one is replaced, also the next, and for whom."""
+
+releases: Final = sa.Table(
+    "puk_releases",
+    metadata,
+    _key("request", _DIGEST),
+    sa.Column("terms", _DIGEST, nullable=False, unique=True),
+    sa.Column("guid", _JOURNAL, nullable=False, index=True),
+    _value("terminal", _ID),
+    _value("at_ms", _BIG),
+    _value("answer", sa.LargeBinary()),
+)
+"""What was released, sealed to a terminal's fresh key; behind it the next PUK's escrow."""
+
 late_batches: Final = sa.Table(
     "late_batches",
     metadata,

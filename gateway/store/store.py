@@ -15,6 +15,7 @@ from gateway.store.directory import DirectoryRows
 from gateway.store.engine import StoreFailed, first_line, migrate, open_engine
 from gateway.store.enrolment import EnrolmentRows
 from gateway.store.held import HeldRows
+from gateway.store.help import HelpRows
 from gateway.store.rows import CheckpointRows, FactRows, FleetRows, JournalRows, LogRows
 
 
@@ -27,6 +28,7 @@ class Transaction:
         self.directory = DirectoryRows(connection)
         self.claims = ClaimRows(connection)
         self.held = HeldRows(connection)
+        self.help = HelpRows(connection)
         self.enrolment = EnrolmentRows(connection)
         self.checkpoints = CheckpointRows(connection)
         self.facts = FactRows(connection)

@@ -15,7 +15,6 @@ from contract.ids import (
     Digest,
     Guid,
     HolderId,
-    KeyId,
     OperatorId,
     PositionId,
     SiteId,
@@ -58,7 +57,12 @@ def vectors(
     escrow = b"{}"
     made["escrows"] = (
         puk.Escrows(
-            site=SITE, operator=INES, nonce="0e" * 32, issued_ms=NOW, escrows=(sha256(escrow),)
+            site=SITE,
+            operator=INES,
+            nonce="0e" * 32,
+            issued_ms=NOW,
+            authority=encode_base64(spki(KEY.public_key())),
+            escrows=(sha256(escrow),),
         )
         .seal(operator)
         .to_bytes()
@@ -190,7 +194,7 @@ def _puk(
         ward=WARD,
         guid=CARD,
         tap=sha256(data),
-        key=KeyId(sha256(key)),
+        key=sha256(key),
         nonce="0e" * 32,
     )
     line = terms.to_bytes()
