@@ -8,7 +8,7 @@ signature under the same key.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 
 from fastapi import Depends, FastAPI, Query, Request, Response
@@ -95,23 +95,13 @@ def make_app(
     enrolling: Enrolling | None = None,
 ) -> FastAPI:
     """`enrolling` is None where terminals are enrolled by hand."""
-    by_operator, by_address = Buckets(OPERATOR_RATE, clock), Buckets(ADDRESS_RATE, clock)
-
-    async def limited(request: Request) -> None:
-        operator = operator_of(request).name
-        address = request.client.host if request.client else ""
-        for buckets, caller in ((by_operator, operator), (by_address, address)):
-            if wait_s := buckets.wait_s(caller):
-                raise too_many("too many requests", wait_s)
-            buckets.take(caller)
-
     app = FastAPI(
         title="tapover gateway, for operators",
         description=_DESCRIPTION,
         version="1",
         docs_url=None,
         redoc_url=None,
-        dependencies=[Depends(limited)],
+        dependencies=[Depends(_limited(clock))],
         generate_unique_id_function=lambda route: route.name,
         responses={429: {"model": ErrorAnswer, "description": "Too often; Retry-After says when."}},
     )
@@ -145,3 +135,18 @@ def make_app(
         return health()
 
     return app
+
+
+def _limited(clock: Clock) -> Callable[[Request], Awaitable[None]]:
+    """A dependency that refuses with 429 whoever asks too often, by person and by address."""
+    by_operator, by_address = Buckets(OPERATOR_RATE, clock), Buckets(ADDRESS_RATE, clock)
+
+    async def limited(request: Request) -> None:
+        operator = operator_of(request).name
+        address = request.client.host if request.client else ""
+        for buckets, caller in ((by_operator, operator), (by_address, address)):
+            if wait_s := buckets.wait_s(caller):
+                raise too_many("too many requests", wait_s)
+            buckets.take(caller)
+
+    return limited
