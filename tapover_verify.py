@@ -62,8 +62,8 @@ SIGN_ONS: Final = frozenset(("opened", "resumed"))
 CLAIMS: Final = SIGN_ONS | {"closed-by-tap", "parked-by-tap", "still-you", "woken", "proved"}
 DIRECTORY: Final = ("batch", "change-request", "directory-change", "directory-manifest")
 UNREAD: Final = (
-    *("root", "change-set", "approval", "grant", "enrolment-request", "enrolment", "escrows"),
-    *("spare-assignment", "puk-request", "puk-release", "puk-report"),
+    *("root-succession", "change-set", "approval", "grant", "enrolment-request", "enrolment"),
+    *("escrows", "spare-assignment", "puk-request", "puk-release", "puk-report"),
 )
 ASKING: Final = ("change-request", "spare-assignment")  # what a directory change may follow from
 ENTRIES: Final = ("entitlement", "terminal", "policy", "spare", "removed")
@@ -73,7 +73,7 @@ SHAPES: Final = {
     "keys": "site:text epoch:number issued_ms:number root:base64 statement_key:base64 log:any"
     " terminal_ca:any operator_ca:any card_ca:any",
     "log": "epoch:number key:base64 first:any",
-    "root": "site:text root:base64 next:base64 epoch:number issued_ms:number",
+    "root-succession": "site:text root:base64 next:base64 epoch:number issued_ms:number",
     "version": "epoch:number n:number",
     "directory-change": "site:text version:version previous:hex? request:hex? issued_ms:number"
     " entries:hex*",
@@ -110,7 +110,7 @@ ENVELOPE: Final = re.compile(
     rb'"signatures":\[\{"keyid":"([0-9a-f]{64})","sig":"([A-Za-z0-9+/=]+)"\}\]\}'
 )
 KEYS_PREFIX: Final = b'{"payloadType":"application/vnd.tapover.keys.v1+json"'
-ROOT_PREFIX: Final = KEYS_PREFIX.replace(b"keys", b"root")
+ROOT_PREFIX: Final = KEYS_PREFIX.replace(b"keys", b"root-succession")
 HEX: Final = re.compile(r"(?:[0-9a-f]{2})+")
 SIGNATURE_LINE: Final = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/=]+)")
 
@@ -483,7 +483,8 @@ def read_keys(line: bytes, leaf: int, fingerprint: str) -> Shape:
 
 def read_root(line: bytes, fingerprint: str, site: str) -> str:
     """The fingerprint of the root that this one (§4) declares to follow it."""
-    declared = read("root", (envelope := read_envelope(line, "root")).fields)
+    envelope = read_envelope(line, kind := "root-succession")
+    declared = read(kind, envelope.fields)
     need(sha256(declared.root).hex() == fingerprint, "a root declared by another than the last")
     check(envelope, read_key(declared.root, P256), "the site's root")
     need(declared.site == site, "a root declared for another site")
@@ -890,9 +891,9 @@ def describe_log(log: Log, size: int, tallies: dict[str, Tally], own: Shape | No
         said = f"The log still begins with the {plural(own.size, 'statement')} of your own"
         said += f" checkpoint: none was altered since, and {taps} under it were made before that."
         report.proven.append(said)
-    if log.kinds["root"]:
+    if count := log.kinds["root-succession"]:
         said = "your root declared the root that followed it, and so on to the one in force."
-        report.proven.append(f"{plural(log.kinds['root'], 'change')} of the root: {said}")
+        report.proven.append(f"{plural(count, 'change')} of the root: {said}")
     if count := log.kinds["holds of an earlier log epoch"]:
         held = plural(count, "checkpoint")
         report.open.append(f"{held} of an earlier log epoch that terminals held.")

@@ -61,7 +61,7 @@ class PayloadType(StrEnum):
     PUK_RELEASE = "application/vnd.tapover.puk-release.v1+json"
     PUK_REPORT = "application/vnd.tapover.puk-report.v1+json"
     ESCROWS = "application/vnd.tapover.escrows.v1+json"
-    ROOT = "application/vnd.tapover.root.v1+json"
+    ROOT = "application/vnd.tapover.root-succession.v1+json"
 
 
 def sha256(data: bytes) -> Digest:

@@ -33,7 +33,7 @@ class RootSuccession(Statement):
 
     PAYLOAD_TYPE: ClassVar[PayloadType] = PayloadType.ROOT
 
-    type: Literal["tapover/root/v1"] = "tapover/root/v1"
+    type: Literal["tapover/root-succession/v1"] = "tapover/root-succession/v1"
     site: SiteIdField
     root: Base64
     """The old root's own SubjectPublicKeyInfo."""

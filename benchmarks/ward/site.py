@@ -47,6 +47,9 @@ _LOOK_S: Final = 0.02  # between two looks at what the gateway says of itself
 class Ward:
     """Broker, gateway, terminals and people; working when its `with` block begins."""
 
+    first_root: str
+    """What everybody of this ward pinned, the auditor too."""
+
     def __init__(
         self,
         folder: Path,
@@ -107,8 +110,6 @@ class Ward:
             )
         )
         self.broker: Mosquitto
-        self.first_root: str
-        """What everybody of this ward pinned, the auditor too."""
 
     def __enter__(self) -> Self:
         try:

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from contract.ids import OperatorId, SiteId
-from contract.signing import Signer
 from provisioning import making, roots, rotate, rotate_root
 from provisioning import site as sites
 from provisioning.cli import console
@@ -149,10 +148,8 @@ def rotate_key(
             console.answer({"key": ended, "resumed": True}, as_json=as_json)
             return
 
-        def open_root() -> Signer:
-            ask = partial(console.secret, fd=fd, file=file)
-            return roots.open_root(site.authority, ask)
-
+        ask = partial(console.secret, fd=fd, file=file)
+        open_root = partial(roots.open_root, site.authority, ask)
         home: roots.RootHome | None = None
         if finish:
             planned = rotate.plan_end(site, key, now_ms)

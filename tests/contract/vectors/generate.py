@@ -23,7 +23,6 @@ from contract import (
     policy,
     signing,
     statements,
-    succession,
     tap,
     tree,
 )
@@ -43,7 +42,7 @@ from contract.ids import (
     WardId,
 )
 from contract.wire import Record, encode_base64
-from tests.contract.vectors import administration, enrolment, help  # noqa: A004 - the contract's word
+from tests.contract.vectors import administration, enrolment, help, succession  # noqa: A004
 
 HERE: Final = Path(__file__).parent
 VECTORS: Final = HERE / "vectors.json"
@@ -207,7 +206,7 @@ def statements_and_journal() -> dict[str, bytes]:
     names = ("entitlement", "terminal-register", "policy", "removed")
     made |= dict(zip(names, lines, strict=True))
     made["key-statement"] = key_statement().seal(ROOT).to_bytes()
-    made["root-succession"] = _root_succession()
+    made |= succession.vectors(ROOT, OPERATOR)
     request = directory.ChangeRequest(
         site=SITE, operator=OperatorId("ines"), nonce="0e" * 32, issued_ms=NOW, entries=digests
     ).seal(OPERATOR)
@@ -242,18 +241,6 @@ def statements_and_journal() -> dict[str, bytes]:
     made |= enrolment.vectors(OPERATOR, BATCH, VERSION, event)
     made |= help.vectors(OPERATOR, BATCH, STATEMENT, (CARD_9E, CARD_9A), VERSION, event)
     return made
-
-
-def _root_succession() -> bytes:
-    """The next root of these vectors is a key that has another use in them: it signs nothing."""
-    declared = succession.RootSuccession(
-        site=SITE,
-        root=ROOT.public.to_base64(),
-        next=OPERATOR.public.to_base64(),
-        epoch=2,
-        issued_ms=NOW,
-    )
-    return declared.seal(ROOT).to_bytes()
 
 
 def _log_and_journal(head: Digest, leaves: list[bytes]) -> dict[str, bytes]:
