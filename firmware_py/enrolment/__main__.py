@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from typing import Final
 
 from contract.wire import WireError
 from firmware_py.enrolment.keystore import FileKeys
 from firmware_py.enrolment.renewal import Helper, Said, Ticket
+
+_PIECE: Final = 1024
 
 
 def main() -> None:
@@ -32,7 +35,9 @@ def _say(said: Said) -> None:
 
 
 def _end_with_the_terminal() -> None:
-    sys.stdin.buffer.read()
+    # Not by `sys.stdin`: its lock would be missed when the program ends in the ordinary way.
+    while os.read(sys.stdin.fileno(), _PIECE):
+        pass
     os._exit(1)
 
 

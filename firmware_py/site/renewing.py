@@ -116,11 +116,14 @@ class Renewing:
         path = self._settings.identity_dir / CERTIFICATE
         while not self._suspect.is_set():
             try:
-                due_ms = (await asyncio.to_thread(life_of, path)).renew_ms
+                life = await asyncio.to_thread(life_of, path)
             except CertificateError as error:  # a swap may be under way: looked at again soon
                 LOG.info("the certificate cannot be read", extra={"why": str(error)})
             else:
-                if self._known().now_ms >= due_ms:
+                now_ms = self._known().now_ms
+                if now_ms >= life.until_ms:
+                    self._suspect.set()
+                if now_ms >= life.renew_ms:
                     return
             self._up.clear()
             await first_of(self._suspect.wait(), self._known_soon(), self._sleep(LOOK_S))
