@@ -147,3 +147,7 @@ class TerminalStatus(Record):
     counts: TerminalCounts
     question: Nonce | None = None
     """A nonce that the gateway answers with a heartbeat in this terminal's inbox (DESIGN §6)."""
+    readers: Count | None = None
+    """Card readers that answer now."""
+    rtc: bool | None = None
+    """Whether its clock chip was found right while online: it may be offline after a boot."""

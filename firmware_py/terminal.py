@@ -87,6 +87,11 @@ class Terminal:
         """For its counts."""
         return self._signon
 
+    @property
+    def reader_count(self) -> int:
+        """Card readers that answer."""
+        return self._presence.readers
+
     async def run(self) -> None:
         """Watch the readers and consume, until cancelled; then every session ends."""
         self._parts.readers.start(self._mailbox.post)

@@ -30,6 +30,11 @@ class Presence:
     _left: set[ReaderName] = field(default_factory=set)
 
     @property
+    def readers(self) -> int:
+        """How many there are."""
+        return len(self._readers)
+
+    @property
     def has_reader(self) -> bool:
         """Whether a card could be held to anything."""
         return bool(self._readers)

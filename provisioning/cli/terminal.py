@@ -193,7 +193,10 @@ def _line(row: dict[str, Any]) -> str:
     when = "never heard" if seen is None else f"heard {_date(seen)}"
     parts = (row.get("terminal"), row.get("ward"), row.get("state"), status.get("state"))
     said = "  ".join(str(part or "-") for part in parts)
-    return f"{said}  {status.get('software', '-')}  {when}"
+    readers, rtc = status.get("readers"), status.get("rtc")
+    chip = "clock chip unknown" if rtc is None else f"clock chip {'right' if rtc else 'unchecked'}"
+    how_many = "readers unknown" if readers is None else f"{readers} reader(s)"
+    return f"{said}  {status.get('software', '-')}  {how_many}  {chip}  {when}"
 
 
 def _date(ms: int) -> str:
