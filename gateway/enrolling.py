@@ -64,7 +64,7 @@ class EnrolmentParts:
         self._publisher = publisher
         self._clock = clock
         self._meeting = Trouble(_log, "remembering a terminal's certificate")
-        issuer = load_issuer(settings.identity_dir, known.site)
+        issuer = load_issuer(settings.identity_dir, known.site, known.terminals.before)
         self.enrolments = Enrolments(store, evidence, directory, register, known, issuer)
         pending = PendingOrders()
         self.revocations = Revocations(

@@ -6,6 +6,7 @@ gateway's own client, and nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -46,9 +47,15 @@ class Issuer:
     """The terminal CA. `repr` shows no key."""
 
     def __init__(
-        self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey, site: SiteId
+        self,
+        certificate: x509.Certificate,
+        key: ec.EllipticCurvePrivateKey,
+        site: SiteId,
+        before: Issuer | None = None,
     ) -> None:
+        """`before` is the CA that a rotation replaces: it issues nothing, and still revokes."""
         self.certificate = certificate
+        self.before = before
         self._key = key
         self._site = site
 
@@ -77,7 +84,7 @@ class Issuer:
         return Made(certificate, der, certificate.serial_number, now_ms, until_ms)
 
     def revocation_list(self, serials: list[int], number: int, now_ms: int) -> bytes:
-        """PEM."""
+        """PEM; while a rotation overlaps, the list of the CA before too, with the same serials."""
         now = _moment(now_ms)
         crl = build_crl(
             self.certificate,
@@ -87,23 +94,39 @@ class Issuer:
             issued=now - _SKEW,
             next_update=now + CRL_LIFE,
         )
-        return crl.public_bytes(serialization.Encoding.PEM)
+        before = self.before.revocation_list(serials, number, now_ms) if self.before else b""
+        return crl.public_bytes(serialization.Encoding.PEM) + before
 
 
-def load_issuer(folder: Path, site: SiteId) -> Issuer:
-    """Out of terminal_ca.crt.pem and terminal_ca.key.pem. Raises CertificateError."""
-    certificate_file, key_file = folder / "terminal_ca.crt.pem", folder / "terminal_ca.key.pem"
+def load_issuer(folder: Path, site: SiteId, before: Sequence[x509.Certificate] = ()) -> Issuer:
+    """Out of terminal_ca.crt.pem and terminal_ca.key.pem. Raises CertificateError.
+
+    `before` is the CA that is being replaced, whose key is terminal_ca.before.key.pem.
+    """
+    certificate_file = folder / "terminal_ca.crt.pem"
     try:
         certificate = x509.load_pem_x509_certificate(read_capped(certificate_file, _FILE_CAP))
+    except StorageError as error:
+        raise CertificateError(f"{error}; `enrol_port` needs the terminal CA") from error
+    except ValueError as error:
+        raise CertificateError(f"{certificate_file}: {error}") from error
+    replaced = [_issuer(each, folder / "terminal_ca.before.key.pem", site) for each in before]
+    issuer = _issuer(certificate, folder / "terminal_ca.key.pem", site)
+    issuer.before = replaced[0] if replaced else None
+    return issuer
+
+
+def _issuer(certificate: x509.Certificate, key_file: Path, site: SiteId) -> Issuer:
+    try:
         key = serialization.load_pem_private_key(read_capped(key_file, _FILE_CAP), None)
     except StorageError as error:
         raise CertificateError(f"{error}; `enrol_port` needs the terminal CA's key") from error
     except (ValueError, TypeError) as error:
-        raise CertificateError(f"{certificate_file} or {key_file}: {error}") from error
+        raise CertificateError(f"{key_file}: {error}") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or (
         spki(key.public_key()) != spki(certificate.public_key())
     ):
-        raise CertificateError(f"{key_file}: is not the key of {certificate_file.name}")
+        raise CertificateError(f"{key_file}: is not the key of its CA's certificate")
     return Issuer(certificate, key, site)
 
 

@@ -266,6 +266,7 @@ def _number(crl: x509.CertificateRevocationList) -> int:
 
 def _others(on_disk: bytes, issuer: Issuer) -> bytes:
     """Lists of another CA: the one that a rotation replaces."""
-    ours = issuer.certificate.subject
-    kept = [crl for crl in _lists(on_disk) if crl.issuer != ours]
+    issuers = [issuer, *([issuer.before] if issuer.before else [])]
+    ours = {each.certificate.subject for each in issuers}
+    kept = [crl for crl in _lists(on_disk) if crl.issuer not in ours]
     return b"".join(crl.public_bytes(Encoding.PEM) for crl in kept)

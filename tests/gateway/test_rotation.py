@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from contract.certificates import Profile
@@ -19,6 +20,7 @@ from gateway import authority, founding
 from gateway.authority import server_context
 from gateway.checkpoints import Checkpoints
 from gateway.directory import NO_VERSION, VersionUnknown
+from gateway.issuing import load_issuer
 from gateway.publisher import KEYS_MS, Publisher
 from gateway.snapshot import Snapshots
 from runtime.settings import CertificateError
@@ -194,3 +196,20 @@ def test_the_root_before_signs_nothing_any_more(world: World) -> None:
     (world.identity.folder / "keys.dsse").write_bytes(keys.seal(old).to_bytes())
     with pytest.raises(CertificateError, match=r"keys\.dsse"):
         load(world, first)
+
+
+def test_while_a_rotation_overlaps_both_cas_revoke(world: World) -> None:
+    identity, old = world.identity, world.identity.terminal_ca
+    identity.terminal_ca = Ca(Profile.TERMINAL_CA)
+    for name, ca in (("terminal_ca", identity.terminal_ca), ("terminal_ca.before", old)):
+        (identity.folder / f"{name}.key.pem").write_bytes(pem_key(ca.key))
+    (identity.folder / "terminal_ca.crt.pem").write_bytes(pem(identity.terminal_ca.certificate))
+    issuer = load_issuer(identity.folder, SITE, (old.certificate,))
+    end = b"-----END X509 CRL-----\n"
+    lists = issuer.revocation_list([7, 9], 3, world.clock.wall_ms()).split(end)[:-1]
+    for ca, text in zip((identity.terminal_ca, old), lists, strict=True):
+        crl = x509.load_pem_x509_crl(text + end)
+        assert crl.is_signature_valid(ca.key.public_key())
+        assert {each.serial_number for each in crl} == {7, 9}
+    with pytest.raises(CertificateError, match="its CA"):
+        load_issuer(identity.folder, SITE, (Ca(Profile.TERMINAL_CA).certificate,))
