@@ -161,4 +161,5 @@ def test_once_an_overlap_has_ended_the_ca_before_lets_nobody_in(at_bays: Ward) -
     ward.take_new_keys()
     waiting = bay.glass.wait(lambda view: view["link"] == "offline", timeout_s=RECOVERY_S)
     assert "broker" in waiting.view["waits_for"]
+    at_work(ward, bay, ward.member("h-amal"))
     tap(ward, bay, ward.member("h-bronwen"))  # offline, the same gesture
