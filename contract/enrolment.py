@@ -303,6 +303,16 @@ class CheckedOrder:
         return enrolment_code(self.request.terminal, self.key, self.batch_key)
 
 
+# What the library raises for bytes that are none.
+_NOT_A_CSR: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    InvalidSignature,
+    x509.InvalidVersion,
+)
+
+
 def check_csr(der: bytes) -> tuple[x509.CertificateSigningRequest, TerminalId, bytes]:
     """A PKCS#10 request, the name in it and its key. Raises EnrolmentRefused.
 
@@ -317,7 +327,7 @@ def check_csr(der: bytes) -> tuple[x509.CertificateSigningRequest, TerminalId, b
             raise EnrolmentRefused(Refusal.MALFORMED, "the PKCS#10 request has a second spelling")
         name, key = subject_name(csr.subject), spki(csr.public_key())
         held = csr.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature) as error:
+    except _NOT_A_CSR as error:
         raise EnrolmentRefused(Refusal.MALFORMED, "not a PKCS#10 request") from error
     try:
         algorithm = VerifyKey.from_spki(key).algorithm

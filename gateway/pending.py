@@ -41,22 +41,29 @@ class PendingOrders:
         self._turn = threading.Lock()
 
     def put(self, order: CheckedOrder, address: str, now_ms: int) -> Waiting:
-        """Remembers a device, again or anew. Raises EnrolmentRefused when there are too many."""
-        code = order.code
+        """Remembers a device, again or anew. Raises EnrolmentRefused when there are too many.
+
+        The letters are dear to compute: only for a device that has room.
+        """
         with self._turn:
             self._forget(now_ms)
-            known = self._waiting.get(code)
+            known = next(
+                (w for w in self._waiting.values() if _keys(w.order) == _keys(order)), None
+            )
             if known is None:
                 self._require_room(order)
-                known = Waiting(order, code, address, now_ms, now_ms)
-            elif _keys(known.order) != _keys(order):
-                raise EnrolmentRefused(
-                    Refusal.TOO_MANY, "another device waits under these letters: make new keys"
-                )
-            elif known.is_refused:
-                raise EnrolmentRefused(Refusal.TERMINAL_UNKNOWN, "an operator refused this device")
-            self._waiting[code] = replace(known, last_ms=now_ms, address=address)
-            return self._waiting[code]
+        known = known or Waiting(order, order.code, address, now_ms, now_ms)
+        if known.is_refused:
+            raise EnrolmentRefused(Refusal.TERMINAL_UNKNOWN, "an operator refused this device")
+        with self._turn:
+            other = self._waiting.get(known.code)
+            if other is None:
+                self._require_room(order)
+            elif _keys(other.order) != _keys(order):
+                words = "another device waits under these letters: make new keys"
+                raise EnrolmentRefused(Refusal.TOO_MANY, words)
+            self._waiting[known.code] = replace(known, last_ms=now_ms, address=address)
+            return self._waiting[known.code]
 
     def find(self, code: str, now_ms: int) -> Waiting | None:
         with self._turn:
@@ -82,7 +89,8 @@ class PendingOrders:
 
     def _require_room(self, order: CheckedOrder) -> None:
         same = sum(
-            each.order.request.terminal == order.request.terminal for each in self._waiting.values()
+            each.order.request.terminal == order.request.terminal and not each.is_refused
+            for each in self._waiting.values()
         )
         if same >= MOST_OF_ONE_NAME or len(self._waiting) >= MOST_PENDING:
             raise EnrolmentRefused(Refusal.TOO_MANY, "too many devices wait for an operator")
@@ -98,5 +106,5 @@ class PendingOrders:
             del self._waiting[code]
 
 
-def _keys(order: CheckedOrder) -> tuple[bytes, bytes]:
-    return order.key, order.batch_key
+def _keys(order: CheckedOrder) -> tuple[str, bytes, bytes]:
+    return order.request.terminal, order.key, order.batch_key

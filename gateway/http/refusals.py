@@ -30,6 +30,8 @@ from runtime.logs import Trouble
 PKCS7: Final = "application/pkcs7-mime"
 # A database that failed is asked again by forty devices: not all at once.
 RETRY_S: Final = 5
+# Devices that find no room among those who wait for an operator.
+CROWDED_S: Final = 30
 # Base64 of the largest PKCS#10 request, with its line ends.
 _EST_CAP: Final = MAX_CSR_BYTES * 3 // 2
 _log: Final = logging.getLogger(__name__)
@@ -64,6 +66,8 @@ def refusal(reason: Refusal, words: str, headers: Mapping[str, str] | None = Non
     given = dict(headers or {})
     if status == HTTPStatus.UNAUTHORIZED:
         given["WWW-Authenticate"] = 'Basic realm="tapover"'
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        given.setdefault("Retry-After", str(CROWDED_S))
     return Response(answer.to_bytes(), status, given, JSON)
 
 
