@@ -102,6 +102,7 @@ class App:
             publish_pin=outside.publish_pin,
             pins=recalled.pins,
             card_deadline_s=self.settings.card_deadline_s,
+            help=outside.help_tools(),
         )
         terminal = Terminal(parts, mailbox)
         outside.attach(terminal)

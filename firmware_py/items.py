@@ -101,8 +101,16 @@ class TimingDue:
     record: int
 
 
+@dataclass(frozen=True, slots=True)
+class HelpNews:
+    """Something that helping waited for: `about` says what (`firmware_py.help`)."""
+
+    about: object
+
+
 Item = (
-    ReaderEvent
+    HelpNews
+    | ReaderEvent
     | Command
     | SiteMessage
     | CardAsks

@@ -18,6 +18,7 @@ from firmware_py.evidence.committer import CommitFailed
 from firmware_py.evidence.journal import JournalDamaged, JournalFailed
 from firmware_py.evidence.shipper import Shipper
 from firmware_py.items import EnrolmentChanged, Item, JournalBack, JournalDown, JournalForked
+from firmware_py.parts import HelpTools
 from firmware_py.site.fetch import FetchFailed, Gateway
 from firmware_py.site.link import KeysHeard, Link, LinkChanged, Report, SiteMessage
 from firmware_py.site.renewing import Known, Renewing
@@ -130,6 +131,19 @@ class Outside:
         self._proofs.add(task)
         task.add_done_callback(self._proofs.discard)
 
+    def help_tools(self) -> HelpTools:
+        """A gateway of its own: nobody at 03:00 stands behind a snapshot."""
+        identity = self._app.identity
+        address = self._app.settings.gateway_address
+        helping = Gateway(address, identity.tls, self._clock)
+        return HelpTools(
+            self._app.folder.path / "help.json",
+            identity.batch,
+            lambda: self._app.custody.kept.keys,
+            helping.help,
+            self._link.publish_help,
+        )
+
     def _hear(self, message: SiteMessage | KeysHeard) -> None:
         if isinstance(message, KeysHeard):
             self._app.custody.hear_keys(message.data)
@@ -175,6 +189,8 @@ class Outside:
             taps=counts.taps if counts else 0,
             refused=counts.refused if counts else 0,
             alarms=self._app.alarms.count,
+            readers=self._terminal.reader_count if self._terminal else None,
+            rtc=self._app.custody.time.rtc_checked,
         )
 
     def _journal_failed(self, failure: JournalFailed) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+from contract.signing import Signer
 from contract.tap import PinProof
 from firmware_py.evidence.journal import Journal
 from firmware_py.items import Item
@@ -15,8 +17,9 @@ from firmware_py.kiosk.board import Board
 from firmware_py.kiosk.commands import Command
 from firmware_py.sessions.workspace import Workspace
 from firmware_py.signon.grace import ProvenPins
-from firmware_py.site.link import DirectoryHeard, HeartbeatHeard
+from firmware_py.site.link import DirectoryHeard, HeartbeatHeard, HelpHeard
 from firmware_py.trust.custody import Custody, Sound
+from firmware_py.trust.statements import Keys
 from hardware.readers import Readers
 from runtime.clock import Clock
 
@@ -24,7 +27,20 @@ LOG: Final = logging.getLogger("tapover.terminal")
 
 # A page and a gateway make a few items a second; whoever makes this many floods.
 MAX_QUEUED: Final = 10_000
-_FROM_OTHERS: Final = Command | HeartbeatHeard | DirectoryHeard
+_FROM_OTHERS: Final = Command | HeartbeatHeard | DirectoryHeard | HelpHeard
+
+
+@dataclass(frozen=True, slots=True)
+class HelpTools:
+    """What `firmware_py.help` needs of the world; nothing of it is opened before it is needed."""
+
+    path: Path
+    """Where assignments are kept until the gateway has judged them."""
+    batch: Signer
+    keys: Callable[[], Keys]
+    ask: Callable[[str, bytes, int], Awaitable[bytes]]
+    """The gateway, of a kind of help. Raises FetchFailed."""
+    publish: Callable[[bytes], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +57,8 @@ class Parts:
     publish_pin: Callable[[PinProof], None]
     pins: ProvenPins
     card_deadline_s: float
+    help: HelpTools | None = None
+    """What helping at 03:00 needs besides; null: nobody is helped here."""
 
 
 class Mailbox:

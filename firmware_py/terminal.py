@@ -22,6 +22,7 @@ from firmware_py import items
 from firmware_py.card.presence import Presence
 from firmware_py.card.visits import Purpose, Visits
 from firmware_py.evidence.journal import JournalFailed
+from firmware_py.help.line import HelpLine
 from firmware_py.items import Item
 from firmware_py.kiosk import commands, words
 from firmware_py.kiosk.presenting import Notice, compose
@@ -68,6 +69,8 @@ class Terminal:
         self._pacing = Pacing(made.clock, mailbox.post)
         self._presence = Presence()
         self._scenery = Scenery(made.custody, self._stage, self._presence, made.clock)
+        helped = (made, self._stage, self._visits, self._presence, self._signon)
+        self._help = HelpLine(*helped, mailbox.post, lambda guid: self._happen(Lost(guid)))
         self._started = False
         self._journal_down = False
         self._led_by_ns: int | None = None
@@ -123,6 +126,8 @@ class Terminal:
     # --- what happened ----------------------------------------------------------------------
 
     def _dispatch(self, item: Item) -> None:
+        if self._help.takes(item):
+            return
         match item:
             case readers.CardArrived():
                 self._card_arrived(item)
@@ -250,12 +255,14 @@ class Terminal:
         if item.change is not None:
             for guid in item.change.lost:
                 self._happen(Lost(guid))
-            return
         shown = self._stage.newest.shown
-        if shown is not None:
-            entitlement = self._custody.entitlement(shown.guid)
-            if entitlement is None or entitlement.status is Status.LOST:
-                self._happen(Lost(shown.guid))
+        if shown is None:
+            return
+        entitlement = self._custody.entitlement(shown.guid)
+        gone = entitlement is None or entitlement.status is Status.LOST
+        # A spare may be another's by now: of two assignments the earlier stands.
+        if (gone and item.change is None) or (entitlement and entitlement.holder != shown.holder):
+            self._happen(Lost(shown.guid))
 
     def _leave(self, happening: LockPressed | Passed) -> None:
         """What may end a pad or lock; the pad's end is journalled as such."""

@@ -32,7 +32,6 @@ from hardware.piv import (
     PinBlocked,
     PivClient,
     WrongPin,
-    expect_secret_taken,
 )
 from hardware.pivdata import (
     CERTIFICATE_OF,
@@ -56,6 +55,7 @@ from hardware.pivdata import (
     tag_bytes,
 )
 from hardware.tlv import Tlv, TlvError
+from hardware.unblock import change_secret, set_pin_by_puk
 
 TAG_WITNESS: Final = 0x80
 _TAG_PUBLIC_KEY: Final = 0x7F49
@@ -278,15 +278,10 @@ class CardMaker:
 
     def unblock_pin(self, puk: Pin, new: Pin) -> None:
         """RESET RETRY COUNTER: a new PIN by the PUK. Raises as change_pin does, of the PUK."""
-        data = puk.padded() + new.padded()
-        command = CommandApdu(0x00, 0x2C, 0x00, Reference.PIN, data)
-        expect_secret_taken(self.client.exchanger.send(command).sw, "RESET RETRY COUNTER")
+        set_pin_by_puk(self.client, puk, new)
 
     def _change(self, reference: Reference, old: Pin, new: Pin) -> None:
-        data = old.padded() + new.padded()
-        command = CommandApdu(0x00, 0x24, 0x00, reference, data)
-        what = f"CHANGE REFERENCE DATA {reference.name}"
-        expect_secret_taken(self.client.exchanger.send(command).sw, what)
+        change_secret(self.client, reference, old, new)
 
     def _put(self, object_id: ObjectId, value: Tlv) -> None:
         data = Tlv(TAG_LIST, tag_bytes(object_id)) + value

@@ -33,17 +33,20 @@ pattern write tapover/v1/%u/audit
 pattern write tapover/v1/%u/status
 pattern write tapover/v1/%u/pin
 pattern write tapover/v1/%u/move
+pattern write tapover/v1/%u/help
 pattern read tapover/v1/%u/receipt
 pattern read tapover/v1/%u/inbox
 pattern read tapover/v1/site/+
 pattern read tapover/v1/+/pin
 pattern read tapover/v1/+/move
+pattern read tapover/v1/+/help
 
 user {GATEWAY_USER}
 topic read tapover/v1/+/audit
 topic read tapover/v1/+/status
 topic read tapover/v1/+/pin
 topic read tapover/v1/+/move
+topic read tapover/v1/+/help
 topic write tapover/v1/+/receipt
 topic write tapover/v1/+/inbox
 topic write tapover/v1/site/+

@@ -7,7 +7,9 @@ itself journalled once, just before its first use, in the same commit (DESIGN §
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from contract.directory import Credential, Entitlement
@@ -22,7 +24,7 @@ from contract.events import (
 )
 from contract.ids import Digest, Guid, JournalId, KeyId, Version
 from contract.signing import Envelope, SignatureRefused
-from contract.tap import DirectoryVersion, PinRecord, TapRecord, verify_card
+from contract.tap import CountersignRecord, DirectoryVersion, PinRecord, TapRecord, verify_card
 from contract.wire import encode_base64
 from firmware_py.evidence.journal import Journal, Written
 from firmware_py.evidence.journal import Place as ChainPlace
@@ -94,19 +96,25 @@ class Evidence:
         self._rights = rights
         self._held: tuple[JournalId, Digest] | None = None
 
-    def record_tap(self, guid: Guid) -> Written:
+    def record_tap(self, guid: Guid, seal: Digest | None = None) -> Written:
         """Append what 9E is to sign; its flush begins at once. Raises JournalFailed."""
-        return self._record(guid, TapRecord)
+        return self._record(guid, partial(TapRecord, seal=seal))
 
     def record_pin(self, guid: Guid) -> Written:
         """Append what 9A is to sign. Raises JournalFailed."""
         return self._record(guid, PinRecord)
 
+    def record_countersign(self, guid: Guid, text: Digest, document: Digest) -> Written:
+        """Append what a colleague's 9A is to sign, after her PIN. Raises JournalFailed."""
+        return self._record(guid, partial(CountersignRecord, text=text, document=document))
+
     def forget_heartbeat(self) -> None:
         """The journal was opened anew: what it holds is not known here."""
         self._held = None
 
-    def _record(self, guid: Guid, kind: type[TapRecord | PinRecord]) -> Written:
+    def _record(
+        self, guid: Guid, kind: Callable[..., TapRecord | PinRecord | CountersignRecord]
+    ) -> Written:
         heartbeat = self._rights.heartbeat
         directory = DirectoryVersion.of(self._rights.version)
         nonce = secrets.token_hex(32)

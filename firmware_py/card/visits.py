@@ -31,6 +31,8 @@ class Purpose(StrEnum):
 
     TAP = "tap"
     PIN = "pin"
+    UNBLOCK = "unblock"
+    """A new PIN by a PUK."""
 
 
 @dataclass(slots=True)
@@ -93,6 +95,13 @@ class Visits:
         entered_ns = self._clock.monotonic_ns()
         visit = Visit(next(self._numbers), Purpose.PIN, card.reader, card.interface, entered_ns)
         self._begin(visit, pin_work(self._question(visit), pin, wanted, self._clock.monotonic_ns))
+        return visit
+
+    def unblock(self, card: CardArrived, work: Callable[[CardConnection], CardAnswer]) -> Visit:
+        """Begin the work by which a blocked card gets a new PIN."""
+        entered_ns = self._clock.monotonic_ns()
+        visit = Visit(next(self._numbers), Purpose.UNBLOCK, card.reader, card.interface, entered_ns)
+        self._begin(visit, work)
         return visit
 
     def close(self) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from contract.ids import PositionId, is_name
+from contract.ids import HolderId, PositionId, is_name
 from contract.wire import WireError, check_i_json
 from hardware.piv import Pin
 
-# The longest body is a position's id of 48 letters; twice over, white space included.
-MAX_BODY_BYTES: Final = 256
+# The longest body names a guest: eighty letters of four bytes, a number, and some room.
+MAX_BODY_BYTES: Final = 512
 
 
 class CommandRefused(ValueError):
@@ -54,7 +54,32 @@ class Received:
     seq: int
 
 
-Command = PinEntered | PositionChosen | Activity | LockPressed | Cancelled | Received
+@dataclass(frozen=True, slots=True)
+class SpareWanted:
+    """A spare for somebody of the directory (`holder`), or a guest (`name` and `number`)."""
+
+    holder: HolderId | None
+    name: str
+    number: str
+    lost: bool
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewPinWanted:
+    """Somebody's PIN is blocked."""
+
+
+Command = (
+    PinEntered
+    | PositionChosen
+    | Activity
+    | LockPressed
+    | Cancelled
+    | Received
+    | SpareWanted
+    | NewPinWanted
+)
 
 
 def _pin(fields: dict[str, object]) -> Command:
@@ -81,6 +106,22 @@ def _received(fields: dict[str, object]) -> Command:
     return Received(seq)
 
 
+def _spare(fields: dict[str, object]) -> Command:
+    holder, name = fields.pop("holder", ""), fields.pop("name", "")
+    number, lost = fields.pop("number", ""), fields.pop("lost", False)
+    minutes = fields.pop("minutes", 12 * 60)
+    if not isinstance(lost, bool) or type(minutes) is not int or not 1 <= minutes <= 12 * 60:
+        raise CommandRefused("lost is true or false, minutes are twelve hours' at most")
+    if not all(isinstance(each, str) for each in (holder, name, number)):
+        raise CommandRefused("holder, name and number are text")
+    named = is_name(str(holder)) and not name and not number
+    if not named and (holder or not name or not number):
+        raise CommandRefused("say holder, or name and number")
+    return SpareWanted(
+        HolderId(str(holder)) if named else None, str(name), str(number), lost, minutes
+    )
+
+
 _READERS: Final[dict[str, Callable[[dict[str, object]], Command]]] = {
     "pin": _pin,
     "position": _position,
@@ -88,6 +129,8 @@ _READERS: Final[dict[str, Callable[[dict[str, object]], Command]]] = {
     "lock": lambda _: LockPressed(),
     "cancel": lambda _: Cancelled(),
     "received": _received,
+    "spare": _spare,
+    "newpin": lambda _: NewPinWanted(),
 }
 
 NAMES: Final = tuple(_READERS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from contract.directory import Entitlement
+from contract.directory import Entitlement, Position
 from contract.ids import Guid
 from firmware_py.card.records import SignedRecord
 from firmware_py.kiosk import words
@@ -27,6 +27,14 @@ class Tapped:
     signed: SignedRecord | None
     record: int | None
     """Sequence of its card record, signed or not; null when it got none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """A colleague's PIN stands for a blocked one: one position, for a while (monotonic ms)."""
+
+    position: Position
+    until_ms: int
 
 
 @dataclass(slots=True)

@@ -15,14 +15,14 @@ from typing import Final
 
 from contract.directory import Entitlement, Slot, Status
 from contract.events import AlarmCode, Detail, OutcomeResult, Reason
-from contract.ids import PositionId, SessionId
+from contract.ids import Guid, PositionId, SessionId
 from contract.signing import SignatureRefused
 from contract.tap import PinProof, card_digest
 from contract.wire import encode_base64
 from firmware_py.card.records import Evidence, Rights, SignedRecord
 from firmware_py.card.tap import AnotherCard, CardAnswer, Challenge, reason_of
 from firmware_py.card.visits import Purpose, Visit
-from firmware_py.evidence.journal import Journal, JournalFailed
+from firmware_py.evidence.journal import Journal, JournalFailed, Written
 from firmware_py.items import CardAsks
 from firmware_py.kiosk import words
 from firmware_py.kiosk.presenting import Notice
@@ -42,7 +42,7 @@ from firmware_py.signon.decision import (
 )
 from firmware_py.signon.grace import ProvenPin, ProvenPins
 from firmware_py.signon.outcomes import Outcomes
-from firmware_py.signon.pad import Pad, Tapped
+from firmware_py.signon.pad import Pad, Tapped, Vouched
 from firmware_py.trust.custody import Sound
 from hardware.apdu import HardwareError
 from hardware.piv import WrongPin
@@ -71,7 +71,9 @@ class SignOn:
         self._journal = journal
         self._rights = rights
         self._stage = stage
-        self._evidence = Evidence(journal, rights)
+        self.evidence = self._evidence = Evidence(journal, rights)
+        self.vouched: dict[Guid, Vouched] = {}
+        """Whose blocked PIN a colleague's stands for, without the network."""
         self._pins = pins
         self._sound = sound
         self._on_pin_proof = on_pin_proof
@@ -84,7 +86,7 @@ class SignOn:
         visit.guid = item.guid
         entitlement = self._rights.entitlement(item.guid)
         slot = Slot.CARD_AUTHENTICATION
-        record = self._evidence.record_tap
+        record: Callable[[Guid], Written] = self._evidence.record_tap
         if visit.purpose is Purpose.PIN:
             slot, record = Slot.PIV_AUTHENTICATION, self._evidence.record_pin
         visit.entitlement = entitlement
@@ -107,7 +109,7 @@ class SignOn:
     def tapped(self, visit: Visit, end: CardAnswer | HardwareError) -> None:
         """Judge the answer, decide, and set it going. Raises JournalFailed."""
         self.outcomes.counts.taps += 1
-        tap = _tapped(visit, end)
+        tap = as_tapped(visit, end)
         if isinstance(end, HardwareError):
             reason = reason_of(end)
             if reason is Reason.CARD_HUNG:
@@ -142,15 +144,20 @@ class SignOn:
         preferred = chosen
         if preferred is None and entitlement is not None:
             preferred = self._stage.newest.preferred(entitlement.holder)
-        return decide(
+        now = self._rights.moment()
+        decision = decide(
             proof,
             entitlement,
             self._rights.place(),
             self._pins.of(proof.guid),
             self._rights.freshness(),
-            self._rights.moment(),
+            now,
             preferred=preferred,
         )
+        vouched = self.vouched.get(proof.guid)
+        if isinstance(decision, NeedsPin) and vouched and now.monotonic_ms < vouched.until_ms:
+            return Open(vouched.position)
+        return decision
 
     def _decided(
         self,
@@ -220,7 +227,7 @@ class SignOn:
         if isinstance(end, HardwareError):
             self._pin_failed(pad, visit, end)
             return
-        signed = _judged(visit, end)
+        signed = as_judged(visit, end)
         if signed is None or not signed.holds or visit.asked_at is None:
             reason = visit.failed or Reason.CARD_KEY_WRONG
             self.outcomes.at_pad(pad, reason, self._end_pad(), signed=signed, announced=True)
@@ -280,7 +287,7 @@ class SignOn:
         self._pins = ProvenPins.none()
 
 
-def _tapped(visit: Visit, end: CardAnswer | HardwareError) -> Tapped:
+def as_tapped(visit: Visit, end: CardAnswer | HardwareError) -> Tapped:
     answer = end if isinstance(end, CardAnswer) else None
     return Tapped(
         guid=answer.guid if answer else visit.guid,
@@ -290,12 +297,12 @@ def _tapped(visit: Visit, end: CardAnswer | HardwareError) -> Tapped:
         card_ns=answer.card_ns if answer else 0,
         exchanges=answer.exchanges if answer else 0,
         entitlement=visit.entitlement,
-        signed=_judged(visit, answer) if answer else None,
+        signed=as_judged(visit, answer) if answer else None,
         record=visit.record.sequence if visit.record else None,
     )
 
 
-def _judged(visit: Visit, answer: CardAnswer) -> SignedRecord | None:
+def as_judged(visit: Visit, answer: CardAnswer) -> SignedRecord | None:
     if visit.record is None or visit.credential is None or answer.signature is None:
         return None
     try:

@@ -134,6 +134,11 @@ class Gateway:
             raise FetchFailed("not one proof for each leaf")
         return tuple(None if proof is None else _path(proof) for proof in proofs)
 
+    async def help(self, what: str, message: bytes, cap: int) -> bytes:
+        """What the gateway answers somebody's need (`spare`, `puk`, `puk/report`)."""
+        path = f"/v1/help/{what}"
+        return await self._ask(lambda: self._exchange("POST", path, cap, message), path)
+
     def close(self) -> None:
         """Ends the connection, and with it a request that is under way."""
         connection, self._connection = self._connection, None

@@ -20,10 +20,20 @@ from ssl import SSLContext
 from typing import Final, Literal
 
 from contract.directory import MAX_CHANGE_BYTES
-from contract.ids import BootId, Version
+from contract.ids import BootId, TerminalId, Version
 from contract.statements import TerminalCounts, TerminalStatus
 from contract.tap import DirectoryVersion, PinProof
-from contract.topics import FromTerminal, Site, ToTerminal, site_topic, terminal_topic
+from contract.topics import (
+    FromTerminal,
+    Site,
+    TerminalTopic,
+    ToTerminal,
+    any_terminal,
+    parse_topic,
+    site_topic,
+    terminal_topic,
+)
+from contract.wire import WireError
 from firmware_py.evidence.checkpoints import Checkpoints
 from firmware_py.evidence.journal import Journal
 from firmware_py.evidence.shipper import Shipper
@@ -34,6 +44,7 @@ from runtime.supervisor import Change, State, Supervisor, first_of
 
 _log: Final = logging.getLogger(__name__)
 _S: Final = 1_000_000_000
+_HELP: Final = f"/{FromTerminal.HELP}"
 
 QUESTION_NS: Final = 600 * _S
 STATUS_NS: Final = 30 * _S
@@ -89,7 +100,15 @@ class KeysHeard:
     data: bytes
 
 
-SiteMessage = LinkChanged | Asked | HeartbeatHeard | DirectoryHeard
+@dataclass(frozen=True, slots=True)
+class HelpHeard:
+    """What a terminal said on its own help topic, unverified."""
+
+    terminal: TerminalId
+    data: bytes
+
+
+SiteMessage = HelpHeard | LinkChanged | Asked | HeartbeatHeard | DirectoryHeard
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +119,8 @@ class Report:
     taps: int
     refused: int
     alarms: int
+    readers: int | None = None
+    rtc: bool | None = None
 
 
 class Link:
@@ -190,13 +211,29 @@ class Link:
             return False
         return True
 
+    async def publish_help(self, payload: bytes) -> bool:
+        """Tells the other terminals, if the link stands; what matters is said again."""
+        link = self._standing
+        if link is None:
+            return False
+        topic = terminal_topic(self._journal.terminal, FromTerminal.HELP)
+        try:
+            await link.publish(topic, payload)
+        except LinkError as error:
+            _log.info("help was not published", extra={"reason": str(error)})
+            return False
+        return True
+
     # --- one connection ---------------------------------------------------------------------
 
     async def _session(self, stands: Callable[[], None]) -> None:
         self._anew.clear()
         host, port = self._broker
         will = Will(self._status, self._status_bytes("offline", None), retain=True)
-        topics = (self._receipt, self._inbox, *(site_topic(channel) for channel in Site))
+        topics = (
+            *(self._receipt, self._inbox, any_terminal(FromTerminal.HELP)),
+            *(site_topic(channel) for channel in Site),
+        )
         link = MqttLink(
             Broker(host, port, self._journal.terminal),
             self._tls,
@@ -245,8 +282,19 @@ class Link:
                 self._sink(KeysHeard(message.payload))
             case topic if topic == site_topic(Site.CHECKPOINT):
                 self._checkpoints.receive(message.payload)
+            case topic if topic.endswith(_HELP):
+                self._hear_help(topic, message.payload)
             case topic:
                 _log.debug("not a topic that we asked for", extra={"topic": topic})
+
+    def _hear_help(self, topic: str, payload: bytes) -> None:
+        """The broker lets a terminal write below its own name alone."""
+        try:
+            named = parse_topic(topic)
+        except WireError:
+            return
+        if isinstance(named, TerminalTopic) and named.terminal != self._journal.terminal:
+            self._sink(HelpHeard(named.terminal, payload))
 
     def _note_heartbeat(self, now_ns: int) -> None:
         if self._heard_ns is None or now_ns - self._heard_ns > SILENCE_NS:
@@ -288,6 +336,8 @@ class Link:
                 alarms=report.alarms,
             ),
             question=nonce,
+            readers=report.readers,
+            rtc=report.rtc,
         ).to_bytes()
 
     def _changed(self, change: Change) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from contract.directory import Entitlement
+from contract.directory import Entitlement, Spare
 from contract.events import AlarmCode
 from contract.ids import BootId, Digest, Guid, KeyId, TerminalId, Version
 from contract.signing import Envelope
@@ -81,6 +81,8 @@ class Custody:
         """A key statement that was said, to be judged in its turn."""
         self.damaged = False
         self.time_to_keep = True
+        self.provisional: Callable[[Guid, Entitlement | None], Entitlement | None] = _as_held
+        """What was given here offline stands beside the directory until the gateway has judged."""
         self.waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
         self.on_work: Callable[[], None] = lambda: None
         """Called when there is something to write or fetch."""
@@ -119,7 +121,17 @@ class Custody:
         if not self.whole:
             return None
         try:
-            return self.kept.directory.entitlement(guid)
+            return self.provisional(guid, self.kept.directory.entitlement(guid))
+        except (DirectoryDamaged, DirectoryFailed) as error:
+            self._note_damage(error)
+            return None
+
+    def spare(self, guid: Guid) -> Spare | None:
+        """A card that is nobody's, as the directory held has it."""
+        if not self.whole:
+            return None
+        try:
+            return self.kept.directory.spare(guid)
         except (DirectoryDamaged, DirectoryFailed) as error:
             self._note_damage(error)
             return None
@@ -262,6 +274,10 @@ class Custody:
             LOG.error("the directory is damaged", extra={"why": str(error)})
         self.damaged = True
         self.want(self.kept.store.remembered.highest.version)
+
+
+def _as_held(_: Guid, held: Entitlement | None) -> Entitlement | None:
+    return held
 
 
 def _log_alarm(code: AlarmCode, subject: Digest | None = None, why: str = "") -> None:

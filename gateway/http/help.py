@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
@@ -147,5 +146,5 @@ def add_operator_routes(app: FastAPI, helping: Helping, counter: Counter) -> Non
 
 
 def _no(refused: HelpRefused) -> Response:
-    answer = HelpAnswer(reason=refused.reason)
-    return Response(answer.to_bytes(), HTTPStatus.FORBIDDEN, media_type=JSON)
+    """An answer like any other: it says why there is no release."""
+    return Response(HelpAnswer(reason=refused.reason).to_bytes(), media_type=JSON)

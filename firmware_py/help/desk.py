@@ -1,0 +1,365 @@
+"""The help desk at a screen: card after card until somebody is helped (FIELD 10, 11).
+
+Person, spare, lead's card, lead's PIN; or blocked card, colleague's card, colleague's PIN, new PIN.
+Each card signs a record of its own, with an outcome, as at any tap; nothing of it opens anything by
+itself. Steps have a limit in time; a refused card ends the errand, a wrong PIN does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from contract.administration import led_by
+from contract.certificates import spki
+from contract.directory import Name, Slot, Status
+from contract.events import Detail, OutcomeResult, Reason
+from contract.help import Guest, Named, SpareTerms, text_digest
+from contract.ids import Digest, Guid
+from contract.puk import PukTerms
+from contract.signing import sha256
+from contract.tap import card_digest
+from firmware_py.card.records import SignedRecord, outcome
+from firmware_py.card.tap import CardAnswer, Challenge, reason_of
+from firmware_py.card.visits import Purpose, Visit
+from firmware_py.evidence.journal import JournalFailed, Written
+from firmware_py.help.errand import ERRAND_S, NOBODY, SAY, Errand, Step
+from firmware_py.help.line import HelpLine
+from firmware_py.help.news import Looked, News
+from firmware_py.help.spares import SpareOffice
+from firmware_py.help.unblock import PukOffice
+from firmware_py.items import CardAsks, HelpNews
+from firmware_py.kiosk import commands, words
+from firmware_py.kiosk.presenting import Notice
+from firmware_py.kiosk.view import Screen
+from firmware_py.signon.signon import as_judged, as_tapped
+from firmware_py.site.link import HelpHeard
+from firmware_py.trust.store import DirectoryDamaged, DirectoryFailed
+from hardware.apdu import HardwareError
+from hardware.piv import Pin, WrongPin
+
+LOG: Final = logging.getLogger("tapover.help")
+_S: Final = 1_000_000_000
+_MS_A_MINUTE: Final = 60_000
+
+
+class HelpDesk:
+    """Belongs to the consumer."""
+
+    def __init__(self, line: HelpLine) -> None:
+        assert line.parts.help is not None  # noqa: S101 - the line asks for it
+        self.line = line
+        self.tools = line.parts.help
+        self.custody = line.parts.custody
+        self.errand: Errand | None = None
+        self._tasks: set[asyncio.Future[None]] = set()
+        self.spares = SpareOffice(self)
+        self.puks = PukOffice(self)
+
+    @property
+    def busy(self) -> bool:
+        """Whether cards and digits are ours."""
+        errand = self.errand
+        if errand is not None and self.line.parts.clock.monotonic_ns() >= errand.until_ns:
+            self.drop()
+        return self.errand is not None
+
+    def drop(self) -> None:
+        """Whoever was helped has gone, or is done."""
+        self.errand = None
+
+    # --- what somebody wants ------------------------------------------------------------------
+
+    def wanted(self, command: commands.SpareWanted | commands.NewPinWanted) -> None:
+        """Begin; whatever was begun before is over."""
+        errand = Errand("puk", Step.CARD, 0)
+        if isinstance(command, commands.SpareWanted):
+            errand = Errand("spare", Step.CARD, 0, minutes=command.minutes)
+            if command.holder is None:
+                errand.person = _guest(command)
+            else:
+                errand.step = Step.PERSON
+                self.later(self._look_up(command))
+        else:
+            errand.key = ec.generate_private_key(ec.SECP256R1())
+        self.errand = errand
+        self.go_on(errand.step)
+
+    async def _look_up(self, command: commands.SpareWanted) -> None:
+        assert command.holder is not None  # noqa: S101 - looked at by the caller
+        directory = self.custody.kept.directory
+        try:
+            cards = await asyncio.to_thread(directory.cards_of, command.holder)
+        except (DirectoryDamaged, DirectoryFailed) as error:
+            LOG.warning("nobody can be looked up", extra={"why": str(error)})
+            cards = []
+        own = [card for card in cards if card.status is Status.ACTIVE]
+        own = [card for card in own if self.custody.spare(card.guid) is None]
+        self.post(Looked(max(own, key=lambda card: card.not_after_ms, default=None), command.lost))
+
+    def _looked(self, found: Looked) -> None:
+        errand = self.errand
+        if errand is None or errand.step is not Step.PERSON:
+            return
+        if found.card is None:
+            self.say(NOBODY)
+            self.drop()
+            return
+        card = found.card
+        errand.person = Named(holder=card.holder, guid=card.guid, lost=found.lost)
+        self.go_on(Step.CARD)
+
+    # --- cards --------------------------------------------------------------------------------
+
+    def asks(self, item: CardAsks, visit: Visit) -> bool:
+        """A card wants to know what to sign."""
+        errand = self.errand
+        if not self.busy or errand is None:
+            return False
+        visit.guid = item.guid
+        visit.entitlement = self.custody.entitlement(item.guid)
+        slot = Slot.CARD_AUTHENTICATION if visit.purpose is Purpose.TAP else Slot.PIV_AUTHENTICATION
+        card = visit.entitlement
+        keys = self.custody.spare(item.guid) if errand.step is Step.CARD and not card else card
+        visit.credential = keys.credential(slot) if keys else None
+        visit.asked_at = self.custody.moment()
+        if visit.credential is None:
+            item.question.answer(None)
+            return True
+        try:
+            visit.record = self._record(errand, visit, item.guid)
+        except JournalFailed:
+            visit.failed = Reason.JOURNAL_FAILED
+            item.question.answer(None)
+            return True
+        digest = card_digest(visit.record.data)
+        item.question.answer(Challenge(visit.credential.algorithm, digest))
+        return True
+
+    def _record(self, errand: Errand, visit: Visit, guid: Guid) -> Written:
+        evidence = self.line.signon.evidence
+        if visit.purpose is Purpose.TAP:
+            seal = sha256(spki(errand.key.public_key())) if errand.key else None
+            return evidence.record_tap(guid, seal if errand.step is Step.CARD else None)
+        errand.terms = self._terms(errand)
+        errand.line = errand.terms.to_bytes()
+        text = Digest(text_digest(errand.terms.words()))
+        return evidence.record_countersign(guid, text, sha256(errand.line))
+
+    def _terms(self, errand: Errand) -> SpareTerms | PukTerms:
+        place, keys = self.custody.place().terminal, self.custody.kept.keys
+        assert place is not None  # noqa: S101 - without a register no card has a key here
+        nonce = secrets.token_hex(32)
+        if errand.what == "puk":
+            assert errand.card and errand.tap and errand.key  # noqa: S101, PT018 - earlier steps
+            key = sha256(spki(errand.key.public_key()))
+            tap = sha256(errand.tap.event)
+            return PukTerms(
+                site=keys.site,
+                terminal=place.terminal,
+                ward=place.ward,
+                guid=errand.card.guid,
+                tap=tap,
+                key=key,
+                nonce=nonce,
+            )
+        assert errand.spare and errand.person  # noqa: S101, PT018 - earlier steps
+        now_ms = self.custody.freshness().now_ms
+        return SpareTerms(
+            site=keys.site,
+            terminal=place.terminal,
+            ward=place.ward,
+            spare=errand.spare,
+            person=errand.person,
+            begins_ms=now_ms,
+            until_ms=now_ms + errand.minutes * _MS_A_MINUTE,
+            nonce=nonce,
+        )
+
+    def pin(self, pin: Pin) -> bool:
+        """Digits, where they are for a card of ours."""
+        errand = self.errand
+        if not self.busy or errand is None or self.line.visits.newest is not None:
+            return False
+        wanted = errand.card if errand.step is Step.NEW_PIN else errand.colleague
+        if errand.step not in (Step.PIN, Step.NEW_PIN) or wanted is None:
+            return False
+        tapped = errand.colleague_tap or errand.tapped
+        assert tapped is not None  # noqa: S101 - a card was tapped to come so far
+        contactless = self.custody.place().policy.pin_contactless
+        card = self.line.presence.for_pin(tapped.reader, contactless=contactless)
+        if card is None:
+            self.say(words.CARD_BACK)
+        elif errand.step is Step.PIN:
+            self.line.visits.prove_pin(card, pin, wanted.guid)
+        else:
+            self.line.visits.unblock(card, self.puks.work(errand, pin))
+        return True
+
+    def ended(self, visit: Visit, end: CardAnswer | HardwareError) -> None:
+        """A card has answered, or not. Raises JournalFailed."""
+        errand = self.errand
+        if visit.purpose is Purpose.UNBLOCK:
+            self.puks.worked(end)
+            return
+        if errand is None:
+            return
+        if isinstance(end, HardwareError):
+            self._unread(visit, end)
+            return
+        signed = as_judged(visit, end)
+        if signed is None or not signed.holds:
+            self.refuse(visit.failed or Reason.CARD_UNKNOWN, visit, signed)
+        elif visit.purpose is Purpose.PIN:
+            self._proved(errand, visit, signed)
+        elif errand.step is Step.CARD:
+            self._card_shown(errand, visit, end, signed)
+        elif errand.step is Step.COLLEAGUE:
+            self._colleague_shown(errand, visit, end, signed)
+        else:
+            self._commit(OutcomeResult.ASKED, Reason.PIN_NEEDED, visit, signed)
+            self.go_on(errand.step)
+
+    def _card_shown(
+        self, errand: Errand, visit: Visit, end: CardAnswer, signed: SignedRecord
+    ) -> None:
+        card = visit.entitlement
+        if (card is None) != (errand.what == "spare"):
+            self.refuse(Reason.CARD_UNKNOWN, visit, signed)
+            return
+        if card is not None and card.status is not Status.ACTIVE:
+            self.refuse(Reason.SUSPENDED, visit, signed)
+            return
+        errand.card, errand.spare = card, end.guid if card is None else None
+        errand.tap, errand.tapped = signed, as_tapped(visit, end)
+        self._commit(OutcomeResult.ASKED, Reason.PIN_NEEDED, visit, signed)
+        self.go_on(Step.COLLEAGUE)
+
+    def _colleague_shown(
+        self, errand: Errand, visit: Visit, end: CardAnswer, signed: SignedRecord
+    ) -> None:
+        card, place = visit.entitlement, self.custody.place().terminal
+        holder = errand.person.holder if errand.person else errand.card and errand.card.holder
+        fits = card is not None and place is not None and card.holder != holder
+        if errand.what == "spare" and fits and card and place:
+            fits = any(place.ward in led_by(position) for position in card.positions)
+        if card is None or not fits or card.status is not Status.ACTIVE:
+            self.refuse(Reason.ROLE_NOT_ALLOWED, visit, signed)
+            return
+        errand.colleague, errand.colleague_tap = card, as_tapped(visit, end)
+        self._commit(OutcomeResult.ASKED, Reason.PIN_NEEDED, visit, signed)
+        self.go_on(Step.PIN)
+
+    def _proved(self, errand: Errand, visit: Visit, signed: SignedRecord) -> None:
+        errand.record = signed.sequence
+        self.go_on(Step.GATEWAY)
+        send = self.spares.send if errand.what == "spare" else self.puks.send
+        self._commit(
+            OutcomeResult.PROVED, Reason.GRANTED, visit, signed, lambda: send(errand, signed)
+        )
+
+    def _unread(self, visit: Visit, error: HardwareError) -> None:
+        reason = reason_of(error)
+        attempts = error.attempts if isinstance(error, WrongPin) else None
+        record = visit.record.sequence if visit.record else None
+        clock = self.custody.freshness().clock
+        told = outcome(
+            OutcomeResult.REFUSED, reason, visit.guid, clock, record=record, attempts=attempts
+        )
+        self.line.stage.commit(None, (told,))
+        if reason is Reason.PIN_WRONG and attempts != 0:
+            self.say(words.PIN_AGAIN)
+        elif reason in (Reason.PIN_WRONG, Reason.PIN_BLOCKED):
+            self.say(words.refused(Reason.PIN_BLOCKED), Screen.REFUSED)
+            self.drop()
+        else:
+            self.say(words.refused(reason), Screen.REFUSED)
+
+    # --- what waits ---------------------------------------------------------------------------
+
+    def heard(self, item: HelpHeard) -> None:
+        """A peer has helped, or takes it back."""
+        self.spares.heard(item)
+
+    def news(self, about: object) -> None:
+        """Something that was waited for. Raises JournalFailed."""
+        if isinstance(about, Looked):
+            self._looked(about)
+        elif isinstance(about, News):
+            about.tell(self)
+
+    def directory_changed(self) -> None:
+        self.spares.directory_changed()
+
+    # --- for the offices ----------------------------------------------------------------------
+
+    def go_on(self, step: Step) -> None:
+        """The next step, with a limit of its own; the glass says what is wanted."""
+        if (errand := self.errand) is None:
+            return
+        errand.step = step
+        errand.until_ns = self.line.parts.clock.monotonic_ns() + ERRAND_S * _S
+        if (sentence := SAY.get((errand.what, step))) is not None:
+            self.say(sentence)
+
+    def say(self, sentence: str, screen: Screen = Screen.NOTICE, at: int | None = None) -> None:
+        """On the glass in passing; `at` is the event that a reference leads to."""
+        journal = self.line.parts.journal
+        reference = None if at is None else words.reference(journal.id, at)
+        self.line.signon.outcomes.notice = Notice(screen, sentence, reference)
+
+    def refuse(self, reason: Reason, visit: Visit, signed: SignedRecord | None) -> None:
+        """This card does not do; the errand is over. Raises JournalFailed."""
+        at = self.line.parts.journal.next_sequence
+        self._commit(OutcomeResult.REFUSED, reason, visit, signed)
+        self.say(words.refused(reason), Screen.REFUSED, at)
+        self.drop()
+
+    def note(self, *details: Detail) -> None:
+        """Journal what nobody waits for. Raises JournalFailed."""
+        self.line.stage.commit(None, details)
+
+    def post(self, about: object) -> None:
+        self.line.post(HelpNews(about))
+
+    def later(self, work: Awaitable[None]) -> None:
+        """Beside the queue; it comes back by `post`."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _commit(
+        self,
+        result: OutcomeResult,
+        reason: Reason,
+        visit: Visit,
+        signed: SignedRecord | None,
+        then: Callable[[], None] = lambda: None,
+    ) -> None:
+        clock = self.custody.freshness().clock
+        told = outcome(
+            result,
+            reason,
+            visit.guid,
+            clock,
+            signed=signed,
+            record=visit.record.sequence if visit.record else None,
+            entitlement=visit.entitlement if signed else None,
+        )
+        self.line.stage.commit(None, (told,), lambda _: then())
+
+
+def _guest(command: commands.SpareWanted) -> Guest | None:
+    first, *rest = command.name.split()
+    last = rest[-1] if rest else first
+    name = Name(
+        full=command.name,
+        short=f"{first} {last[0]}." if rest else first,
+        initials=(first[0] + last[0]) if rest else first[0],
+    )
+    return Guest(name=name, number=command.number)
