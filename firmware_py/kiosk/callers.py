@@ -1,17 +1,15 @@
 """Who is connected: strangers, and whoever has shown the secret of this boot.
 
 Any process of this machine, and any page in its browser, can connect to loopback and say nothing.
-Uvicorn counts such connections and never ends one that has asked nothing, so a few of them would
-keep the kiosk's own page out. Here strangers share a few places, and the latest takes the place of
-the one that came first; a connection on which the secret was shown is no stranger any more.
+Such a connection is counted as long as it stays, so a few of them would keep the kiosk's own page
+out. Here strangers share a few places, and the latest takes the place of the one that came first;
+a connection on which the secret was shown is no stranger any more.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final, cast
-
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from typing import Final
 
 PROVEN: Final = "tapover.proven"
 """Key of a request's scope: to be called when the request has shown the secret."""
@@ -19,30 +17,22 @@ PROVEN: Final = "tapover.proven"
 MAX_STRANGERS: Final = 16
 
 
-def callers() -> type[H11Protocol]:
-    """Uvicorn's protocol for one listener: its connections know each other."""
-    strangers: dict[H11Protocol, None] = {}
+class Callers:
+    """The connections of one listener, by their writers."""
 
-    class Caller(H11Protocol):
-        """One connection."""
+    def __init__(self) -> None:
+        self._strangers: dict[asyncio.StreamWriter, None] = {}
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            if len(strangers) >= MAX_STRANGERS:
-                first = next(iter(strangers))
-                del strangers[first]
-                first.transport.abort()
-            strangers[self] = None
-            inner = self.app
+    def arrived(self, writer: asyncio.StreamWriter) -> None:
+        """One more stranger; the first of too many is hung up on."""
+        if len(self._strangers) >= MAX_STRANGERS:
+            first = next(iter(self._strangers))
+            del self._strangers[first]
+            first.transport.abort()
+        self._strangers[writer] = None
 
-            async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - uvicorn's
-                scope[PROVEN] = lambda: strangers.pop(self, None)
-                await inner(scope, receive, send)
+    def proven(self, writer: asyncio.StreamWriter) -> None:
+        self._strangers.pop(writer, None)
 
-            self.app = cast("Any", app)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            strangers.pop(self, None)
-            super().connection_lost(exc)
-
-    return Caller
+    def left(self, writer: asyncio.StreamWriter) -> None:
+        self._strangers.pop(writer, None)

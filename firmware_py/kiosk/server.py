@@ -1,4 +1,4 @@
-"""The kiosk's server: an ASGI application under uvicorn on loopback, in the daemon's own loop.
+"""The kiosk's server: an application of ASGI's shape on loopback, in the daemon's own loop.
 
 GET ``/`` is the page; GET ``/state`` streams views (Server-Sent Events, the newest at once); POST
 ``/pin``, ``/position``, ``/activity``, ``/lock``, ``/cancel`` and ``/received`` are commands. Ten
@@ -8,17 +8,14 @@ routes that never grow need no framework, and a terminal's memory is counted.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
-
-import uvicorn
+from typing import Final
 
 from firmware_py.kiosk.board import Board, TooManyWatchers, Watcher
-from firmware_py.kiosk.callers import PROVEN, callers
+from firmware_py.kiosk.callers import PROVEN
 from firmware_py.kiosk.commands import (
     MAX_BODY_BYTES,
     NAMES,
@@ -27,6 +24,7 @@ from firmware_py.kiosk.commands import (
     read_command,
 )
 from firmware_py.kiosk.guard import Rules
+from firmware_py.kiosk.http import MAX_CONNECTIONS, Listener, Message, Receive, Send
 from runtime.logs import Trouble
 from runtime.settings import PortError
 
@@ -35,16 +33,6 @@ LOG: Final = logging.getLogger("tapover.kiosk")
 LOOPBACK: Final = "127.0.0.1"
 PING_S: Final = 2.0
 """A page that hears nothing for three of these covers itself."""
-
-# Strangers' places, and as many for the page, which has three. Above it: 503.
-MAX_CONNECTIONS: Final = 32
-# A browser's headers to loopback stay below 2 KiB.
-MAX_HEADER_BYTES: Final = 8192
-CLOSE_S: Final = 1
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 _TEXT: Final = b"text/plain; charset=utf-8"
 _PAGE: Final = {
@@ -88,7 +76,6 @@ class Kiosk:
     def __init__(
         self, listener: socket.socket, secret: str, board: Board, sink: Callable[[Command], None]
     ) -> None:
-        self._listener = listener
         self._board = board
         self._sink = sink
         self.port: int = listener.getsockname()[1]
@@ -98,24 +85,8 @@ class Kiosk:
         self._pages = {
             path: ((folder / name).read_bytes(), kind) for path, (name, kind) in _PAGE.items()
         }
-        self._server = _Server(
-            uvicorn.Config(
-                self._application,
-                http=callers(),
-                ws="none",
-                lifespan="off",
-                interface="asgi3",
-                log_config=None,
-                log_level="error",  # a stranger's nonsense shall not fill the log
-                access_log=False,  # a line of it would show the secret in the stream's address
-                server_header=False,
-                date_header=False,
-                proxy_headers=False,
-                limit_concurrency=MAX_CONNECTIONS,
-                h11_max_incomplete_event_size=MAX_HEADER_BYTES,
-                timeout_graceful_shutdown=CLOSE_S,
-            )
-        )
+        self._listener = Listener(listener, self._application)
+        self._begun = asyncio.Event()
 
     @property
     def url(self) -> str:
@@ -124,21 +95,19 @@ class Kiosk:
 
     async def listening(self) -> None:
         """Return once requests are answered."""
-        await self._server.begun.wait()
+        await self._begun.wait()
 
     async def serve(self) -> None:
         """Serve until cancelled; then every stream and connection is ended."""
-        serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+        await self._listener.open()
+        self._begun.set()
         try:
-            await asyncio.shield(serving)
+            await asyncio.get_running_loop().create_future()
         finally:
             self._board.close()
-            self._server.end()
-            await serving
+            await self._listener.close()
 
     async def _application(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
         method, path = scope["method"], scope["path"]
         if (why := self._rules.refusal(scope)) is not None:
             self._refusing.failed(why)  # whoever floods us does not flood the log
@@ -220,29 +189,3 @@ async def _start(send: Send, status: int, kind: bytes, length: int | None) -> No
     if length is not None and status != 204:  # noqa: PLR2004 - which has no body by its definition
         headers.append((b"content-length", str(length).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
-
-
-class _Server(uvicorn.Server):
-    """uvicorn in a loop that is not its own: signals stay the daemon's, and its start is told."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.begun = asyncio.Event()
-        self._ended = asyncio.Event()
-
-    def end(self) -> None:
-        """Let :meth:`serve` come to its end."""
-        self.should_exit = True
-        self._ended.set()
-
-    async def main_loop(self) -> None:
-        """Uvicorn looks ten times a second whether it should end; we tell it."""
-        await self._ended.wait()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.begun.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield

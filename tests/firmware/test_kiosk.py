@@ -28,7 +28,8 @@ from firmware_py.kiosk.commands import (
     Received,
     read_command,
 )
-from firmware_py.kiosk.server import MAX_HEADER_BYTES, Kiosk, bind
+from firmware_py.kiosk.http import MAX_HEADER_BYTES
+from firmware_py.kiosk.server import Kiosk, bind
 from firmware_py.kiosk.view import NAMELESS, Person, Screen, View
 from runtime.settings import PortError
 

@@ -96,7 +96,9 @@ def test_the_empty_house_breaks_no_contract(skeleton: Path) -> None:
         ("hardware/readers", "smartcard.scard", "Only hardware.pcsc imports pyscard"),
         ("firmware_py/link", "aiomqtt", "Only runtime.mqtt imports"),
         ("firmware_py/app", "hardware.virtual", "neither personalises cards nor pretends"),
-        ("firmware_py/kiosk", "fastapi", "FastAPI stays at the gateway"),
+        ("firmware_py/kiosk", "fastapi", "FastAPI and uvicorn stay at the gateway"),
+        ("firmware_py/kiosk", "uvicorn", "FastAPI and uvicorn stay at the gateway"),
+        ("firmware_py/site", "h11", "Only the kiosk's HTTP imports its parser"),
         ("gateway/ingest", "sqlalchemy", "stay in the gateway's store"),
     ],
 )
