@@ -9,12 +9,14 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Final
 
-from contract.ids import KeyId, OperatorId, SiteId
+from contract.enrolment import EnrolmentFile
+from contract.ids import Digest, KeyId, OperatorId, SiteId, TerminalId, WardId
 from contract.signing import Envelope, Signer, SoftwareSigner
 from contract.statements import KeyStatement
-from provisioning import keys, rotate_root
+from provisioning import boot_folder, keys, rotate_root
 from provisioning.errors import RotationCutOff
 from provisioning.making import working_on
+from provisioning.network import Network
 from provisioning.roots import FileRoot, open_root
 from provisioning.rotate import Key, Rotation, carry_out, finish, overlapping, plan, plan_end
 from provisioning.site import SiteFolder, add_operator, init_site
@@ -22,6 +24,18 @@ from runtime.clock import SystemClock
 
 SITE: Final = SiteId("st-elsewhere")
 NOW_MS: Final = SystemClock().wall_ms()
+ENROLMENT_FILE: Final = EnrolmentFile(
+    site=SITE,
+    terminal=TerminalId("bay-1"),
+    ward=WardId("ed"),
+    root_fingerprint=Digest("f0" * 32),
+    enrol_url="https://gateway.example:8445",
+    gateway_url="https://gateway.example:8443",
+    broker_host="gateway.example",
+    broker_port=8883,
+    token="A" * 43,
+    until_ms=1_767_225_600_000,
+)
 
 
 class Scenario(ABC):
@@ -168,8 +182,33 @@ def require_pair(folder: Path, name: str) -> None:
     assert certificate.public_key() == key.public_key(), name
 
 
+class BootFolder(Scenario):
+    """A terminal's folder, of `tapover terminal add`."""
+
+    def prepare(self, folder: Path) -> None:
+        """Nothing."""
+
+    def do(self, folder: Path) -> None:
+        if not (folder / "bay-1").exists():
+            boot_folder.write(folder / "bay-1", ENROLMENT_FILE, Network(), "today")
+
+    def check_after_cut(self, folder: Path) -> None:
+        if (folder / "bay-1").exists():
+            self._require_whole(folder)
+
+    def check_done(self, folder: Path) -> None:
+        self._require_whole(folder)
+        assert [path.name for path in folder.iterdir()] == ["bay-1"]
+
+    @staticmethod
+    def _require_whole(folder: Path) -> None:
+        for name, data in boot_folder.contents(ENROLMENT_FILE, Network(), "today").items():
+            assert (folder / "bay-1" / name).read_bytes() == data, name
+
+
 ALL: Final[dict[str, Scenario]] = {
     "init": Init(),
+    "boot-folder": BootFolder(),
     **{f"rotate-{key}": Rotate(key) for key in Key},
     "finish-terminal-ca": Rotate(Key.TERMINAL_CA, end=True),
     "finish-operator-ca": Rotate(Key.OPERATOR_CA, end=True),

@@ -25,8 +25,8 @@ def run(*argv: str, timeout: float) -> str:
 
 
 def rarer(name: str) -> object:
-    """In the quick set two stand for all of them."""
-    quick = name in ("init", "rotate-terminal-ca")
+    """In the quick set three stand for all of them."""
+    quick = name in ("init", "rotate-terminal-ca", "boot-folder")
     return pytest.param(name, marks=() if quick else pytest.mark.full)
 
 

@@ -28,6 +28,7 @@ from provisioning.errors import BadInput
 from provisioning.network import Dot1x, Network, Static
 from provisioning.terminal_list import read_list
 from tests.gateway.enrolling import Device, basic
+from tests.provisioning.scenarios import ENROLMENT_FILE
 
 WHOLE = {"user-data", "network-config", "meta-data", "README.txt", "label.svg", "label.png"}
 
@@ -246,27 +247,8 @@ def test_without_a_gateway_no_folder_is_made(desk: Desk, tmp_path: Path) -> None
     assert not out.exists() or not list(out.iterdir())
 
 
-FILE = EnrolmentFile.from_bytes(
-    json.dumps(
-        {
-            "type": "tapover/enrolment-file/v1",
-            "site": "st-elsewhere",
-            "terminal": "bay-1",
-            "ward": "ed",
-            "root_fingerprint": "f0" * 32,
-            "enrol_url": "https://gateway.example:8445",
-            "gateway_url": "https://gateway.example:8443",
-            "broker_host": "gateway.example",
-            "broker_port": 8883,
-            "token": "A" * 43,
-            "until_ms": 1_767_225_600_000,
-        }
-    ).encode()
-)
-
-
 def made_of(network: Network) -> dict[str, Any]:
-    found = boot_folder.contents(FILE, network, "today")
+    found = boot_folder.contents(ENROLMENT_FILE, network, "today")
     head, _, data = found["user-data"].partition(b"\n")
     assert head == b"#cloud-config"
     return {
@@ -334,13 +316,13 @@ def test_a_network_that_cannot_be_is_refused(wrong: Callable[[], Network]) -> No
 
 
 def test_a_label_says_where_it_belongs_and_nothing_secret() -> None:
-    files = boot_folder.contents(FILE, Network(), "today")
+    files = boot_folder.contents(ENROLMENT_FILE, Network(), "today")
     svg = ET.fromstring(files["label.svg"])
     said = " ".join(each.text or "" for each in svg.iter() if each.tag.endswith("text"))
     assert "bay-1" in said
     assert "st-elsewhere" in said
     assert files["label.png"].startswith(b"\x89PNG\r\n\x1a\n")
-    assert FILE.token.encode() not in files["label.svg"]
+    assert ENROLMENT_FILE.token.encode() not in files["label.svg"]
 
 
 def test_a_line_of_a_list_may_have_its_own_network() -> None:
