@@ -14,10 +14,14 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from contract.certificates import Profile
+from contract.certificates import Profile, Subject, build_ca
+from contract.ids import TerminalId
 from contract.journal import join_lines
+from gateway.issuing import Issuer
+from gateway.revocation import Revocations
+from tests.gateway.conftest import World
 from tests.gateway.enrolling import Device, Enrolling, made_enrolling, now_ms, serials_in
-from tests.gateway.identities import Person, Scribe
+from tests.gateway.identities import SITE, Ca, Person, Scribe
 from tests.gateway.requests import terminal_entry
 
 DAY_MS = 24 * 3600 * 1000
@@ -213,6 +217,51 @@ def test_a_list_that_cannot_be_written_is_an_alarm(tmp_path: Path) -> None:
         assert "crl.pem" in site.health()["revocation"]["trouble"]
         (device,) = site.grant("bay-1")
         assert site.enrol(device).status_code == 200
+
+
+async def test_the_list_is_signed_anew_each_day_long_before_it_ends(
+    world: World, tmp_path: Path
+) -> None:
+    issuer = Issuer(world.identity.terminal_ca.certificate, world.identity.terminal_ca.key, SITE)
+
+    async def nobody(_: TerminalId) -> None:
+        pytest.fail("nobody was retired")
+
+    crl = tmp_path / "crl.pem"
+    keeper = Revocations(world.store, world.evidence, issuer, crl, None, nobody, world.clock)
+    numbers, left_days = [], []
+    for _ in range(40):
+        assert keeper.renew() == []
+        listed = x509.load_pem_x509_crl(crl.read_bytes())
+        assert listed.next_update_utc is not None
+        numbers.append(_number(crl))
+        left_days.append(listed.next_update_utc.timestamp() - world.clock.wall_ms() / 1000)
+        assert keeper.renew() == []
+        assert _number(crl) == numbers[-1], "and no oftener"
+        world.clock.advance(24 * 3600)
+    assert numbers == list(range(1, 41))
+    assert min(left_days) > 29 * 24 * 3600
+    assert keeper.health.until_ms > world.clock.wall_ms()
+
+
+async def test_a_list_of_another_ca_stays_beside_while_a_rotation_overlaps(
+    world: World, tmp_path: Path
+) -> None:
+    before = Ca(Profile.TERMINAL_CA)
+    named = Subject("terminals-before", SITE)
+    certificate = build_ca(Profile.TERMINAL_CA, named, before.key, 7, before.validity)
+    old = Issuer(certificate, before.key, SITE).revocation_list([1], 9, world.clock.wall_ms())
+    crl = tmp_path / "crl.pem"
+    crl.write_bytes(old)
+    issuer = Issuer(world.identity.terminal_ca.certificate, world.identity.terminal_ca.key, SITE)
+
+    async def nobody(_: TerminalId) -> None:
+        pytest.fail("nobody was retired")
+
+    keeper = Revocations(world.store, world.evidence, issuer, crl, None, nobody, world.clock)
+    keeper.renew()
+    assert crl.read_bytes().endswith(old)
+    assert _number(crl) == 10, "never below a number that was seen"
 
 
 def _number(crl: Path) -> int:
