@@ -21,9 +21,12 @@ from benchmarks.ward.outside import query, wait_until
 from benchmarks.ward.pcscd import Pcscd
 from benchmarks.ward.ports import PortBlock
 from benchmarks.ward.processes import Command, Process
+from contract.ids import OperatorId
 from hardware.virtual.card import Card
 from hardware.virtual.control import CardBox
 from hardware.virtual.names import Access
+from provisioning.administration import Administration, Gateway, Operator
+from provisioning.site import SiteFolder
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -101,6 +104,7 @@ class Hands:
     box: CardBox
     pcscd: Pcscd
     glass: Glass
+    admin_port: int
     card: Path = field(init=False)
     did: list[str] = field(default_factory=list)
 
@@ -147,10 +151,31 @@ class Hands:
         self.box.remove(self._plate.port)
         assert "pin" not in [seen.screen for seen in self.glass.since(mark)]
         self.glass.__exit__()
+        self._linger(journal)
+
+    def _linger(self, journal: Path) -> None:
+        """A person would be slower with the keyboard than the log is with a tap."""
+        wait_until("all is delivered", lambda: _undelivered(journal) == 0)
+        site = SiteFolder(self.folder / "ward" / "site")
+        authority = site.gateway / "operator_ca.crt.pem"
+        ines = Operator(OperatorId("ines"), site.operator(OperatorId("ines")), authority)
+        with Administration(Gateway(site.site, "127.0.0.1", self.admin_port), ines) as gateway:
+            size = gateway.get("/healthz").json()["log_size"]
+            wait_until(
+                "a checkpoint covers it",
+                lambda: gateway.get("/healthz").json()["checkpoint_size"] >= size,
+            )
 
 
 def _is_amals(view: dict[str, object]) -> bool:
     return (view["screen"], view["name"], view["role"]) == ("open", "Amal H.", "Nurse")
+
+
+def _undelivered(journal: Path) -> int:
+    ((written,),) = query(journal, "SELECT count(*) FROM event")
+    done = "SELECT coalesce(sum(next - first), 0) FROM batch WHERE verdict IS NOT NULL"
+    ((receipted,),) = query(journal, done)
+    return int(written) - int(receipted)
 
 
 def _readers(journal: Path) -> int:
@@ -177,7 +202,7 @@ def test_the_first_ward_is_set_up_by_what_its_page_says(short_tmp: Path) -> None
         path = {"PATH": f"{commands}{os.pathsep}{os.environ['PATH']}"}
         shell = Shell(place, {**os.environ, **own, **path, **pcscd.environment})
         glass = Glass(place / "bay-1" / "state" / "kiosk.url")
-        hands = Hands(short_tmp, box, pcscd, glass)
+        hands = Hands(short_tmp, box, pcscd, glass, int(own["admin_port"]))
         try:
             for block, sentence in pieces():
                 if block:
