@@ -5,7 +5,7 @@ second one was slower by a quarter: threads that pass the interpreter to each ot
 signature wait for it longer than a signature takes.) Whatever waits when a turn begins goes into
 one transaction, up to `GROUP`: alone a batch does not wait, under load the flushes are shared.
 Everything is bounded; what does not fit stays with the terminal, which resends what is not
-receipted.
+receipted. What comes again meanwhile costs a digest (`repeats`).
 
 Bad input is refused: counted, logged once, an alarm in the gateway's own journal, no receipt.
 """
@@ -28,6 +28,7 @@ from contract.wire import WireError
 from gateway.evidence import Evidence, NotItsJournal, Ruling
 from gateway.journal import Batch, Moment
 from gateway.register import IsRetired, NotRegistered, Register, Registered
+from gateway.repeats import Key, Repeats
 from gateway.store import LateRow, StoreFailed
 from runtime.clock import Clock
 from runtime.logs import Trouble
@@ -51,6 +52,25 @@ class Incoming:
 
     terminal: TerminalId
     payload: bytes
+    subject: Digest = field(init=False, repr=False)
+    """The digest of the message."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "subject", sha256(self.payload))
+
+    @property
+    def key(self) -> Key:
+        """By which it is known again."""
+        return self.terminal, self.subject
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """What is answered to a message."""
+
+    incoming: Incoming
+    in_log: bool
+    receipt: Envelope
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +88,8 @@ class Counts:
 
     batches: Counter[Verdict] = field(default_factory=Counter)
     events: int = 0
+    repeats: int = 0
+    """Messages that came again and were not looked at."""
     refused: int = 0
     failed_commits: int = 0
 
@@ -107,6 +129,7 @@ class Ingest:
         self._receipted = receipted
         self._incoming: asyncio.Queue[Incoming] = asyncio.Queue(_WAITING)
         self._storing = Trouble(_log, "writing evidence")
+        self._repeats = Repeats()
         self._bad: dict[TerminalId, Trouble] = {}
         self._alarm_due_ms: dict[TerminalId, int] = {}
         self._alarms: list[Detail] = []
@@ -121,18 +144,34 @@ class Ingest:
 
     async def offer(self, terminal: TerminalId, payload: bytes) -> None:
         """Waits while the queue is full; meanwhile the link's inbox fills, and then discards."""
-        await self._incoming.put(Incoming(terminal, payload))
+        incoming = Incoming(terminal, payload)
+        if (receipt := self._told(incoming)) is not None:
+            self.counts.repeats += 1
+            self._receipted([(terminal, receipt)])
+        elif self._repeats.waits(incoming.key):
+            self.counts.repeats += 1  # its receipt comes
+        else:
+            await self._incoming.put(incoming)
+
+    def _told(self, incoming: Incoming) -> Envelope | None:
+        receipt = self._repeats.told(incoming.key)
+        if receipt is None:
+            return None
+        try:
+            self._register.active(incoming.terminal)
+        except NotRegistered:
+            return None  # retired since: judged as whatever else it sends
+        return receipt
 
     async def run(self) -> None:
         """For ever. Raises what is a bug of ours, or a damaged database."""
-        loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, thread_name_prefix="ingest") as thread:
             while True:
                 group = [] if self._alarms or self._late else await self._waiting()
                 self._writing_since_ns = self._clock.monotonic_ns()
                 # What is kept here is touched by one of the two at a time: the loop waits.
                 try:
-                    sealed = await loop.run_in_executor(thread, self._work, group)
+                    sealed = await self._judged(thread, group)
                 except StoreFailed as error:
                     # No receipt: the terminals keep these batches and send them again.
                     self._storing.failed(str(error))
@@ -141,7 +180,19 @@ class Ingest:
                     await self._clock.sleep_until(self._clock.monotonic_ns() + _RETRY_NS)
                 else:
                     self._writing_since_ns = None
-                    self._receipted(sealed)
+                    self._receipted([(one.incoming.terminal, one.receipt) for one in sealed])
+
+    async def _judged(self, thread: ThreadPoolExecutor, group: list[Incoming]) -> list[_Sealed]:
+        """Has a group worked off. From then on, whatever came of it, none of it waits."""
+        try:
+            sealed = await asyncio.get_running_loop().run_in_executor(thread, self._work, group)
+        finally:
+            for incoming in group:
+                self._repeats.over(incoming.key)
+        for one in sealed:
+            if one.in_log:
+                self._repeats.tell(one.incoming.key, one.receipt)
+        return sealed
 
     async def _waiting(self) -> list[Incoming]:
         """Waits for one, and takes what else is there, up to a group."""
@@ -150,8 +201,9 @@ class Ingest:
             group.append(self._incoming.get_nowait())
         return group
 
-    def _work(self, group: list[Incoming]) -> Receipts:
+    def _work(self, group: list[Incoming]) -> list[_Sealed]:
         """In the thread: a group, from messages to sealed receipts. Raises StoreFailed."""
+        believed: list[Incoming] = []
         batches: list[Batch] = []
         for incoming in group:
             try:
@@ -159,8 +211,9 @@ class Ingest:
             except IsRetired as error:
                 self._keep_apart(error.terminal, incoming)
             except (WireError, SignatureRefused, NotRegistered) as error:
-                subject = sha256(incoming.payload)
-                self._refuse(Refusal(incoming.terminal, str(error), subject))
+                self._refuse(Refusal(incoming.terminal, str(error), incoming.subject))
+            else:
+                believed.append(incoming)
         if self._late:
             self._evidence.keep_apart(self._late, Moment.of(self._clock))
             self._late = []
@@ -176,8 +229,8 @@ class Ingest:
         for ruling in rulings:
             self._count(ruling)
         return [
-            (ruling.batch.statement.terminal, self._evidence.receipt(ruling))
-            for ruling in rulings
+            _Sealed(incoming, ruling.leaf is not None, self._evidence.receipt(ruling))
+            for incoming, ruling in zip(believed, rulings, strict=True)
             if isinstance(ruling, Ruling)
         ]
 
