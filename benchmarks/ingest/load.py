@@ -23,7 +23,8 @@ from contract.ids import Digest, TerminalId
 from contract.journal import Receipt
 from contract.signing import Envelope
 from contract.wire import decode_base64
-from firmware_py.evidence.shipper import RESEND_FIRST_NS, RESEND_MOST_NS, WINDOW
+from firmware_py.evidence.resending import Patience
+from firmware_py.evidence.shipper import WINDOW
 from runtime.supervisor import Backoff
 
 _S: Final = 1_000_000_000
@@ -74,7 +75,9 @@ class Terminal:
         self.flights: dict[Digest, Due] = {}
         self.failures = 0
         self.resend_at_ns = 0
-        self.resend_after_ns = RESEND_FIRST_NS
+        self.patience = Patience()
+        self.sent_ns: dict[Digest, int | None] = {}
+        """Of flights; None: sent more than once."""
         self.was_up = False
 
 
@@ -156,9 +159,11 @@ class Fleet:
         while terminal.queue and client.up and (self._blind or len(terminal.flights) < WINDOW):
             due = terminal.queue.popleft()
             if not self._blind:
+                now = time.monotonic_ns()
                 if not terminal.flights:
-                    terminal.resend_at_ns = time.monotonic_ns() + terminal.resend_after_ns
+                    terminal.resend_at_ns = now + terminal.patience.wait_ns
                 terminal.flights[due.batch.digest] = due
+                terminal.sent_ns[due.batch.digest] = now
             self._outcome.sent += 1
             self._publish(terminal, due)
 
@@ -169,9 +174,10 @@ class Fleet:
             self._fall(terminal)
 
     def _send_again(self, terminal: Terminal) -> None:
-        terminal.resend_at_ns = time.monotonic_ns() + terminal.resend_after_ns
+        terminal.resend_at_ns = time.monotonic_ns() + terminal.patience.wait_ns
         for due in list(terminal.flights.values()):
             if terminal.client.up:
+                terminal.sent_ns[due.batch.digest] = None
                 self._outcome.resent += 1
                 self._publish(terminal, due)
 
@@ -206,7 +212,7 @@ class Fleet:
         if terminal.failures:
             self._outcome.back_ns.append(time.monotonic_ns())
         terminal.was_up, terminal.failures = True, 0
-        terminal.resend_after_ns = RESEND_FIRST_NS
+        terminal.patience.anew()
         self._send_again(terminal)
         self._send(terminal)
 
@@ -235,7 +241,7 @@ class Fleet:
                 self._fall(terminal)
         for terminal in self._terminals.values():
             if terminal.flights and terminal.client.up and terminal.resend_at_ns <= now:
-                terminal.resend_after_ns = min(2 * terminal.resend_after_ns, RESEND_MOST_NS)
+                terminal.patience.silent()
                 self._send_again(terminal)
 
     def _hearer(self, name: TerminalId) -> Callable[[str, bytes], None]:
@@ -256,8 +262,9 @@ class Fleet:
             return  # of a duplicate whose first receipt came, or a gap: what was lost comes again
         del terminal.flights[receipt.batch]
         self._unreceipted -= 1
-        terminal.resend_after_ns = RESEND_FIRST_NS
-        terminal.resend_at_ns = now + RESEND_FIRST_NS
+        sent_ns = terminal.sent_ns.pop(receipt.batch)
+        terminal.patience.receipted(None if sent_ns is None else now - sent_ns)
+        terminal.resend_at_ns = now + terminal.patience.wait_ns
         outcome.receipts.append((due.due_ns, now, due.batch.events))
         self._send(terminal)
 

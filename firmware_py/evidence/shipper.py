@@ -4,7 +4,8 @@ Nothing is forgotten on a broker's word.
 
 - A batch is cut when it can be sent, stored before its first publish and resent byte for byte.
 - At most `WINDOW` batches are without receipt at a time. Whatever is not receipted is sent again:
-  when the link comes up, when a receipt names a gap, and when no receipt came for a while.
+  when the link comes up, when a receipt names a gap, and when no receipt came for a while
+  (`resending`).
 - Accepted or duplicate: kept as receipted. Gap: sent again from the sequence wanted. Fork:
   shipping stops and the owner is told; he calls `begin_anew` when no tap is under way, and the new
   journal names the old head.
@@ -33,6 +34,7 @@ from firmware_py.evidence.batches import Author, Batch
 from firmware_py.evidence.checkpoints import Checkpoints, Doubt, LogTrust
 from firmware_py.evidence.committer import CommitFailed, Connection
 from firmware_py.evidence.journal import Journal, JournalFailed, Written
+from firmware_py.evidence.resending import Patience
 from runtime.clock import Clock
 from runtime.mqtt import LinkError
 from runtime.supervisor import first_of
@@ -45,8 +47,6 @@ GATHER_NS: Final = 20 * _MS
 """A lone event waits so long for company: a tap's events follow each other within it."""
 MORE_NS: Final = 1000 * _MS
 """... and so long when its appender said that more follows: a card computes for up to 0.7 s."""
-RESEND_FIRST_NS: Final = 2_000 * _MS
-RESEND_MOST_NS: Final = 60_000 * _MS
 # The window allows four answers at a time; a peer that sends more is cut off, the resend heals.
 MAX_WAITING_RECEIPTS: Final = 256
 
@@ -88,7 +88,8 @@ class Shipper:
         self._wake = asyncio.Event()
         self._gather_until_ns: int | None = None
         self._more = False
-        self._resend_after_ns = RESEND_FIRST_NS
+        self._patience = Patience()
+        self._sent_ns: dict[Digest, int | None] = {}  # of `_open`; None: sent more than once
         self._resend_at_ns: int | None = None
         self._ordinal: int | None = None  # of the journal that the following describe
         self._durable = 0
@@ -115,7 +116,7 @@ class Shipper:
     def connected(self, publish: Publish) -> None:
         """The link stands: what has no receipt is sent, the oldest first."""
         self._publish = publish
-        self._resend_after_ns = RESEND_FIRST_NS
+        self._patience.anew()
         self._send_all_again()
         self._wake.set()
 
@@ -125,7 +126,7 @@ class Shipper:
 
     def hurry(self) -> None:
         """The site is heard again after a silence: no need to wait for the next resend."""
-        self._resend_after_ns = RESEND_FIRST_NS
+        self._patience.anew()
         if self._resend_at_ns is not None:
             self._resend_at_ns = self._clock.monotonic_ns()
             self._wake.set()
@@ -220,7 +221,7 @@ class Shipper:
         while self._receipts:
             await self._settle(self._receipts.popleft())
         if self._resend_at_ns is not None and self._clock.monotonic_ns() >= self._resend_at_ns:
-            self._resend_after_ns = min(2 * self._resend_after_ns, RESEND_MOST_NS)
+            self._patience.silent()
             self._send_all_again()
         while len(self._flights) < WINDOW and (batch := await self._next_batch()):
             await self._send(batch)
@@ -241,6 +242,7 @@ class Shipper:
         self._durable = max(durable, self._durable if self._ordinal == ordinal else 0)
         self._ordinal, self._gather_until_ns, self._more = ordinal, None, False
         self._open = {batch.first: batch for batch in waiting}
+        self._sent_ns.clear()
         self._send_all_again()
         if fork is not None:
             self._stop_at_fork(fork)
@@ -294,8 +296,10 @@ class Shipper:
         if publish is None:  # the link fell meanwhile; `connected` queues it again
             return
         self._flights[batch.digest] = batch
+        now = self._clock.monotonic_ns()
+        self._sent_ns[batch.digest] = None if batch.digest in self._sent_ns else now
         if self._resend_at_ns is None:
-            self._resend_at_ns = self._clock.monotonic_ns() + self._resend_after_ns
+            self._resend_at_ns = now + self._patience.wait_ns
         self.batches_sent += 1
         task = asyncio.ensure_future(_quietly(publish(payload)))
         self._sending.add(task)
@@ -342,10 +346,9 @@ class Shipper:
 
     async def _delivered(self, batch: Batch, receipt: Receipt) -> None:
         self._flights.pop(batch.digest, None)
-        self._resend_after_ns = RESEND_FIRST_NS
-        self._resend_at_ns = (
-            self._clock.monotonic_ns() + self._resend_after_ns if self._flights else None
-        )
+        now, sent_ns = self._clock.monotonic_ns(), self._sent_ns.pop(batch.digest, None)
+        self._patience.receipted(None if sent_ns is None else now - sent_ns)
+        self._resend_at_ns = now + self._patience.wait_ns if self._flights else None
         if batch.ordinal != self._ordinal or self._open.pop(batch.first, None) is not None:
             await self._mark(batch, receipt, lazy=True)
 

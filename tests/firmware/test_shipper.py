@@ -9,7 +9,8 @@ from contract.events import AlarmCode, Event, TerminalStopped
 from contract.journal import MAX_BATCH_BYTES, BatchStatement, Receipt, Verdict, split_lines
 from contract.signing import Envelope
 from firmware_py.evidence.journal import JournalFailed
-from firmware_py.evidence.shipper import MORE_NS, RESEND_FIRST_NS, RESEND_MOST_NS, WINDOW
+from firmware_py.evidence.resending import FIRST_NS, MOST_NS
+from firmware_py.evidence.shipper import MORE_NS, WINDOW
 from runtime.clock import ManualClock, SystemClock
 from tests.firmware.fake_site import FakeSite, p256
 from tests.firmware.ship import GATHER_S, Ship, alarms_in, crash_image
@@ -155,13 +156,13 @@ async def test_what_is_not_receipted_is_sent_again_ever_more_slowly(ship: Ship) 
     ship.connect()
     await ship.settle()
     (first,) = ship.take_wire()
-    wait_s = RESEND_FIRST_NS / SECOND
+    wait_s = FIRST_NS / SECOND
     for _ in range(8):
         await ship.later(wait_s - 0.01)
         assert ship.wire == []
         await ship.later(0.01)
         assert ship.take_wire() == [first]
-        wait_s = min(2 * wait_s, RESEND_MOST_NS / SECOND)
+        wait_s = min(2 * wait_s, MOST_NS / SECOND)
 
 
 async def test_when_the_site_is_heard_again_nobody_waits_for_the_next_resend(ship: Ship) -> None:
@@ -169,7 +170,7 @@ async def test_when_the_site_is_heard_again_nobody_waits_for_the_next_resend(shi
     await ship.settle()
     (first,) = ship.take_wire()
     for _ in range(4):
-        await ship.later(RESEND_MOST_NS / SECOND)
+        await ship.later(MOST_NS / SECOND)
     ship.take_wire()
     ship.shipper.hurry()
     await ship.settle()
