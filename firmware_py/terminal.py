@@ -49,7 +49,11 @@ LOG: Final = logging.getLogger("tapover.terminal")
 
 _MS: Final = 1_000_000
 _S: Final = 1_000_000_000
-_CHECKING: Final = {Purpose.TAP: words.CHECKING, Purpose.PIN: words.PIN_CHECKING}
+_CHECKING: Final = {
+    Purpose.TAP: words.CHECKING,
+    Purpose.PIN: words.PIN_CHECKING,
+    Purpose.UNBLOCK: words.PIN_CHECKING,
+}
 
 
 class Terminal:

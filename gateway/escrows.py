@@ -60,13 +60,14 @@ class Deposits:
                 work.add_statement(envelope)
         return taken
 
-    def replaced(self) -> list[bytes]:
-        """The signed releases by which PUKs were replaced that the cards hold now."""
+    def replaced(self) -> tuple[list[bytes], list[bytes]]:
+        """The signed releases by which PUKs were replaced; then those that nobody reported."""
         with self._store.read() as tx:
-            found = [
-                tx.help.release_of(row.guid, row.present.to_bytes()) for row in tx.help.escrows()
-            ]
-        return [message for message in found if message is not None]
+            rows = tx.help.escrows()
+            held = [tx.help.release_of(row.guid, row.present.to_bytes()) for row in rows]
+            next_ones = [(row.guid, row.wanted.to_bytes()) for row in rows if row.wanted]
+            doubtful = [tx.help.release_of(*each) for each in next_ones]
+        return [one for one in held if one], [one for one in doubtful if one]
 
     def _opened(
         self, message: bytes, operator: Operator

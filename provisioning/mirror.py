@@ -302,6 +302,11 @@ def _is_ours(path: Path) -> bool:
     return bool(found == _SCHEMA)
 
 
+def statement_key(folder: SiteFolder) -> VerifyKey:
+    """By which the gateway signs. Raises NotThere or BadInput."""
+    return VerifyKey.from_base64(_keys(folder).statement_key)
+
+
 def _keys(folder: SiteFolder) -> KeyStatement:
     path = folder.authority / "keys.dsse"
     try:

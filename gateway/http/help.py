@@ -45,9 +45,13 @@ class DepositAnswer(BaseModel):
 
 
 class ReplacedAnswer(BaseModel):
-    """Signed releases with the escrow of the PUK that the card holds now, base64."""
+    """Signed releases with the escrow of the PUK that the card holds now, base64.
+
+    `doubtful`: of the PUK that it may hold; nobody reported.
+    """
 
     releases: list[str]
+    doubtful: list[str]
 
 
 class AssignmentAnswer(BaseModel):
@@ -123,8 +127,10 @@ def add_operator_routes(app: FastAPI, helping: Helping, counter: Counter) -> Non
 
     @app.get("/v1/escrows")
     def replaced() -> ReplacedAnswer:
+        held, doubtful = helping.deposits.replaced()
         return ReplacedAnswer(
-            releases=[encode_base64(message) for message in helping.deposits.replaced()]
+            releases=[encode_base64(message) for message in held],
+            doubtful=[encode_base64(message) for message in doubtful],
         )
 
     @app.get("/v1/assignments")

@@ -15,7 +15,7 @@ from provisioning import card_care, enrol_card, entries, giving, ledger, pins, s
 from provisioning.card_desk import BlankCard, Desk, OwnCard
 from provisioning.card_keys import CardKeys, CardMaster
 from provisioning.cards import undo_card
-from provisioning.cli import card_standing, changing, console
+from provisioning.cli import card_spare, card_standing, changing, console
 from provisioning.cli.console import As, AsJson, DryRun, Folder, GatewayAddress, PinFd, PinFile, Yes
 from provisioning.cli.publisher import Publisher
 from provisioning.entries import Holder
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Cards and their holders.")
 card_standing.add_to(app)
+card_spare.add_to(app)
 
 Reader = Annotated[str, typer.Option("--reader", help="Part of the reader's name.")]
 MasterFd = Annotated[
