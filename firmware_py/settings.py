@@ -55,6 +55,8 @@ class Settings:
     """What a first boot reads, and erases once it is enrolled."""
     keys: KeyKind = KeyKind.FILE
     """Where a first boot makes them."""
+    tpm: str = "device:/dev/tpmrm0"
+    """How the TPM is reached (a TCTI's name and configuration), where ``keys`` is ``tpm``."""
     broker_port: Annotated[int, Range(1, 65535)] = 8883
     kiosk_port: Annotated[int, Range(0, 65535)] = DEFAULT_KIOSK_PORT
     """On loopback only; 0 takes any free one."""

@@ -22,6 +22,7 @@ PACKAGE_OF: Final = {
     "pcscd": "pcscd",
     "pkcs11-tool": "opensc",
     "softhsm2-util": "softhsm2",
+    "swtpm": "swtpm",
     "strace": "strace",
     "yubico-piv-tool": "yubico-piv-tool",
 }

@@ -12,7 +12,7 @@ import threading
 from typing import Final
 
 from contract.wire import WireError
-from firmware_py.enrolment.keystore import FileKeys
+from firmware_py.enrolment.keystore import FileKeys, KeyStore
 from firmware_py.enrolment.renewal import Helper, Said, Ticket
 
 _PIECE: Final = 1024
@@ -26,7 +26,12 @@ def main() -> None:
     except WireError as error:
         sys.exit(f"no ticket: {error}")
     threading.Thread(target=_end_with_the_terminal, daemon=True).start()
-    Helper(ticket, FileKeys(), _say).run()
+    keys: KeyStore = FileKeys()
+    if ticket.tpm:
+        from firmware_py.enrolment.tpm import TpmKeys  # noqa: PLC0415 - where there is one
+
+        keys = TpmKeys(ticket.tpm)
+    Helper(ticket, keys, _say).run()
 
 
 def _say(said: Said) -> None:

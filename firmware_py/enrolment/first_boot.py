@@ -82,5 +82,7 @@ async def _serve(settings: Settings, file: Path, listener: socket.socket) -> Non
 def key_store(settings: Settings) -> KeyStore:
     """Where the settings want this terminal's keys. Raises StartError."""
     if settings.keys is KeyKind.TPM:
-        raise SettingsError("keys: a TPM is not served yet; choose file")
+        from firmware_py.enrolment.tpm import TpmKeys  # noqa: PLC0415 - where there is one
+
+        return TpmKeys(settings.tpm)
     return FileKeys()

@@ -57,6 +57,8 @@ class Ticket(Record):
     clock_tells: bool
     suspect: bool
     """The link was refused: an answer that breaks off is a refusal too."""
+    tpm: str = ""
+    """How the TPM is reached; empty: every key is in a file."""
 
 
 class Said(Part):

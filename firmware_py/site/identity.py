@@ -96,7 +96,7 @@ def load_identity(
         return context
 
     tls()
-    batch = _batch_key(folder / place.BATCH_KEY)
+    batch = _batch_key(settings, folder / place.BATCH_KEY)
     return Identity(keys, batch, tls, tls_to_anybody, follow)
 
 
@@ -173,9 +173,14 @@ def _write_authority(keys: trust.Keys, path: Path) -> None:
         raise CertificateError(f"{error}; let this user write there") from error
 
 
-def _batch_key(path: Path) -> SoftwareSigner:
+def _batch_key(settings: Settings, path: Path) -> SoftwareSigner:
+    pem = _read(path)
+    if place.IN_TPM in pem:
+        from firmware_py.enrolment.tpm import opened  # noqa: PLC0415 - 8 MB, where there is one
+
+        return SoftwareSigner(opened(path, pem, settings.tpm))
     try:
-        signer = SoftwareSigner.from_pem(_read(path))
+        signer = SoftwareSigner.from_pem(pem)
     except SignatureRefused as error:
         raise CertificateError(f"{path}: {error}; enrol this terminal again") from error
     if signer.public.algorithm is not Algorithm.P256:

@@ -30,6 +30,8 @@ KEY: Final = "terminal.key.pem"
 NEXT_CERTIFICATE: Final = "terminal.next.crt.pem"
 NEXT_KEY: Final = "terminal.next.key.pem"
 BATCH_KEY: Final = "batch.key.pem"
+IN_TPM: Final = b"-----BEGIN TSS2 PRIVATE KEY-----"
+"""By which a file says that the key itself is in the TPM."""
 
 _PEM_CAP: Final = 64 * 1024
 """A certificate or key is some hundred bytes."""

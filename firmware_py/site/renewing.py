@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from firmware_py.kiosk.view import Enrolling
-from firmware_py.settings import Settings
+from firmware_py.settings import KeyKind, Settings
 from firmware_py.site.identity import OPERATOR_CA
 from firmware_py.site.place import CERTIFICATE, life_of, settle
 from runtime.clock import Clock
@@ -198,6 +198,7 @@ class Renewing:
             "now_ms": known.now_ms,
             "clock_tells": known.clock_tells,
             "suspect": self._suspect.is_set(),
+            "tpm": settings.tpm if settings.keys is KeyKind.TPM else "",
         }
 
     async def _sleep(self, seconds: float) -> None:
