@@ -85,14 +85,17 @@ async def test_what_the_work_raises_comes_back() -> None:
 async def test_a_card_that_hangs_is_left_behind_and_others_go_on() -> None:
     table = Table()
     workers = CardWorkers(table.connect)
+    others = _card_threads()
     with pytest.raises(CardHung):
         await workers.run(LEFT, sends(b"hang", b"more"), 0.05)
+    (stuck,) = _card_threads() - others
     assert workers.abandoned == 1
     assert await workers.run(RIGHT, sends(b"ask"), 5) == b"\x90\x00"
     table.closed.acquire()
     table.release.set()
     assert table.closed.acquire(timeout=5)
     assert await workers.run(LEFT, sends(b"ask"), 5) == b"\x90\x00"
+    stuck.join(5)
     assert workers.abandoned == 0
     assert b"more" not in table.sent
 
