@@ -293,6 +293,8 @@ def _in_grace(case: _Case, position: Position) -> bool:
         return False
     if case.place.terminal is None or grace.guid != case.proof.guid:
         return False
+    if grace.holder not in (None, case.entitlement.holder):
+        return False
     policy, terminal = case.place.policy, case.place.terminal.terminal
     left_ms = remaining_ms(grace, policy, position.role, terminal, case.now)
     if left_ms <= 0 or grace.key != pin_key.key_id:

@@ -9,7 +9,8 @@ The rules:
 * It counts at the terminal where it was proved, and within the boot in which it was proved: another
   boot's monotonic time says nothing. (Scope `ward` needs other terminals' proofs: not yet derived.)
 * It counts from the PIN *record*, which is before the PIN was proved, never from later.
-* It belongs to a card and its 9A key: another card or a new key of the same holder starts without.
+* It belongs to a card, its 9A key and its holder: another card or a new key of the same holder
+  starts without, and so does another holder of the same card (a spare that changed hands).
 * The position's role has its own, shorter, grace where the policy says so; zero means a PIN a tap.
 
 Pure. `rebuild` finds the facts again in the terminal's own journal after a restart of the daemon.
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from contract.events import CardOutcome, CardRecorded, Event, OutcomeResult
-from contract.ids import Guid, KeyId, TerminalId
+from contract.ids import Guid, HolderId, KeyId, TerminalId
 from contract.policy import GRACE_CEILING_S, Policy
 from contract.tap import PinRecord
 from firmware_py.trust.sitetime import Moment
@@ -43,6 +44,8 @@ class ProvenPin:
     at: Moment
     sequence: int
     """The PIN record's place in the journal."""
+    holder: HolderId | None = None
+    """Whose the card was then; null: of an outcome that did not say."""
 
 
 def remaining_ms(
@@ -103,7 +106,8 @@ def rebuild(events: Iterable[Event], terminal: TerminalId, now: Moment) -> Prove
                 record_event = asked.pop(sequence, None)
                 if record_event is not None and outcome.guid and outcome.key:
                     at = Moment(now.boot, record_event.monotonic_ms)
-                    proof = ProvenPin(outcome.guid, outcome.key, terminal, at, sequence)
+                    holder = outcome.holder
+                    proof = ProvenPin(outcome.guid, outcome.key, terminal, at, sequence, holder)
                     pins = pins.with_proof(proof)
             case _:
                 pass

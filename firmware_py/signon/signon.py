@@ -233,7 +233,8 @@ class SignOn:
             self.outcomes.at_pad(pad, reason, self._end_pad(), signed=signed, announced=True)
             return
         guid, proven_key = pad.entitlement.guid, signed.key
-        fact = ProvenPin(guid, proven_key, self._journal.terminal, visit.asked_at, signed.sequence)
+        here, holder = self._journal.terminal, pad.entitlement.holder
+        fact = ProvenPin(guid, proven_key, here, visit.asked_at, signed.sequence, holder)
 
         def then() -> None:
             self._pins = self._pins.with_proof(fact)

@@ -9,7 +9,7 @@ import pytest
 
 from contract.directory import Entitlement, Status, TerminalState
 from contract.events import ClockTrust, Reason
-from contract.ids import BootId, KeyId, PositionId, TerminalId, Version
+from contract.ids import BootId, HolderId, KeyId, PositionId, TerminalId, Version
 from contract.policy import OfflineBoot, Policy, RoleGrace
 from firmware_py.signon.decision import (
     ChoosePosition,
@@ -186,8 +186,12 @@ def test_grace_ends_to_the_millisecond() -> None:
         proved(terminal=TerminalId("resus-2")),
         proved(at=Moment(BootId("b1" * 16), NOW.monotonic_ms - 1000)),
         proved(at=Moment(BOOT, NOW.monotonic_ms + 1)),
+        replace(proved(), holder=HolderId("h-nobody")),
     ],
-    ids=["another card", "an earlier key", "another terminal", "another boot", "from the future"],
+    ids=[
+        *("another card", "an earlier key", "another terminal", "another boot", "from the future"),
+        "another holder of the same card",
+    ],
 )
 def test_a_pin_proved_otherwise_gives_no_grace(other: ProvenPin) -> None:
     assert isinstance(judged(grace=other), NeedsPin)
