@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs7
@@ -74,7 +74,7 @@ def certificate_of(
     try:
         certificate = x509.load_der_x509_certificate(decode_base64(issued.certificate))
         certificate.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, WireError, InvalidSignature) as error:
+    except (ValueError, TypeError, WireError, InvalidSignature, UnsupportedAlgorithm) as error:
         raise NotOurs("the certificate is not of the site's terminal CA") from error
     if common_name(certificate) != applicant.terminal:
         raise NotOurs("the certificate names another terminal")

@@ -11,7 +11,7 @@ from typing import Final
 from contract.enrolment import EnrolmentFile
 from contract.wire import WireError
 from firmware_py.site.place import PLACE, Place, read_place
-from runtime.durable import NotThere, StorageError, read_capped, remove, write_file
+from runtime.durable import NotThere, StorageError, TooLarge, read_capped, remove, write_file
 
 LOG: Final = logging.getLogger("tapover.enrolment")
 
@@ -82,7 +82,7 @@ def _read(file: Path) -> EnrolmentFile | None:
         return EnrolmentFile.from_bytes(read_capped(file, EnrolmentFile.CAP))
     except NotThere:
         return None
-    except WireError as error:
+    except (WireError, TooLarge) as error:
         raise PaperUnreadable(str(error)) from error
 
 
