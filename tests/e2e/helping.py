@@ -80,7 +80,7 @@ class Night:
         self.acts.append("card in slot")
 
         def read(view: dict[str, Any]) -> bool:
-            return view["screen"] == "notice" and (view["seen_ns"] or 0) >= inserted_ns
+            return bool(view["screen"] == "notice" and (view["seen_ns"] or 0) >= inserted_ns)
 
         try:
             self.bay.glass.wait(read, mark)

@@ -101,7 +101,7 @@ def test_grace_never_lasts_longer_than_the_policy_says(passed_ms: int, grace_s: 
 def test_after_a_restart_of_the_daemon_the_journal_gives_the_same_grace() -> None:
     events = [asked(40), came(41, 40), asked(50, OTHER_GUID), came(51, 50, guid=OTHER_GUID)]
     pins = rebuild(events, TERMINAL, NOW)
-    assert pins.of(GUID) == replace(FACT, at=Moment(BOOT, 40_000), sequence=40)
+    assert pins.of(GUID) == replace(FACT, at=Moment(BOOT, 40_000), sequence=40, holder=ALICE)
     assert pins.of(OTHER_GUID) is not None
 
 
