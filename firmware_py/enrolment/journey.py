@@ -116,6 +116,8 @@ class Journey:
         self._now = Progress()
         self._stale: set[str] = set()
         """Tokens that the gateway has refused in this run."""
+        self._why = ""
+        """What it said of the last one."""
         self._trouble = logs.Trouble(LOG, "enrolment")
 
     async def run(self) -> None:
@@ -239,7 +241,7 @@ class Journey:
         """The token is not tried again; a spent one leaves the boot partition."""
         LOG.warning("the token was refused", extra={"why": str(refused)})
         self._stale.add(token)
-        self._now = self._now.remarked(Need.TOKEN, progress.refused(refused.answer.error))
+        self._why = progress.refused(refused.answer.error)
         if refused.answer.error in SPENT:
             await asyncio.to_thread(erase, self._file)
 
@@ -248,7 +250,7 @@ class Journey:
         if pending.code != own:
             raise Waits(Need.TOKEN, progress.OTHER_LETTERS, REFUSED_S)
         self._now = replace(self._now, code=progress.spelled(own))
-        self._tell(Need.TOKEN, progress.CODE)
+        self._tell(Need.TOKEN, f"{self._why} {progress.CODE}".strip())
         await self._sleep(pending.retry_s)
 
     # --- how it is done ----------------------------------------------------------------------

@@ -27,9 +27,7 @@ class Need(StrEnum):
 NEEDS: Final = tuple(Need)
 NO_NETWORK: Final = Network(None, linked=False, addresses=())
 HEADING: Final = "This terminal is being enrolled."
-CODE: Final = (
-    "An operator must let this terminal in: tapover terminal approve, with the letters below."
-)
+CODE: Final = "An operator lets it in: tapover terminal approve"
 
 NO_FILE: Final = (
     "No enrolment file. Put the folder that `tapover terminal add` made on the boot partition."
@@ -43,7 +41,7 @@ WRONG_SITE: Final = (
     "The token was not sent. Tell IT."
 )
 NO_CERTIFICATE: Final = "The gateway's certificate is not accepted ({why}). Tell IT."
-CLOCK_BEHIND: Final = "Not set yet. It is set from the site; enrolment goes on without it."
+CLOCK_BEHIND: Final = "Not set. The site sets it."
 CLOCK_SAYS: Final = "{day} (UTC), as this machine believes."
 BAD_FILE: Final = "The enrolment file cannot be read ({why}). Make it anew."
 NO_DISK: Final = "This terminal cannot write ({why})."
@@ -103,7 +101,7 @@ class Progress:
         )
         return View(
             Screen.ENROLLING,
-            CODE if self.code else self.words or HEADING,
+            self.words or HEADING,
             reference=self.reference,
             around=Surroundings(waits_for=(self.at.value,), enrolling=enrolling),
         )

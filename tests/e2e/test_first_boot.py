@@ -105,14 +105,19 @@ def expired(ward: Ward, paper: EnrolmentFile) -> str:
 
 
 @pytest.mark.parametrize(
-    ("bay_name", "spoil", "alarmed"),
+    ("bay_name", "spoil", "why", "alarmed"),
     [
-        ("bay-2", spent_by_a_thief, True),
-        pytest.param("bay-3", expired, False, marks=pytest.mark.full),
+        ("bay-2", spent_by_a_thief, "used already", True),
+        pytest.param("bay-3", expired, "too old", False, marks=pytest.mark.full),
     ],
 )
 def test_a_stale_token_ends_in_eight_letters_that_an_operator_approves(
-    ward: Ward, bay_name: str, spoil: Callable[[Ward, EnrolmentFile], str], *, alarmed: bool
+    ward: Ward,
+    bay_name: str,
+    spoil: Callable[[Ward, EnrolmentFile], str],
+    why: str,
+    *,
+    alarmed: bool,
 ) -> None:
     bay, before = ward[bay_name], reuses(ward)
     ward.unpack(bay_name)
@@ -125,6 +130,7 @@ def test_a_stale_token_ends_in_eight_letters_that_an_operator_approves(
     assert waits_at("token")(shown)
     assert shown["enrolling"]["terminal"] == bay_name
     assert shown["enrolling"]["addresses"]
+    assert why in shown["words"]
     assert "tapover terminal approve" in shown["words"]
     assert not file.exists()  # a token that is good for nothing does not go on lying there
     mark = bay.glass.mark()

@@ -89,7 +89,8 @@
 
     $("link-mark").className = state.link;
     const clock = state.clock === "unconfirmed" ? " \u00b7 clock not confirmed" : "";
-    $("link-words").textContent = (state.link === "online" ? "Online" : "Offline") + " \u00b7 " + age(state.rights_age_s) + clock;
+    const standing = (state.link === "online" ? "Online" : "Offline") + " \u00b7 " + age(state.rights_age_s) + clock;
+    $("link-words").textContent = screen === "enrolling" ? "Not in service yet" : standing;
 
     drawPad(state, changed);
     drawChoices(state);
@@ -146,7 +147,9 @@
       const line = document.createElement("li");
       line.className = step.state;
       const [mark, said] = MARKS[step.state] || MARKS.later;
-      for (const words of [mark, STEPS[step.name] || step.name, step.words]) {
+      // What is waited for is said above, large.
+      const more = step.state === "waits" ? "" : step.words;
+      for (const words of [mark, STEPS[step.name] || step.name, more]) {
         const part = document.createElement("span");
         part.textContent = words;
         line.append(part);
