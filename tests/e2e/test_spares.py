@@ -19,7 +19,16 @@ from contract.directory import Position
 from contract.ids import PositionId, WardId
 from firmware_py.help.errand import GIVEN, GIVEN_HERE, NOT_GIVEN, SAY, Step
 from firmware_py.kiosk import words
-from tests.e2e.asking import LONG_DAY, NOT_HERE, Log, offline, online, shows, turned_away
+from tests.e2e.asking import (
+    LONG_DAY,
+    NOT_HERE,
+    Log,
+    offline,
+    online,
+    shows,
+    tap,
+    turned_away,
+)
 from tests.e2e.helping import Night, held_by, make_spare
 
 pytestmark = pytest.mark.timeout(150)
@@ -93,6 +102,10 @@ def test_offline_it_works_here_at_once_and_on_the_ward_when_it_hears(ward: Ward,
     night.signs_on(hers)
     told(night, "offline")
     there.sign_on_with_pin(hers)  # by the broker, without the gateway
+    for bay in (here, there):
+        bay.process.stop()  # and after a restart of either
+        bay.boot()
+        tap(ward, bay, hers)
 
     ward.start_gateway()
     for bay in (here, there):
@@ -167,6 +180,26 @@ def test_of_two_assignments_in_a_split_the_earlier_stands_and_the_other_is_locke
     flagged = [e["detail"] for e in log.events() if e["detail"]["kind"] == "help.judged"]
     assert any(detail["priority"] == "high" for detail in flagged)
     log.verified()
+
+
+@pytest.mark.full
+def test_a_spare_ends_by_itself_also_without_the_network(ward: Ward) -> None:
+    spare, bay = spare_of(ward), ward["bay-1"]
+    ward.gateway.kill()
+    offline(bay)
+    night = Night(ward, bay)
+    night.assign(spare, ward.member("h-elena"), GIVEN_HERE, holder="h-amal", minutes=1)
+    hers = held_by(spare, ward.member("h-amal"))
+    night.signs_on(hers)
+    bay.sign_on_with_pin(ward.member("h-bronwen"))
+    deadline = time.monotonic() + 90.0
+    while True:
+        seen = tap(ward, bay, hers, lambda view: view["screen"] in ("open", "refused"))
+        if seen.screen == "refused":
+            return
+        assert time.monotonic() < deadline
+        threading.Event().wait(2.0)
+        tap(ward, bay, ward.member("h-bronwen"), lambda view: view["screen"] == "open")
 
 
 def test_a_person_holds_one_spare_and_a_spare_is_used_once(ward: Ward) -> None:
