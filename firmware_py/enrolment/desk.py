@@ -140,7 +140,9 @@ class Desk:
                 return Pending.from_bytes(body)
             raise Refused(RefusalAnswer.from_bytes(body), _retry_s(answered))
         except WireError as error:
-            raise Away(Trouble.GATEWAY, f"it answers {status} and {error}") from error
+            # Its door turns away whom the register does not know, before anything is read.
+            trouble = Trouble.OURS if status == HTTPStatus.FORBIDDEN else Trouble.GATEWAY
+            raise Away(trouble, f"it answers {status} and {error}") from error
 
     def _ask(
         self,

@@ -29,8 +29,10 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture(scope="module")
 def ward(module_tmp: Path) -> Iterator[Ward]:
-    """Two terminals that nobody has switched on yet; the gateway renews."""
-    with Ward(module_tmp / "ward", (), STAFF[:2], LONG_DAY, blank=("bay-1", "bay-2")) as ward:
+    """Terminals that nobody has switched on yet; the gateway renews."""
+    with Ward(
+        module_tmp / "ward", (), STAFF[:2], LONG_DAY, blank=("bay-1", "bay-2", "bay-3")
+    ) as ward:
         yield ward
 
 
@@ -159,3 +161,13 @@ def test_a_certificate_that_lapsed_in_a_cupboard_is_let_in_by_eight_letters(ward
     )
     assert serial(bay) != old
     bay.sign_on_with_pin(ward.member("h-amal"))
+
+
+@pytest.mark.full
+def test_a_retired_terminal_asks_and_gets_no_letters(ward: Ward) -> None:
+    bay = unpacked(ward, "bay-3")
+    mark = bay.glass.mark()
+    ward.tapover("terminal", "retire", "bay-3", "--yes")
+    bay.process.wait_for_line("renewing the certificate failed.*terminal-retired", 60)
+    assert all(seen.view["enrolling"] is None for seen in bay.glass.since(mark))
+    assert ward.tapover("terminal", "approve")["waiting"] == []
