@@ -50,7 +50,7 @@ FRESH_MS: Final = 3 * 60 * 1000
 # Cards allow three tries. The first release without doubt costs none; of two more each at most one.
 MOST_UNSETTLED: Final = 3
 # The holder types her new PIN; until then, or a report, nobody else is given this card's PUK.
-TURN_MS: Final = 60_000
+TURN_MS: Final = 20_000
 _KEY_CAP: Final = 16 * 1024
 
 

@@ -189,7 +189,7 @@ class HelpDesk:
         wanted = errand.card if errand.step is Step.NEW_PIN else errand.colleague
         if errand.step not in (Step.PIN, Step.NEW_PIN) or wanted is None:
             return False
-        tapped = errand.colleague_tap or errand.tapped
+        tapped = errand.colleague_tap if errand.step is Step.PIN else errand.tapped
         assert tapped is not None  # noqa: S101 - a card was tapped to come so far
         contactless = self.custody.place().policy.pin_contactless
         card = self.line.presence.for_pin(tapped.reader, contactless=contactless)
@@ -222,6 +222,8 @@ class HelpDesk:
         elif errand.step is Step.COLLEAGUE:
             self._colleague_shown(errand, visit, end, signed)
         else:
+            if errand.card is not None and end.guid == errand.card.guid:
+                errand.tapped = as_tapped(visit, end)  # in the slot by now, where its PIN is set
             self._commit(OutcomeResult.ASKED, Reason.PIN_NEEDED, visit, signed)
             self.go_on(errand.step)
 

@@ -34,7 +34,7 @@ from firmware_py.kiosk.view import Screen
 from firmware_py.sessions.machine import Granted, Session
 from firmware_py.signon.decision import NeedsPin, Proof, Refuse, allowed_here, decide
 from firmware_py.signon.pad import Vouched
-from firmware_py.site.fetch import FetchFailed
+from firmware_py.site.fetch import AskedTooOften, FetchFailed
 from firmware_py.timers import Timers
 from hardware.apdu import CardError, HardwareError
 from hardware.piv import Pin, PinBlocked, PinNotTaken, PivClient, WrongPin
@@ -112,6 +112,9 @@ class PukOffice:
         try:
             async with asyncio.timeout(ANSWER_S):
                 body = await self._desk.tools.ask("puk", envelope.to_bytes(), MAX_HELP_BYTES)
+        except AskedTooOften:
+            # It is there: nothing opens as if it were not.
+            body = HelpAnswer(reason=HelpReason.ASKED_TWICE).to_bytes()
         except (FetchFailed, TimeoutError) as error:
             LOG.info("no PUK can be asked for", extra={"why": str(error)})
         self._desk.post(Released(envelope.digest, body))

@@ -51,6 +51,10 @@ class NotKnown(FetchFailed):
     """The gateway says that it has no such thing (404), or not any more (410)."""
 
 
+class AskedTooOften(FetchFailed):
+    """The gateway is there, and will not be asked again so soon (429)."""
+
+
 class _Answer(NamedTuple):
     status: int
     body: bytes
@@ -173,6 +177,8 @@ class Gateway:
                 raise
         if answer.status in (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.GONE):
             raise NotKnown(f"{path.partition('?')[0]}: {answer.status}")
+        if answer.status == http.HTTPStatus.TOO_MANY_REQUESTS:
+            raise AskedTooOften(f"{path.partition('?')[0]}: {answer.status}")
         if answer.status != http.HTTPStatus.OK:
             raise FetchFailed(f"{path.partition('?')[0]}: {answer.status}")
         return answer.body

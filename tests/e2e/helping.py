@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import WardTerminal, is_open_for
 from contract.directory import Spare, Status
 from firmware_py.help.errand import SAY, Step
+from hardware.virtual.control import BoxError
 
 SPARE_PIN = "503817"
 """Of the letter that lies with the spare."""
@@ -73,10 +74,11 @@ class Night:
             self.ward.box.remove(port)
 
     @contextmanager
-    def in_slot(self, member: Member) -> Iterator[None]:
+    def in_slot(self, member: Member, *faults: str) -> Iterator[None]:
         """A card in the slot, to be given its PIN."""
         port, mark = self.bay.next_contact().port, self.bay.glass.mark()
-        inserted_ns = self.ward.box.insert(port, member.card, profile="instant")["inserted_ns"]
+        visit = self.ward.box.insert(port, member.card, profile="instant", faults=faults)
+        inserted_ns = visit["inserted_ns"]
         self.acts.append("card in slot")
 
         def read(view: dict[str, Any]) -> bool:
@@ -86,16 +88,19 @@ class Night:
             self.bay.glass.wait(read, mark)
             yield
         finally:
-            self.ward.box.remove(port)
+            with suppress(BoxError):  # a torn card has left by itself
+                self.ward.box.remove(port)
 
-    def pin(self, digits: str, wanted: str) -> dict[str, Any]:
+    def pin(self, digits: str, wanted: str | tuple[str, ...]) -> dict[str, Any]:
         """Digits; returns the view that begins so."""
         mark = self.bay.glass.mark()
         self.bay.glass.post("pin", pin=digits)
         self.acts.append("PIN")
         return self.bay.glass.wait(lambda view: view["words"].startswith(wanted), mark).view
 
-    def countersigned(self, what: str, colleague: Member, pin: str, wanted: str) -> dict[str, Any]:
+    def countersigned(
+        self, what: str, colleague: Member, pin: str, wanted: str | tuple[str, ...]
+    ) -> dict[str, Any]:
         """A colleague's card in the slot, once for the tap and the PIN."""
         port, mark = self.bay.next_contact().port, self.bay.glass.mark()
         self.ward.box.insert(port, colleague.card, profile="instant")
