@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -23,6 +24,12 @@ from contract.enrolment import EnrolmentRequest, Issued, Order, enrolment_code
 from contract.ids import SiteId, TerminalId
 from contract.signing import SoftwareSigner, sha256
 from contract.wire import WireError, decode_base64, encode_base64
+
+# A version that is none (x509.InvalidVersion) is no ValueError to the library.
+_UNREADABLE: Final = (
+    *(ValueError, TypeError, WireError),
+    *(InvalidSignature, UnsupportedAlgorithm, x509.InvalidVersion),
+)
 
 
 class NotOurs(Exception):
@@ -74,7 +81,7 @@ def certificate_of(
     try:
         certificate = x509.load_der_x509_certificate(decode_base64(issued.certificate))
         certificate.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, WireError, InvalidSignature, UnsupportedAlgorithm) as error:
+    except _UNREADABLE as error:
         raise NotOurs("the certificate is not of the site's terminal CA") from error
     if common_name(certificate) != applicant.terminal:
         raise NotOurs("the certificate names another terminal")
@@ -89,7 +96,7 @@ def require_authority(body: bytes, authority: x509.Certificate) -> None:
     """That EST's `/cacerts` hands out the CA that the key statement names. Raises NotOurs."""
     try:
         held = pkcs7.load_der_pkcs7_certificates(body)
-    except ValueError as error:
+    except _UNREADABLE as error:
         raise NotOurs("not a list of certificates") from error
     if held != [authority]:
         raise NotOurs("another terminal CA than the site's key statement names")
@@ -102,7 +109,7 @@ def require_unlapsed(peer: bytes, floor_ms: int) -> None:
     """
     try:
         lapsed = x509.load_der_x509_certificate(peer).not_valid_after_utc <= _moment(floor_ms)
-    except ValueError as error:
+    except _UNREADABLE as error:
         raise NotOurs("the gateway's certificate cannot be read") from error
     if lapsed:
         raise NotOurs("the gateway's certificate has lapsed")
