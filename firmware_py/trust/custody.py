@@ -223,9 +223,13 @@ class Custody:
             if after is not TimeFault.NOT_ASKED:
                 self.sound(AlarmCode.STATEMENT_REFUSED, beat.envelope.digest, f"heartbeat {after}")
         else:
+            # Its first confirmation is kept at once: a daemon killed within the minute would know
+            # the time again, but no age of its directory, and sign nobody on.
+            first = self.time.confirmed_ms is None and after.confirmed_ms is not None
             self.time, self._beat = after, beat.envelope
             if item.answer:
                 self._question = None
+            if item.answer or first:
                 self.time_to_keep = True
                 self.on_work()
         if not confirms:

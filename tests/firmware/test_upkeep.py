@@ -17,7 +17,7 @@ from contract.signing import Envelope, sha256
 from firmware_py import stores
 from firmware_py.items import DirectoryChanged, Item
 from firmware_py.site.fetch import FetchFailed, NotKnown
-from firmware_py.site.link import DirectoryHeard, HeartbeatHeard
+from firmware_py.site.link import Asked, DirectoryHeard, HeartbeatHeard
 from firmware_py.trust.custody import Custody, Kept, boot_of
 from firmware_py.trust.sitetime import Moment, SiteTime
 from firmware_py.trust.statements import Keys, Replace, judge_keys
@@ -166,6 +166,22 @@ async def test_a_heartbeat_that_names_a_later_version_is_enough(keeping: Keeping
     keeping.site.change(rights.entitlement())
     keeping.beat()
     await keeping.until_held(Version(1, 2))
+
+
+async def test_the_first_confirmation_of_a_directory_is_kept_at_once(keeping: Keeping) -> None:
+    """Else a daemon killed within its first minute knows the time, and no age of its rights."""
+    kept, custody = keeping.folder.trust, keeping.custody
+    keeping.site.change(rights.terminal(), rights.policy())
+    nonce, now_ns = "7c" * 32, keeping.clock.monotonic_ns()
+    custody.asked(Asked(nonce, now_ns))
+    answer = keeping.site.gateway.beat(rights.NOW_MS + 1000, nonce)
+    custody.hear_heartbeat(HeartbeatHeard(answer, now_ns, answer=True))  # nothing is held yet
+    await keeping.until_held(Version(1, 1))
+    keeping.beat()
+    async with asyncio.timeout(DEADLINE_S):
+        while (time := kept.remembered.time) is None or time.confirmed_ms is None:
+            await asyncio.sleep(0.01)
+    assert time.anchor is not None
 
 
 async def test_a_new_terminal_takes_the_snapshot(keeping: Keeping) -> None:
