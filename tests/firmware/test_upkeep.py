@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from firmware_py.items import DirectoryChanged, Item
 from firmware_py.site.fetch import FetchFailed, NotKnown
 from firmware_py.site.link import Asked, DirectoryHeard, HeartbeatHeard
 from firmware_py.trust.custody import Custody, Kept, boot_of
-from firmware_py.trust.sitetime import Moment, SiteTime
+from firmware_py.trust.sitetime import Memory, Moment, SiteTime
 from firmware_py.trust.statements import Keys, Replace, judge_keys
 from firmware_py.trust.upkeep import Upkeep
 from runtime.clock import ManualClock
@@ -105,6 +105,14 @@ class Keeping:
             self.keys_taken.set()
 
         self.custody.take_keys = taken  # type: ignore[method-assign]
+        self.time_kept = asyncio.Event()
+        keep_time, loop = self.folder.trust.keep_time, asyncio.get_running_loop()
+
+        def kept(memory: Memory) -> None:
+            keep_time(memory)
+            loop.call_soon_threadsafe(self.time_kept.set)
+
+        self.folder.trust.keep_time = kept  # type: ignore[method-assign]
         self.upkeep = Upkeep(
             self.custody, self.folder.directory_path, self.site, self.clock, self._tell
         )
@@ -118,6 +126,13 @@ class Keeping:
             while self.custody.version < version:
                 self.news.clear()
                 await self.news.wait()
+
+    async def until_kept(self, promise: Callable[[Memory], bool]) -> None:
+        """Until the time on the disk is such."""
+        async with asyncio.timeout(DEADLINE_S):
+            while (time := self.folder.trust.remembered.time) is None or not promise(time):
+                self.time_kept.clear()
+                await self.time_kept.wait()
 
     def hear(self, message: bytes) -> None:
         self.custody.hear_change(DirectoryHeard(message))
@@ -177,11 +192,9 @@ async def test_the_first_confirmation_of_a_directory_is_kept_at_once(keeping: Ke
     answer = keeping.site.gateway.beat(rights.NOW_MS + 1000, nonce)
     custody.hear_heartbeat(HeartbeatHeard(answer, now_ns, answer=True))  # nothing is held yet
     await keeping.until_held(Version(1, 1))
+    await keeping.until_kept(lambda time: time.anchor is not None)
     keeping.beat()
-    async with asyncio.timeout(DEADLINE_S):
-        while (time := kept.remembered.time) is None or time.confirmed_ms is None:
-            await asyncio.sleep(0.01)
-    assert time.anchor is not None
+    await keeping.until_kept(lambda time: time.confirmed_ms is not None)
 
 
 async def test_a_new_terminal_takes_the_snapshot(keeping: Keeping) -> None:
