@@ -185,7 +185,7 @@ async def test_a_heartbeat_that_names_a_later_version_is_enough(keeping: Keeping
 
 async def test_the_first_confirmation_of_a_directory_is_kept_at_once(keeping: Keeping) -> None:
     """Else a daemon killed within its first minute knows the time, and no age of its rights."""
-    kept, custody = keeping.folder.trust, keeping.custody
+    custody = keeping.custody
     keeping.site.change(rights.terminal(), rights.policy())
     nonce, now_ns = "7c" * 32, keeping.clock.monotonic_ns()
     custody.asked(Asked(nonce, now_ns))
