@@ -175,6 +175,7 @@ class Gateway:
             batches={str(verdict): count for verdict, count in counts.batches.items()},
             events=counts.events,
             refused=counts.refused,
+            repeats=counts.repeats,
             failed_commits=counts.failed_commits,
             dropped=self._publisher.dropped,
             revocation=self._revocation(),

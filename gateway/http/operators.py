@@ -76,6 +76,7 @@ class Health(BaseModel):
     batches: dict[str, int]
     events: int
     refused: int
+    repeats: int
     failed_commits: int
     dropped: int
     revocation: RevocationState | None = None
