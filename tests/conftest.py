@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -27,6 +27,7 @@ settings.register_profile(
 settings.register_profile("full", settings.get_profile("quick"), max_examples=1000)
 
 _left_out = pytest.StashKey[int]()
+_WORKERS_LEFT_OUT = "left_out"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,6 +46,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         items[:] = [item for item in items if not item.get_closest_marker("full")]
         config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401 - xdist has no types
+    """Each of the processes that share the tests has left out the same ones."""
+    node.config.stash[_left_out] = node.workeroutput.get(_WORKERS_LEFT_OUT, 0)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output[_WORKERS_LEFT_OUT] = session.config.stash.get(_left_out, 0)
 
 
 def pytest_terminal_summary(
