@@ -10,7 +10,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509 import Certificate, load_der_x509_certificate
-from fastapi import HTTPException, Request, Response
+from fastapi import FastAPI, HTTPException, Request, Response
 
 from contract.enrolment import (
     MAX_CSR_BYTES,
@@ -57,6 +57,16 @@ async def answered(work: Callable[[], Awaitable[Response]]) -> Response:
 
 
 _LARGE: Final = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+def translate_refusals(app: FastAPI) -> None:
+    """What refuses a caller before its route is reached becomes its answer too."""
+
+    def handler(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, EnrolmentRefused)  # noqa: S101 - registered for it alone
+        return refusal(error.reason, error.words)
+
+    app.add_exception_handler(EnrolmentRefused, handler)
 
 
 def refusal(reason: Refusal, words: str, headers: Mapping[str, str] | None = None) -> Response:

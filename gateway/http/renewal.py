@@ -14,7 +14,7 @@ from contract.ids import SiteId
 from contract.signing import SignatureRefused, VerifyKey
 from gateway.enrolment import Answer, Enrolments, Wanted
 from gateway.http.limits import Buckets, Rate, too_many
-from gateway.http.refusals import answered, certs_only_der, read_csr, read_order, refusal
+from gateway.http.refusals import answered, certs_only_der, read_csr, read_order
 from gateway.http.requests import JSON, peer
 from gateway.journal import Moment
 from runtime.clock import Clock
@@ -31,8 +31,6 @@ def add_routes(
     clock: Clock,
 ) -> None:
     buckets = Buckets(RATE, clock)
-    # Also from the dependency by which every route knows its caller.
-    app.add_exception_handler(EnrolmentRefused, _refused)
 
     def require_turn(request: Request) -> None:
         name = common_name(peer(request))
@@ -80,8 +78,3 @@ def _require_same(asked: str, shown: str) -> None:
         raise EnrolmentRefused(
             Refusal.NAME_MISMATCH, "the request names another terminal than the certificate"
         )
-
-
-def _refused(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, EnrolmentRefused)  # noqa: S101 - registered for it alone
-    return refusal(error.reason, error.words)

@@ -1,7 +1,8 @@
 """The terminals' listener: what is too large, or too particular, for the broker.
 
-A terminal is known by its certificate. One that the register has retired gets nothing; one that the
-register does not know yet may read, since it must fetch the directory to learn of itself.
+A terminal is known by its certificate. One that the register has retired is told so, and gets
+nothing else; one that the register does not know yet may read, since it must fetch the directory to
+learn of itself.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 
 from contract.checkpoint import InclusionQuery
 from contract.directory import TerminalState
+from contract.enrolment import EnrolmentRefused, Refusal
 from contract.ids import Digest, TerminalId, Version
 from contract.succession import join_line
 from contract.topics import GATEWAY
@@ -23,6 +25,7 @@ from gateway.authority import Authority
 from gateway.checkpoints import Checkpoints
 from gateway.directory import Directory
 from gateway.http.limits import AtOnce
+from gateway.http.refusals import translate_refusals
 from gateway.http.requests import JSON, peer, peer_name, read_body, signed, translate_errors
 from gateway.register import Register
 from gateway.snapshot import Snapshots
@@ -48,9 +51,10 @@ def make_app(
     def known_terminal(certificate: Annotated[x509.Certificate, Depends(peer)]) -> TerminalId:
         terminal = TerminalId(peer_name(certificate))
         registered = register.find(terminal)
-        retired = registered is not None and registered.state is TerminalState.RETIRED
-        if terminal == GATEWAY or retired:
-            raise HTTPException(403, "not a terminal in use")
+        if terminal == GATEWAY:
+            raise HTTPException(403, "not a terminal")
+        if registered is not None and registered.state is TerminalState.RETIRED:
+            raise EnrolmentRefused(Refusal.TERMINAL_RETIRED, "this terminal has been retired")
         met(certificate)
         return terminal
 
@@ -60,6 +64,7 @@ def make_app(
         dependencies=[Depends(known_terminal)],
     )
     translate_errors(app)
+    translate_refusals(app)
 
     @app.get("/v1/keys")
     def keys() -> Response:

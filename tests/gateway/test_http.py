@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from contract.certificates import Profile, Validity
 from contract.checkpoint import CheckpointMessage, open_checkpoint
 from contract.directory import ChunkList, DirectoryManifest, TerminalState
+from contract.enrolment import RefusalAnswer
 from contract.signing import Envelope, sha256
 from contract.wire import decode_base64
 from tests.gateway.conftest import Box, made_box
@@ -158,7 +159,9 @@ def test_a_retired_terminal_gets_nothing_and_the_gateways_client_is_no_terminal(
         assert client.get("/v1/keys").status_code == 200
     served.change(terminal_entry("bay-8", retired.signer.public, TerminalState.RETIRED))
     with served.terminals(retired) as client:
-        assert client.get("/v1/keys").status_code == 403
+        answer = client.get("/v1/keys")
+    assert answer.status_code == 403
+    assert RefusalAnswer.from_bytes(answer.content).code == 251
     gateway = served.box.terminal("bay-8")
     folder = served.box.identity.folder
     gateway.key_file, gateway.certificate_file = (

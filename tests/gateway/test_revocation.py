@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from contract.certificates import Profile, Subject, build_ca
+from contract.enrolment import RefusalAnswer
 from contract.ids import TerminalId
 from contract.journal import join_lines
 from gateway.issuing import Issuer
@@ -92,8 +93,10 @@ def test_a_retired_terminal_is_out_whichever_way_it_comes(site: Enrolling) -> No
     assert is_refused(caller, None)
     assert is_refused(caller, kept)
     with site.terminals(person) as client:
-        assert client.get("/v1/keys").status_code == 403
-        assert client.post("/v1/renewal", content=device.order(by=person.signer)).status_code == 403
+        asked = [client.get("/v1/keys")]
+        asked += [client.post("/v1/renewal", content=device.order(by=person.signer))]
+        assert [answer.status_code for answer in asked] == [403, 403]
+        assert {RefusalAnswer.from_bytes(answer.content).code for answer in asked} == {251}
     assert site.enrol(Device(device.name)).json()["error"] == "terminal-retired"
     assert site.connects(other), "nobody else is disturbed"
     (row,) = site.kept("bay-1")["certificates"]
