@@ -1,6 +1,7 @@
 """The gateway as a device without a certificate sees it (RFC 7030, `contract.enrolment`).
 
-- `keys` is the one thing asked of a peer that nobody vouches for; nothing secret goes with it.
+- `keys` and `roots` alone are asked of a peer that nobody vouches for; nothing secret goes with
+  them.
 - Everything else goes over a connection that believes the site's operator CA alone.
 - A machine whose clock lags behind what the site has signed cannot judge when a certificate is
   valid: for it the site's own time floor judges instead, after the handshake and before a word.
@@ -115,6 +116,13 @@ class Desk:
             return Envelope.from_bytes(body)
         except WireError as error:
             raise Away(Trouble.GATEWAY, f"its keys: {error}") from error
+
+    def roots(self) -> bytes:
+        """How the site's roots follow one another (`succession.split_line`). Raises Away."""
+        status, body, _ = self._ask("GET", "/v1/roots")
+        if status != HTTPStatus.OK:
+            raise Away(Trouble.GATEWAY, f"it answers {status} to the question for its roots")
+        return body
 
     def cacerts(self) -> bytes:
         """DER PKCS#7 (RFC 7030 §4.1.3). Raises Away."""

@@ -1,9 +1,10 @@
 """The way from an enrolment file to a certificate, gone on with after every failure and power cut.
 
 1. The file's lasting part is kept. 2. The gateway's key statement is fetched from whoever answers,
-   and believed by the pinned root alone. 3. From then on only its operator CA is believed. 4. Keys
-   are made, once. 5. The order goes with the token; without one that serves, eight letters wait
-   for an operator. 6. The certificate is written last, and the token erased.
+   and believed by the pinned root alone, or by the last that followed it. 3. From then on only its
+   operator CA is believed. 4. Keys are made, once. 5. The order goes with the token; without one
+   that serves, eight letters wait for an operator. 6. The certificate is written last, and the
+   token erased.
 
 Nothing is undone by a failure: each step looks for what is there already, and asks the same with
 the same keys again.
@@ -28,6 +29,7 @@ from contract.enrolment import Issued, Pending, Refusal
 from contract.ids import KeyId, SiteId, TerminalId
 from contract.signing import SignatureRefused
 from contract.statements import KeyStatement
+from contract.succession import follow, split_line
 from contract.wire import WireError, decode_base64
 from firmware_py.enrolment import progress
 from firmware_py.enrolment.desk import (
@@ -50,7 +52,7 @@ from firmware_py.enrolment.orders import (
 )
 from firmware_py.enrolment.paper import Paper, PaperUnreadable, erase, read_paper
 from firmware_py.enrolment.progress import Need, Progress
-from firmware_py.site.place import BATCH_KEY, CERTIFICATE, KEY, KEYS
+from firmware_py.site.place import BATCH_KEY, CERTIFICATE, KEY, KEYS, ROOTS
 from runtime import logs
 from runtime.clock import Clock
 from runtime.durable import StorageError, write_file
@@ -172,18 +174,24 @@ class Journey:
         place, host = paper.place, _host(paper)
         desk = Desk(Peer(place.enrol_url, believing_nobody))
         self._tell(Need.GATEWAY, progress.ASKING)
+        pinned, line = KeyId(place.root_fingerprint), b""
         try:
             envelope = await asyncio.to_thread(desk.keys)
+            if envelope.key_id != pinned:
+                line = await asyncio.to_thread(desk.roots)
         except Away as away:
             raise self._away(away, host) from away
         try:
-            statement = KeyStatement.open_pinned(envelope, KeyId(place.root_fingerprint))
+            roots = follow(pinned, SiteId(place.site), split_line(line))
+            statement = KeyStatement.open_pinned(envelope, roots[-1])
             authority = x509.load_der_x509_certificate(decode_base64(statement.terminal_ca))
         except (SignatureRefused, WireError, ValueError) as error:
             words = progress.WRONG_SITE.format(host=host)
             raise Waits(Need.GATEWAY, words, REFUSED_S) from error
         if statement.site != place.site:
             raise Waits(Need.GATEWAY, progress.WRONG_SITE.format(host=host), REFUSED_S)
+        if line:  # first: the key statement is worth nothing without it
+            await self._disk(lambda: write_file(self._identity / ROOTS, line))
         await self._disk(lambda: write_file(self._identity / KEYS, envelope.to_bytes()))
         operators = decode_base64(statement.operator_ca)
         floor_ms = statement.issued_ms

@@ -1,8 +1,9 @@
 """The terminal's identity: what provisioning left in `identity_dir`, checked before the start.
 
 `terminal.key.pem` and `terminal.crt.pem` (mutual TLS; the certificate's name is the terminal's
-id), `batch.key.pem` (signs its batches), `keys.dsse` (the site's key statement). Whatever does not
-fit is said in one line, and the daemon does not start: nobody could mend it by waiting.
+id), `batch.key.pem` (signs its batches), `keys.dsse` (the site's key statement), `roots.dsse`
+(where another root followed the pinned one before enrolment). Whatever does not fit is said in one
+line, and the daemon does not start: nobody could mend it by waiting.
 """
 
 from __future__ import annotations
@@ -101,10 +102,14 @@ def load_identity(
 
 
 def roots_of(settings: Settings, line: bytes | None) -> tuple[KeyId, ...]:
-    """The roots from the pinned one on; `line` is what this terminal has kept of them."""
-    pinned = KeyId(settings.root_fingerprint)
+    """The roots from the pinned one on; `line` is what this terminal has kept of them.
+
+    Enrolment may have kept a longer one, or a shorter. Raises CertificateError.
+    """
+    pinned, path = KeyId(settings.root_fingerprint), settings.identity_dir / place.ROOTS
+    lines = (line or b"", _read(path) if path.exists() else b"")
     try:
-        return follow(pinned, settings.site_id, split_line(line or b""))
+        return max((follow(pinned, settings.site_id, split_line(one)) for one in lines), key=len)
     except (SignatureRefused, WireError) as error:
         raise CertificateError(f"the roots kept here do not hold ({error}); enrol again") from error
 

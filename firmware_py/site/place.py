@@ -25,6 +25,8 @@ from runtime.settings import CertificateError
 
 PLACE: Final = "place.json"
 KEYS: Final = "keys.dsse"
+ROOTS: Final = "roots.dsse"
+"""How the root followed the pinned one before enrolment; only there where it did."""
 CERTIFICATE: Final = "terminal.crt.pem"
 KEY: Final = "terminal.key.pem"
 NEXT_CERTIFICATE: Final = "terminal.next.crt.pem"

@@ -1,7 +1,8 @@
 """The listener for devices that have no certificate yet: enrolment, and plain EST (RFC 7030).
 
 Nobody here is believed. Everything that a stranger can send is capped and rated, and what he can
-reach is the site's public key statement, the terminal CA's certificate, and a refusal.
+reach is the site's public key statement, how its roots followed one another, the terminal CA's
+certificate, and a refusal.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from starlette.concurrency import run_in_threadpool
 
 from contract.enrolment import CheckedOrder, EnrolmentRefused, Order, Pending, Refusal, check_order
 from contract.ids import TerminalId
+from contract.succession import join_line
 from contract.topics import GATEWAY, RESERVED
 from gateway.authority import Authority
 from gateway.enrolment import Answer, Enrolments, Wanted
 from gateway.http.limits import AtOnce, Buckets, Rate, too_many
 from gateway.http.refusals import answered, certs_only, certs_only_der, read_csr, read_order
-from gateway.http.requests import JSON, signed
+from gateway.http.requests import JSON, OCTETS, signed
 from gateway.journal import Moment
 from gateway.pending import RETRY_S, PendingOrders
 from runtime.clock import Clock
@@ -125,6 +127,14 @@ def make_app(authority: Authority, desk: EnrolmentDesk) -> FastAPI:
         async def work() -> Response:
             desk.require_turn(request)
             return signed(authority.keys_envelope.to_bytes())
+
+        return await answered(work)
+
+    @app.get("/v1/roots")
+    async def roots(request: Request) -> Response:
+        async def work() -> Response:
+            desk.require_turn(request)
+            return Response(join_line(authority.successions), media_type=OCTETS)
 
         return await answered(work)
 
