@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from contract.certificates import common_name, spki
@@ -150,16 +149,8 @@ def _check_certificate(
     if spki(parsed.public_key()) != own.public.spki:
         raise CertificateError(f"{certificate}: does not belong to {key}; {again}")
     authorities = [_authority(keys.statement.terminal_ca, "terminal CA") for keys in believed]
-    if not any(_issued(parsed, authority) for authority in authorities):
+    if not any(place.is_issued_by(parsed, authority) for authority in authorities):
         raise CertificateError(f"{certificate}: was not issued by the site's terminal CA; {again}")
-
-
-def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
 
 
 def _authority(der: str, which: str) -> x509.Certificate:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from pydantic import Field
 
 from contract.ids import DigestField, SiteIdField, TerminalIdField, WardIdField
@@ -126,13 +127,34 @@ class Life:
         whole = self.until_ms - self.from_ms
         return self.from_ms + round(whole * (2 / 3 + self.share / 20))
 
+    def is_due(self, now_ms: int, replaced_s: float | None, spread_s: float) -> bool:
+        """Whether it is to be renewed: at its time, or earlier where its CA is replaced.
 
-def life_of(certificate: Path) -> Life:
+        `replaced_s` is for how long that has been known, None where it is not so; a ward that hears
+        of it in one moment renews over the `spread_s` seconds that follow.
+        """
+        early = replaced_s is not None and replaced_s >= self.share * spread_s
+        return early or now_ms >= self.renew_ms
+
+
+def read_certificate(path: Path) -> x509.Certificate:
     """Raises CertificateError."""
     try:
-        parsed = x509.load_pem_x509_certificate(read_capped(certificate, _PEM_CAP))
+        return x509.load_pem_x509_certificate(read_capped(path, _PEM_CAP))
     except (StorageError, ValueError) as error:
-        raise CertificateError(f"{certificate}: {error}; enrol this terminal again") from error
+        raise CertificateError(f"{path}: {error}; enrol this terminal again") from error
+
+
+def is_issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    """Whether its signature is this CA's: the CA that replaces one may bear the same name."""
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def life_of(parsed: x509.Certificate) -> Life:
     drawn = hashlib.sha256(parsed.signature).digest()[:_JITTER_BYTES]
     return Life(
         _ms(parsed.not_valid_before_utc),

@@ -1,7 +1,8 @@
 """A later certificate for a terminal at work: when it is due, and what becomes of it.
 
-Due at two thirds of its life by site time (`place.Life`), or when broker or gateway refuse the one
-held. The work itself is a program of its own (`python -m firmware_py.enrolment`): it needs twice
+Due at two thirds of its life by site time (`place.Life`), within an hour once the site's keys name
+another terminal CA than the one that issued it, or when broker or gateway refuse the one held. The
+work itself is a program of its own (`python -m firmware_py.enrolment`): it needs twice
 what a terminal's memory has to spare, for some seconds in three weeks. It ends with a certificate
 beside the old one, or says what stands between: eight letters that an operator approves.
 """
@@ -19,10 +20,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cryptography import x509
+
+from contract.wire import WireError, decode_base64
 from firmware_py.kiosk.view import Enrolling
 from firmware_py.settings import KeyKind, Settings
 from firmware_py.site.identity import OPERATOR_CA
-from firmware_py.site.place import CERTIFICATE, life_of, settle
+from firmware_py.site.place import (
+    CERTIFICATE,
+    Life,
+    is_issued_by,
+    life_of,
+    read_certificate,
+    settle,
+)
 from runtime.clock import Clock
 from runtime.durable import StorageError
 from runtime.logs import Trouble
@@ -37,6 +48,8 @@ KNOWN_S: Final = 2.0
 """So long after the link stands site time is known."""
 BACKOFF: Final = Backoff(first_s=30.0, most_s=3600.0)
 """After a try that came to nothing. Ten days are left for it."""
+SPREAD_S: Final = 3600.0
+"""Over so long a ward that hears of another terminal CA in one moment is renewed."""
 SUSPICIONS: Final = 2
 """So many refusals in a row, with nothing between them, make a certificate suspect."""
 # A line names eight letters, a few addresses, a sentence.
@@ -67,8 +80,15 @@ class Renewing:
         show: Callable[[Enrolling | None], None],
         clock: Clock,
         chance: random.Random,
+        spread_s: float = SPREAD_S,
     ) -> None:
         """`swapped` is awaited once another certificate is in place; `show` tells the glass."""
+        self._spread_s = spread_s
+        self._replaced_ns: int | None = None
+        """Since when the certificate is known to be of another CA than the site's keys name.
+
+        Monotonic: site time leaps when it becomes known, and a whole ward's does so at once.
+        """
         self._settings = settings
         self._known = known
         self._swapped = swapped
@@ -116,17 +136,28 @@ class Renewing:
         path = self._settings.identity_dir / CERTIFICATE
         while not self._suspect.is_set():
             try:
-                life = await asyncio.to_thread(life_of, path)
+                life, replaced = await asyncio.to_thread(_look, path, self._known().terminal_ca)
             except CertificateError as error:  # a swap may be under way: looked at again soon
                 LOG.info("the certificate cannot be read", extra={"why": str(error)})
             else:
                 now_ms = self._known().now_ms
                 if now_ms >= life.until_ms:
                     self._suspect.set()
-                if now_ms >= life.renew_ms:
+                if life.is_due(now_ms, self._replaced_s(replaced=replaced), self._spread_s):
                     return
             self._up.clear()
             await first_of(self._suspect.wait(), self._known_soon(), self._sleep(LOOK_S))
+
+    def _replaced_s(self, *, replaced: bool) -> float | None:
+        """For how long it has been known that another CA issues."""
+        now_ns = self._clock.monotonic_ns()
+        if not replaced:
+            self._replaced_ns = None
+            return None
+        if self._replaced_ns is None:
+            self._replaced_ns = now_ns
+            LOG.info("the site has another terminal CA; the certificate is renewed early")
+        return (now_ns - self._replaced_ns) / _NS
 
     async def _known_soon(self) -> None:
         await self._up.wait()
@@ -203,6 +234,16 @@ class Renewing:
 
     async def _sleep(self, seconds: float) -> None:
         await self._clock.sleep_until(self._clock.monotonic_ns() + round(seconds * _NS))
+
+
+def _look(path: Path, terminal_ca: str) -> tuple[Life, bool]:
+    """A certificate's time, and whether another CA issued it. Raises CertificateError."""
+    certificate = read_certificate(path)
+    try:
+        authority = x509.load_der_x509_certificate(decode_base64(terminal_ca))
+    except (ValueError, WireError) as error:
+        raise CertificateError(f"the site's keys hold no terminal CA ({error})") from error
+    return life_of(certificate), not is_issued_by(certificate, authority)
 
 
 async def _line(stream: asyncio.StreamReader) -> bytes:

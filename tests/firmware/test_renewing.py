@@ -25,7 +25,9 @@ from firmware_py.site.place import (
     KEY,
     NEXT_CERTIFICATE,
     NEXT_KEY,
+    is_issued_by,
     life_of,
+    read_certificate,
     settle,
 )
 from tests.gateway.identities import pem_key
@@ -66,11 +68,31 @@ def test_a_ward_enrolled_in_one_hour_is_renewed_over_more_than_a_day(tmp_path: P
     for serial in range(1, 101):
         path = tmp_path / f"{serial}.pem"
         path.write_bytes(certificate(serial=serial).public_bytes(Encoding.PEM))
-        life = life_of(path)
-        assert life_of(path) == life  # a restart draws no other moment
+        life = life_of(read_certificate(path))
+        assert life_of(read_certificate(path)) == life  # a restart draws no other moment
         due.append(life.renew_ms - int(NOW.timestamp() * 1000))
     assert all(20 * DAY_MS <= one <= 21.5 * DAY_MS for one in due)
     assert max(due) - min(due) > DAY_MS
+
+
+def test_a_ward_that_hears_of_another_ca_is_renewed_over_the_hour_that_follows() -> None:
+    now_ms = int(NOW.timestamp() * 1000) + DAY_MS
+    ward = [life_of(certificate(serial=serial)) for serial in range(1, 101)]
+
+    def due(replaced_s: float | None, spread_s: float = 3600) -> int:
+        return sum(life.is_due(now_ms, replaced_s, spread_s) for life in ward)
+
+    assert due(None) == 0
+    assert due(0) == 0
+    assert 0 < due(600) < 40 < due(2400) < due(3500) <= due(3600) == 100
+    assert due(0, spread_s=0) == 100
+    # It makes nothing later than it was.
+    assert all(life.is_due(life.renew_ms, 0, 3600) for life in ward)
+
+
+def test_a_ca_of_the_same_name_is_another_by_its_key() -> None:
+    assert is_issued_by(certificate(), CA)
+    assert not is_issued_by(certificate(issuer=BATCH_KEY), CA)
 
 
 @pytest.mark.parametrize("cut_after", [0, 1, 2])
