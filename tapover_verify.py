@@ -62,8 +62,16 @@ SIGN_ONS: Final = frozenset(("opened", "resumed"))
 CLAIMS: Final = SIGN_ONS | {"closed-by-tap", "parked-by-tap", "still-you", "woken", "proved"}
 DIRECTORY: Final = ("batch", "change-request", "directory-change", "directory-manifest")
 UNREAD: Final = (
-    *("root-succession", "change-set", "approval", "grant", "enrolment-request", "enrolment"),
-    *("escrows", "spare-assignment", "puk-request", "puk-release", "puk-report"),
+    *(
+        "root-succession",
+        "restoration",
+        "change-set",
+        "approval",
+        "grant",
+        "enrolment-request",
+        "enrolment",
+    ),
+    *("restoration", "escrows", "spare-assignment", "puk-request", "puk-release", "puk-report"),
 )
 ASKING: Final = ("change-request", "spare-assignment")  # what a directory change may follow from
 ENTRIES: Final = ("entitlement", "terminal", "policy", "spare", "removed")
@@ -73,6 +81,7 @@ SHAPES: Final = {
     "keys": "site:text epoch:number issued_ms:number root:base64 statement_key:base64 log:any"
     " terminal_ca:any operator_ca:any card_ca:any",
     "log": "epoch:number key:base64 first:any",
+    "restoration": "site:text root:base64 epoch:number log_epoch:number restored:holds last:holds",
     "root-succession": "site:text root:base64 next:base64 epoch:number issued_ms:number",
     "version": "epoch:number n:number",
     "directory-change": "site:text version:version previous:hex? request:hex? issued_ms:number"
@@ -111,6 +120,7 @@ ENVELOPE: Final = re.compile(
 )
 KEYS_PREFIX: Final = b'{"payloadType":"application/vnd.tapover.keys.v1+json"'
 ROOT_PREFIX: Final = KEYS_PREFIX.replace(b"keys", b"root-succession")
+LOSS_PREFIX: Final = KEYS_PREFIX.replace(b"keys", b"restoration")
 HEX: Final = re.compile(r"(?:[0-9a-f]{2})+")
 SIGNATURE_LINE: Final = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/=]+)")
 
@@ -473,7 +483,7 @@ def read_keys(line: bytes, leaf: int, fingerprint: str) -> Shape:
     named = sha256(keys.root).hex() == fingerprint
     need(named, "a root that is not the one that you named", means)
     check(envelope, read_key(keys.root, P256), "the site's root")
-    keys.leaf, keys.log_epoch = leaf, log.epoch
+    keys.leaf, keys.log_epoch, keys.first = leaf, log.epoch, log.first
     keys.statement, keys.log = read_key(keys.statement_key, P256), read_key(log.key, ED25519)
     raw = serialization.Encoding.Raw, serialization.PublicFormat.Raw
     keys.origin = f"tapover.{shown(keys.site)}/log/{log.epoch}"
@@ -489,6 +499,34 @@ def read_root(line: bytes, fingerprint: str, site: str) -> str:
     check(envelope, read_key(declared.root, P256), "the site's root")
     need(declared.site == site, "a root declared for another site")
     return read_key(declared.next, P256).id
+
+
+def read_loss(line: bytes, leaf: int, fingerprint: str, before: Shape, roots: set[int]) -> Shape:
+    """A restoration (§4): the root's word on where a log goes on, and what is missing of it."""
+    loss = read("restoration", (envelope := read_envelope(line, "restoration")).fields)
+    need(sha256(loss.root).hex() == fingerprint, "a restoration declared by another than the root")
+    check(envelope, read_key(loss.root, P256), "the site's root")
+    restored, last, epoch = loss.restored, loss.last, before.log_epoch
+    said = (loss.site, restored.epoch, last.epoch, loss.log_epoch)
+    fits = said == (before.site, epoch, epoch, epoch + 1) and restored.size <= last.size
+    fits = fits and (restored.size < last.size or restored.root == last.root)
+    need(fits, "a restoration of another site or log epoch, or of more than was known")
+    right = restored.size <= leaf and roots.issuperset(range(restored.size, leaf))
+    need(right, f"a restoration of {restored.size:,} leaves that does not follow them")
+    loss.leaf, loss.origin = leaf, before.origin
+    return loss
+
+
+def check_succession(new: Shape, before: Shape, losses: list[Shape]) -> None:
+    """A later key statement (§4): of the same log, or the next epoch of it that the root opens."""
+    need(new.epoch > before.epoch, "an epoch that is not a higher one")
+    log_epoch = before.log_epoch
+    if losses and losses[-1].leaf > before.leaf:
+        log_epoch, loss = losses[-1].log_epoch, losses[-1]
+        said, right = (new.leaf, new.epoch, new.first), (loss.leaf + 1, loss.epoch)
+        need(said == (*right, loss.last.root.hex()), "a key statement that its restoration denies")
+    same = (new.site, new.log_epoch) == (before.site, log_epoch)
+    need(same, "a key statement of another site or log epoch than the one before")
 
 
 def in_force(history: list[Shape], leaf: int) -> Shape:
@@ -523,10 +561,11 @@ def new_journal(journal_id: bytes, terminal: str) -> Journal:
 class Log:
     """The log, leaf by leaf (§5, §6): what each statement says, in their order."""
 
-    def __init__(self, keys: list[Shape], tree: Tree, bodies: Bodies) -> None:
-        self.keys, self.tree, self.bodies = keys, tree, bodies
+    def __init__(self, keys: list[Shape], losses: list[Shape], tree: Tree, bodies: Bodies) -> None:
+        self.keys, self.losses, self.tree, self.bodies = keys, losses, tree, bodies
         self.journals: dict[str, Journal] = {}
         self.kinds: Counter[str] = Counter()
+        self.again: Counter[int] = Counter()  # batches after a loss, by the log epoch of `holds`
         self.versions: list[tuple[Version, bytes]] = []  # with the digest of the change
         self.known: dict[Version, tuple[int, int]] = {}  # ordinal and leaf
         self.requests: set[bytes | None] = {None}
@@ -600,7 +639,7 @@ class Log:
 
     def entitlement(self, guid: bytes, version: Version, leaf: int) -> bytes:
         """The body (its hash) under `guid` in a version that the log had before `leaf`, or b""."""
-        ordinal, made = self.known.get(version, (0, leaf))
+        ordinal, made = self.known.get(version) or self._before_loss(version, leaf) or (0, leaf)
         means = "Nothing shows which keys the site vouched for when this was recorded."
         need(
             made < leaf,
@@ -610,6 +649,14 @@ class Log:
         entries = self.cards.get(guid, [])
         newest = bisect_right(entries, ordinal, key=lambda entry: entry[0])
         return entries[newest - 1][1] if newest else b""
+
+    def _before_loss(self, version: Version, leaf: int) -> tuple[int, int] | None:
+        """Of a version that a restoration lost: the last one before that."""
+        for loss in self.losses:
+            kept = [one for one in self.known.items() if one[1][1] < loss.leaf < leaf]
+            if kept and kept[-1][0] < version < (loss.epoch, 0):
+                return kept[-1][1]
+        return None
 
     def _batch(self, envelope: Shape, batch: Shape, leaf: int) -> None:
         keys = {envelope.keyid: in_force(self.keys, leaf).statement}
@@ -633,12 +680,15 @@ class Log:
             journal.events.append(event)
             journal.chain.append(sha256(journal.chain[-1], event))
             self.bodies.named.add(event)
-        ours, holds = self.keys[0].log_epoch, batch.holds
-        if holds and holds.epoch < ours:
-            self.kinds["holds of an earlier log epoch"] += 1
+        ours, holds = in_force(self.keys, leaf).log_epoch, batch.holds
+        ends = {one.restored.epoch: one.restored.size for one in self.losses if one.leaf < leaf}
+        self.again[holds.epoch if holds and ends else ours] += 1
+        if holds and holds.epoch < ours and holds.size > ends.get(holds.epoch, 0):
+            lost = "a declared loss" if holds.epoch in ends else "an earlier log epoch"
+            self.kinds[f"holds of {lost}"] += 1
         elif holds:  # a checkpoint that the terminal had accepted: one of this very log
             means = "The terminal was shown another log: this one was rewritten, or there are two."
-            earlier, size = holds.epoch == ours and holds.size <= leaf, holds.size
+            earlier, size = holds.epoch <= ours and holds.size <= leaf, holds.size
             need(earlier, f"a batch that holds a checkpoint of {size:,} leaves from later", means)
             same = holds.root == self.tree.root(size)
             need(same, f"a batch that holds another root for the first {size:,} leaves", means)
@@ -777,6 +827,11 @@ class JournalCheck:
         pin = record.purpose in ("pin", "countersign")
         used = [one for one in keys if one.slot == "9A" or not pin]
         right = used and used[0].algorithm == outcome.algorithm
+        if record.directory not in self.log.known:
+            known = right and outcome.holder == entitled.holder
+            self.tally.doubts["restored" if known else "lost"] += 1
+            if not known:
+                return
         version = VERSION.format(*record.directory)
         need(right, f"a signature by a key that was not this card's in {version}", NOT_THERE)
         means = "The tap is written down for somebody else than the card's holder."
@@ -836,6 +891,8 @@ DOUBTS: Final = {
     "signature": "whose record was deleted: the card's signature can no longer be checked",
     "session": "to have signed on in a body that was deleted: it can no longer be checked",
     "bound": "whose heartbeat was deleted: the bound *not before* can no longer be checked",
+    "restored": "under a lost directory version: checked against the last one before the loss",
+    "lost": "under a lost directory version, by a card unknown before: it cannot be checked",
     "time": "without a heartbeat: nothing shows *not before*",
     "pin": "by a key that was not seen to need the PIN: the card is proven, the PIN is not",
     "spare": "with a spare that the directory gave nobody yet: whose it was is a ward lead's word",
@@ -874,6 +931,19 @@ def describe(name: str, tally: Tally, report: Shape) -> None:
             report.open.append(f"{who}: {plural(count, 'claim')} {words}.")
 
 
+def describe_loss(log: Log, loss: Shape, report: Shape) -> dict[str, int]:
+    epoch, size, last = loss.restored.epoch, loss.restored.size, loss.last.size
+    said = f"Log epoch {epoch} ended with {plural(size, 'leaf', 'leaves')}: the gateway came back"
+    report.proven.append(f"{said} from a back-up, and the root declared so in leaf {loss.leaf:,}.")
+    said = "what it held beyond, nobody is known to have a checkpoint of"
+    if last > size:
+        said = f"leaves {size:,} to {last - 1:,} that its last known checkpoint had are missing"
+    came = plural(log.again[epoch], "batch", "batches")
+    report.open.append(f"Log epoch {epoch}: {said}; {came} made before came again after it.")
+    held = log.kinds["holds of a declared loss"]
+    return {"epoch": epoch, "restored": size, "last_known": last, "held_beyond": held}
+
+
 def describe_log(log: Log, size: int, tallies: dict[str, Tally], own: Shape | None) -> Shape:
     keys = in_force(log.keys, size)
     facts = {"site": keys.site, "origin": keys.origin, "size": size, "leaves": log.kinds}
@@ -887,8 +957,18 @@ def describe_log(log: Log, size: int, tallies: dict[str, Tally], own: Shape | No
     report.proven.append(said)
     for name, tally in tallies.items():
         describe(name, tally, report)
+    facts["losses"] = [describe_loss(log, loss, report) for loss in log.losses]
     if own is None:
         report.open.append("That others see the same log: you brought no checkpoint of your own.")
+    elif own.loss:
+        said = f"Your own checkpoint had {plural(own.size, 'leaf', 'leaves')} of log epoch"
+        said += f" {own.loss.restored.epoch}: it covers a declared loss, from leaf"
+        said += (
+            f" {own.loss.restored.size:,} on; that the leaves before are the same, your root says."
+        )
+        if own.size > own.loss.last.size:
+            said += " The root knew of fewer leaves than you: more is missing than was declared."
+        report.open.append(said)
     else:
         taps = plural(sum(one.covered for one in tallies.values()), "card signature")
         said = f"The log still begins with the {plural(own.size, 'statement')} of your own"
@@ -904,6 +984,47 @@ def describe_log(log: Log, size: int, tallies: dict[str, Tally], own: Shape | No
     return report
 
 
+def read_history(
+    statements: list[tuple[int, bytes]], tree: Tree, root: str
+) -> tuple[list[Shape], list[Shape]]:
+    """Every key statement, and every restoration (§4), in the root's own line from `root` on."""
+    keys, losses, roots = list[Shape](), list[Shape](), set[int]()
+    for index, leaf in statements:
+        with at(f"leaf {index} (key statement)"):
+            if index and leaf.startswith(ROOT_PREFIX):
+                root = read_root(leaf, root, keys[0].site)
+                roots.add(index)
+            elif index and leaf.startswith(LOSS_PREFIX):
+                losses.append(loss := read_loss(leaf, index, root, keys[-1], roots))
+                same = loss.restored.root == tree.root(loss.restored.size)
+                need(same, "a restoration of other leaves than these")
+            else:
+                keys.append(read_keys(leaf, index, root))
+                if index:
+                    check_succession(keys[-1], keys[-2], losses)
+    return keys, losses
+
+
+def check_own(path: Path, keys: list[Shape], losses: list[Shape], tree: Tree) -> Shape:
+    """The auditor's own checkpoint is one of this log, or of what a restoration says is lost."""
+    with at("your own checkpoint", "The log was rewritten, or others are shown another log."):
+        held, size = read_note(read_file(path, MAX_NOTE)), len(tree.levels[0])
+        of_epoch = [one for one in keys if one.origin == held.origin] or keys
+        check_note(held, in_force(of_epoch, held.size), alone=False)
+        beyond = (one for one in losses if one.origin == held.origin)
+        held.loss = next((one for one in beyond if one.restored.size < held.size), None)
+        if held.loss:
+            same = held.size != held.loss.last.size or held.root == held.loss.last.root
+            need(same, "another root than the last known checkpoint that the root declared")
+            return held
+        means = "The export is older than your checkpoint, or leaves were taken away."
+        what = f"{held.size:,} leaves, of which the export has {size:,}"
+        need(held.size <= size, what, means)
+        what = f"another root for the first {held.size:,} leaves than the export"
+        need(held.root == tree.root(held.size), what)
+    return held
+
+
 def verify_export(chosen: argparse.Namespace) -> Shape:
     """The whole log and every body; see the top of this file."""
     folder: Path = chosen.export
@@ -912,37 +1033,19 @@ def verify_export(chosen: argparse.Namespace) -> Shape:
         note = read_note(read_file(folder / "checkpoint", MAX_NOTE))
         need(note.size, "a log without leaves, so without keys")
     check_layout(found, note.size)
-    tree, keys, statements = Tree(), list[Shape](), []
+    tree, statements = Tree(), list[tuple[int, bytes]]()
     for index, leaf in leaves(folder, note.size):
         tree.append(leaf)
-        if index == 0 or leaf.startswith((KEYS_PREFIX, ROOT_PREFIX)):
+        if index == 0 or leaf.startswith((KEYS_PREFIX, ROOT_PREFIX, LOSS_PREFIX)):
             statements.append((index, leaf))
     check_tiles(folder, note.size, tree)
-    root = chosen.root
-    for index, leaf in statements:
-        with at(f"leaf {index} (key statement)"):
-            if index and leaf.startswith(ROOT_PREFIX):
-                root = read_root(leaf, root, keys[0].site)
-                continue
-            keys.append(new := read_keys(leaf, index, root))
-            need(new.epoch > keys[-2].epoch if index else True, "an epoch that is not a higher one")
-            same = (new.site, new.log_epoch) == (keys[0].site, keys[0].log_epoch)
-            need(same, "a key statement of another site or log epoch than the first")
+    keys, losses = read_history(statements, tree, chosen.root)
     with at("checkpoint", ALTERED):
         check_note(note, in_force(keys, note.size), alone=not chosen.allow_witnesses)
         need(tree.root(note.size) == note.root, "a root that the leaves do not hash to")
-    held = None
-    with at("your own checkpoint", "The log was rewritten, or others are shown another log."):
-        if chosen.checkpoint:
-            held = read_note(read_file(chosen.checkpoint, MAX_NOTE))
-            check_note(held, in_force(keys, held.size), alone=False)
-            means = "The export is older than your checkpoint, or leaves were taken away."
-            what = f"{held.size:,} leaves, of which the export has {note.size:,}"
-            need(held.size <= note.size, what, means)
-            what = f"another root for the first {held.size:,} leaves than the export"
-            need(held.root == tree.root(held.size), what)
+    held = check_own(chosen.checkpoint, keys, losses, tree) if chosen.checkpoint else None
     with (folder / "bodies").open("rb") as file:
-        log = Log(keys, tree, Bodies(file))
+        log = Log(keys, losses, tree, Bodies(file))
         for index, leaf in leaves(folder, note.size):
             with at(f"leaf {index}"):
                 log.take(index, leaf)
@@ -950,7 +1053,7 @@ def verify_export(chosen: argparse.Namespace) -> Shape:
         for line, digest in enumerate(log.bodies.places, 1):
             named = digest in log.bodies.named
             need(named, "a body that no statement names", ALTERED, f"bodies, line {line}")
-        tallies = check_events(log, held.size if held else 0)
+        tallies = check_events(log, held.size if held and not held.loss else 0)
     return describe_log(log, note.size, tallies, held)
 
 

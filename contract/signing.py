@@ -62,6 +62,7 @@ class PayloadType(StrEnum):
     PUK_REPORT = "application/vnd.tapover.puk-report.v1+json"
     ESCROWS = "application/vnd.tapover.escrows.v1+json"
     ROOT = "application/vnd.tapover.root-succession.v1+json"
+    RESTORATION = "application/vnd.tapover.restoration.v1+json"
 
 
 def sha256(data: bytes) -> Digest:

@@ -11,8 +11,9 @@ import random
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from contract.checkpoint import Checkpoint
 from contract.tap import PinProof
-from firmware_py.evidence import checkpoints, retention
+from firmware_py.evidence import checkpoints, proving, retention
 from firmware_py.evidence.checkpoints import Checkpoints, LogTrust
 from firmware_py.evidence.committer import CommitFailed
 from firmware_py.evidence.journal import JournalDamaged, JournalFailed
@@ -27,7 +28,6 @@ from firmware_py.trust.statements import Keys
 from firmware_py.trust.upkeep import Upkeep
 from runtime.clock import Clock
 from runtime.logs import Trouble
-from runtime.settings import StartError
 from runtime.supervisor import State
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ _MS: Final = 1_000_000
 _S: Final = 1_000_000_000
 REOPEN_NS: Final = 5 * _S
 """How often a journal that failed is tried again."""
+ANEW_NS: Final = 1 * _S
+"""How often a checkpoint of a new log is looked for, and a gateway that failed asked again."""
 FORGET_NS: Final = 3600 * _S
 """How often old events are looked at."""
 
@@ -118,7 +120,7 @@ class Outside:
         return {
             "journal": self._mend_journal(),
             "upkeep": self._upkeep.run(),
-            "log": self._watch_log(),
+            "log": self._prove_anew(),
             "forgetting": self._forget(),
             "shipper": self._shipper.run(),
             "link": self._link.run(),
@@ -166,7 +168,6 @@ class Outside:
         trust = log_trust(keys, before)
         if trust.epoch != before.statement.log.epoch:
             self._log_replaced.set()
-            return
         self._checkpoints.follow(trust)
         self._shipper.follow(trust)
         self._link.hurry()
@@ -214,10 +215,26 @@ class Outside:
             trouble.over()
             self._post(JournalBack())
 
-    async def _watch_log(self) -> None:
-        """The site has begun another log: only a fresh start sends it what it needs."""
-        await self._log_replaced.wait()
-        raise StartError("the site has another log; start this daemon again")
+    async def _prove_anew(self) -> None:
+        """At a start, and whenever the root has the site's log go on from a back-up."""
+        trouble = Trouble(LOG, "proving anew what an earlier log held")
+        while True:
+            held = self._checkpoints.held
+            if held is not None and await self._proved_anew(held.checkpoint, trouble):
+                await self._log_replaced.wait()
+                self._log_replaced.clear()
+            else:
+                await self._clock.sleep_until(self._clock.monotonic_ns() + ANEW_NS)
+
+    async def _proved_anew(self, held: Checkpoint, trouble: Trouble) -> bool:
+        parts = (self._app.journal, self._shipper.reload, held, self._gateway.inclusion)
+        try:
+            await proving.prove_anew(*parts)
+        except (FetchFailed, JournalFailed, CommitFailed) as error:
+            trouble.failed(str(error))
+            return False
+        trouble.over()
+        return True
 
     async def _forget(self) -> None:
         trouble = Trouble(LOG, "forgetting what the site's log holds")

@@ -1,4 +1,4 @@
-"""`tapover-gateway`: init (once a site), serve, export.
+"""`tapover-gateway`: init (once a site), serve, export, backup, restore.
 
 Exit status: 0 done, 1 failed, 2 settings, 3 certificate or key, 4 port.
 """
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from gateway import app, export
+from gateway import app, backing_up, export
 from gateway.settings import GatewaySettings
 from runtime import logs
 from runtime.clock import SystemClock
@@ -36,6 +36,12 @@ def _run(asked: argparse.Namespace) -> None:
             sys.stderr.write(f"{_PROGRAM}: the log of {settings.site} begins with {size} leaves\n")
         case "serve":
             app.serve(settings, SystemClock(), os.environ)
+        case "backup":
+            secret = backing_up.passphrase(asked.passphrase_file, asked.passphrase_fd)
+            backing_up.back_up(settings, asked.file, secret, SystemClock().wall_ms(), _say)
+        case "restore":
+            secret = backing_up.passphrase(asked.passphrase_file, asked.passphrase_fd)
+            backing_up.restore(settings, asked.file, secret, _say)
         case _:
             export.run(settings, asked.folder, _say)
 
@@ -50,12 +56,18 @@ def _parser() -> argparse.ArgumentParser:
     for name, words in (
         ("init", "begin the site's evidence log, once"),
         ("serve", "run the gateway"),
+        ("backup", "write log, directory and keys into one encrypted file, also while it runs"),
+        ("restore", "lay a back-up down where there is no log; the root must declare it then"),
         ("export", "write the evidence into a new folder, also while it runs"),
     ):
         command = commands.add_parser(name, help=words, description=words)
         command.add_argument("--settings", type=Path, required=True, help="gateway.toml")
         if name == "export":
             command.add_argument("folder", type=Path, metavar="DIR", help="must not exist")
+        if name in ("backup", "restore"):
+            command.add_argument("file", type=Path, metavar="FILE")
+            command.add_argument("--passphrase-file", type=Path, help="its first line")
+            command.add_argument("--passphrase-fd", type=int, help="an open file descriptor")
     return parser
 
 

@@ -179,6 +179,7 @@ class Gateway:
             failed_commits=counts.failed_commits,
             dropped=self._publisher.dropped,
             revocation=self._revocation(),
+            unsettled=self._directory.unsettled,
         )
 
     def _revocation(self) -> RevocationState | None:

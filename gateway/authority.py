@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import serialization
 
 from contract.certificates import common_name
 from contract.ids import Digest, KeyId, SiteId
+from contract.restoration import Restoration
 from contract.signing import (
     Algorithm,
     Envelope,
@@ -72,6 +73,8 @@ class Authority:
     """The listener for operators."""
     broker: Tls
     """The gateway as the broker's client."""
+    restoration: tuple[Restoration, Envelope] | None = None
+    """By which the root had the log go on from a back-up."""
 
     @property
     def site(self) -> SiteId:
@@ -107,6 +110,7 @@ def load(folder: Path, site: SiteId, root: Digest, now_ms: int) -> Authority:
             server, server_key, operator_file, _before(folder, "operator_ca", keys, roots)
         ),
         broker=Tls(client, client_key, operator_file),
+        restoration=_restoration(folder / "restoration.dsse", site, roots),
     )
 
 
@@ -175,6 +179,19 @@ def _key_statement(
     if keys.site != site:
         raise CertificateError(f"{path}: is of site {keys.site!r}, not of {site!r}")
     return keys, envelope
+
+
+def _restoration(
+    path: Path, site: SiteId, roots: Sequence[KeyId]
+) -> tuple[Restoration, Envelope] | None:
+    if not path.exists():
+        return None
+    envelope = _parsed(path, lambda data: Envelope.from_bytes(data.removesuffix(b"\n")))
+    root = envelope.key_id if envelope.key_id in roots else roots[-1]
+    declared = _parsed(path, lambda _: Restoration.open_pinned(envelope, root))
+    if declared.site != site:
+        raise CertificateError(f"{path}: is of site {declared.site!r}, not of {site!r}")
+    return declared, envelope
 
 
 def _signer(path: Path, named: str, algorithm: Algorithm, what: str) -> SoftwareSigner:

@@ -21,9 +21,10 @@ from contract.events import ChangeDecided, Denial, Detail
 from contract.ids import Digest, SiteId
 from contract.signing import Envelope
 from gateway import guard
-from gateway.directory import Directory, digest_of, remember, require_room, told
+from gateway.directory import Directory, digest_of
 from gateway.evidence import Evidence
 from gateway.journal import Moment
+from gateway.judging import remember, require_room, told
 from gateway.requests import (
     Operator,
     RequestConflicts,
@@ -69,6 +70,7 @@ class Desk:
     def open_set(self, message: bytes, operator: Operator, now: Moment) -> Standing:
         """Begins a set, or says how the same one stands. Raises RequestRefused, StoreFailed."""
         with self._directory.denying(digest_of(message), operator, now):
+            self._directory.require_settled()
             envelope, change_set = open_set(message, operator)
             require_own(change_set.site, change_set.operator, self._site, operator)
             if len(set(change_set.requests)) != len(change_set.requests):

@@ -25,11 +25,9 @@ from contract.directory import (
 )
 from contract.events import (
     ChangeDenied,
-    ChangeHeld,
     Denial,
     Detail,
     DirectoryPublished,
-    LockFlagged,
 )
 from contract.ids import Digest, OperatorId, Version
 from contract.journal import join_lines
@@ -38,8 +36,8 @@ from contract.tap import DirectoryVersion
 from gateway import guard
 from gateway.authority import Authority
 from gateway.evidence import Evidence
-from gateway.guard import Judgement
 from gateway.journal import Moment
+from gateway.judging import flags, judge, remember, require_room, told
 from gateway.log import Appending
 from gateway.register import Register
 from gateway.requests import (
@@ -53,27 +51,29 @@ from gateway.requests import (
 )
 from gateway.revocation import withdraw_terminals
 from gateway.store import (
-    LIVE,
     ChangeRow,
     HeldKind,
     HeldRow,
     HeldState,
-    Past,
     Store,
     StoreFailed,
     Transaction,
 )
 
 NO_VERSION = Version(0, 0)
+UNSETTLED = "unsettled"
+"""A fact of a restored log: the key epoch whose first change brings back what was lost."""
 _By = tuple[Digest | None, str | None]
-# What one operator may leave waiting: a person looks through each of them.
-MOST_WAITING = 16
 # What became of a change that waited is told for a month; the log tells it for ever.
 _TOLD_MS = 31 * 24 * 3600 * 1000
 
 
 class VersionUnknown(Exception):
     """Changes do not lead on from that version: the terminal must take a snapshot."""
+
+
+class Unsettled(StoreFailed):
+    """The directory is restored, and its first change must bring back what was lost since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,7 @@ class Directory:
         self._head = Head(NO_VERSION, None)
         self._on_moved: Callable[[Sequence[Entry]], None] | None = None
         self._is_stale = True
+        self._unsettled = 0
         self._read_again()
 
     @property
@@ -124,9 +125,28 @@ class Directory:
         """Of what is committed."""
         return self._head
 
-    def apply(self, message: bytes, operator: Operator, now: Moment) -> Applied | Held:
-        """Carries a request out, unless the guard stops it. Raises RequestRefused, StoreFailed."""
+    @property
+    def unsettled(self) -> bool:
+        """Whether terminals may hold newer versions than this one, restored from a back-up."""
+        return self._unsettled > self._head.version.epoch
+
+    def require_settled(self) -> None:
+        """Raises RequestRefused: cards revoked since the back-up must not come back unnoticed."""
+        if self.unsettled:
+            raise RequestRefused(
+                "the directory was restored from a back-up: first `tapover directory recover`"
+            )
+
+    def apply(
+        self, message: bytes, operator: Operator, now: Moment, *, recovers: bool = False
+    ) -> Applied | Held:
+        """Carries a request out, unless the guard stops it. Raises RequestRefused, StoreFailed.
+
+        `recovers`: it brings back what a restored directory has lost, and goes before all others.
+        """
         with self.denying(digest_of(message), operator, now):
+            if not recovers:
+                self.require_settled()
             asked = open_request(message, operator, self._authority.site)
             with self.turn():
                 with self._store.read() as tx:
@@ -135,10 +155,10 @@ class Directory:
                     return answered
                 with self._evidence.log.appending() as work:
                     difference = compare(work.tx, asked)
-                    judgement = _judge(work.tx, asked, difference, operator, now)
+                    judgement = judge(work.tx, asked, difference, operator, now)
                     if judgement.findings.stops:
                         return self._hold(work, asked, operator, judgement.findings, now)
-                    own = _flags(asked, difference, judgement.findings)
+                    own = flags(asked, difference, judgement.findings)
                     leaf = work.add_statement(asked.envelope)
                     applied, head = self.carry_out(work, asked, difference, own, now)
                     remember(work.tx, leaf, operator.name, judgement, now)
@@ -272,6 +292,8 @@ class Directory:
     ) -> tuple[Applied, Head]:
         """The leaf and the row of the next version; `by` whose request, under which nonce."""
         request, nonce = by
+        if nonce is None and self.unsettled:
+            raise Unsettled("the directory was restored and not recovered yet")
         before = _head(work.tx)
         version = before.version.next_in(self._authority.keys.epoch)
         change = DirectoryChange(
@@ -298,6 +320,7 @@ class Directory:
     def _read_again(self) -> None:
         with self._store.read() as tx:
             head = _head(tx)
+            self._unsettled = int(tx.facts.all().get(UNSETTLED, "0"))
         self._register.load(self._store)
         self._head, self._is_stale = head, False
 
@@ -343,56 +366,6 @@ class Directory:
 def digest_of(message: bytes) -> Digest:
     """By which what somebody sent is named: of its envelope, the first line."""
     return sha256(message.partition(b"\n")[0])
-
-
-def remember(
-    tx: Transaction, leaf: int, operator: OperatorId, judgement: Judgement, now: Moment
-) -> None:
-    """What one operator ended alone counts for a day."""
-    if judgement.endings:
-        tx.claims.forget_endings(now.wall_ms - guard.OPERATOR_WINDOW_MS)
-        ended = [
-            Past(ending, operator, now.wall_ms, judgement.lock) for ending in judgement.endings
-        ]
-        tx.claims.add_endings(leaf, ended)
-
-
-def require_room(tx: Transaction, operator: OperatorId) -> None:
-    """Raises RequestRefused when too many of this operator's changes wait."""
-    if sum(row.operator == operator for row in tx.held.all(LIVE)) >= MOST_WAITING:
-        raise RequestRefused(f"{MOST_WAITING} changes of yours wait already: settle those first")
-
-
-def told(subject: Digest, operator: OperatorId, findings: Findings) -> ChangeHeld:
-    """The event of a change that stopped."""
-    return ChangeHeld(
-        operator=operator,
-        subject=subject,
-        people=findings.people,
-        positions=len(findings.positions),
-        leads=len(findings.leads),
-    )
-
-
-def _judge(
-    tx: Transaction, asked: Asked, difference: Difference, operator: Operator, now: Moment
-) -> Judgement:
-    """Stages the request and has the guard count; what does not stop is unstaged again."""
-    if not difference.takes:
-        return guard.NOTHING_ENDS
-    subject = asked.envelope.digest
-    tx.held.stage(subject, 0, asked.to_bytes(), asked.final, difference.claims)
-    judgement = guard.judge(tx, subject, operator.name, now.wall_ms, lock=difference.lock)
-    if not judgement.findings.stops:
-        tx.held.unstage(subject)
-    return judgement
-
-
-def _flags(asked: Asked, difference: Difference, findings: Findings) -> list[Detail]:
-    if not difference.lock or not (findings.positions or findings.leads):
-        return []
-    positions, leads = len(findings.positions), len(findings.leads)
-    return [LockFlagged(request=asked.envelope.digest, positions=positions, leads=leads)]
 
 
 def _head(tx: Transaction) -> Head:

@@ -13,11 +13,14 @@ from typing import Final
 from contract.checkpoint import Checkpoint
 from contract.events import GatewayStarted, JournalOpened
 from contract.ids import Digest, JournalId, KeyId
+from contract.journal import Holds
+from contract.restoration import Restoration
 from contract.signing import SignatureRefused
 from contract.statements import KeyStatement
 from contract.wire import WireError
 from gateway.authority import Authority, open_key_statement
 from gateway.checkpoints import sign_checkpoint
+from gateway.directory import UNSETTLED
 from gateway.evidence import Evidence
 from gateway.journal import Moment, OwnJournal
 from gateway.log import Log, kind_of
@@ -25,7 +28,9 @@ from gateway.store import Store
 from runtime.settings import CertificateError, SettingsError
 
 SOFTWARE: Final = version("tapover")
-_SITE, _EPOCH, _JOURNAL = "site", "log-epoch", "journal"
+SITE, EPOCH, _JOURNAL = "site", "log-epoch", "journal"
+RESTORED: Final = "restored"
+"""A fact of a log that was laid down from a back-up, until the root has declared it."""
 
 
 def found(store: Store, authority: Authority, now: Moment) -> Checkpoint:
@@ -37,8 +42,8 @@ def found(store: Store, authority: Authority, now: Moment) -> Checkpoint:
     evidence = _evidence(store, authority, journal)
     with evidence.log.appending() as work:
         facts = {
-            _SITE: authority.site,
-            _EPOCH: str(authority.keys.log.epoch),
+            SITE: authority.site,
+            EPOCH: str(authority.keys.log.epoch),
             _JOURNAL: journal,
         }
         work.tx.facts.add(facts)
@@ -60,9 +65,18 @@ def take_up(store: Store, authority: Authority, root: Digest, now: Moment) -> Ev
             "there is no evidence log in the database: restore it from a back-up; "
             "for a new site, once: `tapover-gateway init`"
         )
-    if facts[_SITE] != authority.site or facts[_EPOCH] != str(authority.keys.log.epoch):
+    declared = authority.restoration
+    if declared is not None and facts[EPOCH] != str(declared[0].restored.epoch):
+        declared = None  # the log went on from it already
+    if RESTORED in facts and declared is None:
         raise CertificateError(
-            f"the log is of site {facts[_SITE]!r}, log epoch {facts[_EPOCH]}; "
+            "the log was laid down from a back-up, and the root has not declared it yet:"
+            " `tapover site restore-log`, then put its `gateway/` in `identity_dir`"
+        )
+    epoch = facts[EPOCH] if declared is None else str(declared[0].log_epoch)
+    if facts[SITE] != authority.site or epoch != str(authority.keys.log.epoch):
+        raise CertificateError(
+            f"the log is of site {facts[SITE]!r}, log epoch {facts[EPOCH]}; "
             "the key statement names another: check `identity_dir` and `database`"
         )
     try:
@@ -79,14 +93,33 @@ def take_up(store: Store, authority: Authority, root: Digest, now: Moment) -> Ev
             f"the key statement (epoch {authority.keys.epoch}) is not the one in the log "
             f"(epoch {logged.epoch}): put the newest in `identity_dir`"
         )
+    if declared is not None:
+        _require_declared(evidence, authority, declared[0], is_restored=RESTORED in facts)
     with evidence.log.appending() as work:
         for succession in authority.successions:
             if not work.tx.log.has_statement(succession.digest):
                 work.add_statement(succession)
+        if declared is not None:
+            work.add_statement(declared[1])
+            work.tx.enrolment.end_tokens(now.wall_ms)
+            work.tx.facts.drop({RESTORED, EPOCH, UNSETTLED})
+            work.tx.facts.add({EPOCH: epoch, UNSETTLED: str(authority.keys.epoch)})
         if is_new:
             work.add_statement(authority.keys_envelope)
         evidence.write_own(work, [GatewayStarted(software=SOFTWARE)], now)
     return evidence
+
+
+def _require_declared(
+    evidence: Evidence, authority: Authority, declared: Restoration, *, is_restored: bool
+) -> None:
+    edge = evidence.log.edge()
+    here = Holds(epoch=declared.restored.epoch, size=edge.size, root=Digest(edge.root().hex()))
+    if not is_restored or here != declared.restored or declared.epoch != authority.keys.epoch:
+        raise CertificateError(
+            f"restoration.dsse declares a log of {declared.restored.size} leaves, restored under"
+            f" key epoch {declared.epoch}; that is not what is in the database"
+        )
 
 
 def _evidence(store: Store, authority: Authority, journal: JournalId) -> Evidence:

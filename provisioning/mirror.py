@@ -98,7 +98,12 @@ class Mirror:
     @classmethod
     def open(cls, folder: SiteFolder) -> Self:
         """The copy in a site's folder, begun when there is none. Raises NotThere, BadInput."""
-        path, keys = folder.authority / "directory.sqlite", _keys(folder)
+        return cls.at(folder, folder.authority / "directory.sqlite")
+
+    @classmethod
+    def at(cls, folder: SiteFolder, path: Path) -> Self:
+        """The copy at another place. Raises NotThere, BadInput."""
+        keys = _keys(folder)
         if path.exists() and not _is_ours(path):
             for suffix in ("", "-wal", "-shm"):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)

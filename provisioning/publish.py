@@ -24,7 +24,7 @@ from provisioning.administration import (
 )
 from provisioning.errors import GatewayRefused
 
-__all__ = ["Gateway", "Operator", "publish", "sign_request", "version_of"]
+__all__ = ["Gateway", "Operator", "publish", "publish_with", "sign_request", "version_of"]
 
 
 def publish(gateway: Gateway, operator: Operator, entries: Sequence[Entry], now_ms: int) -> Version:
@@ -33,10 +33,17 @@ def publish(gateway: Gateway, operator: Operator, entries: Sequence[Entry], now_
     Raises GatewayAway (no answer: it may have been made), GatewayRefused (with the gateway's
     words), ChangeWaits (the guard stopped it), MovedOn or TooOften.
     """
-    lines = [entry.to_bytes() for entry in entries]
-    request = sign_request(gateway, operator, lines, now_ms)
     with Administration(gateway, operator) as administration:
-        answer = administration.post("/v1/changes", join_lines(request, lines))
+        return publish_with(administration, [entry.to_bytes() for entry in entries], now_ms)
+
+
+def publish_with(
+    administration: Administration, lines: Sequence[bytes], now_ms: int, *, recovers: bool = False
+) -> Version:
+    """The same over a connection that stands; `recovers`: before all others (`recover`)."""
+    request = sign_request(administration.gateway, administration.operator, lines, now_ms)
+    path = f"/v1/changes{'?recovers=1' * recovers}"
+    answer = administration.post(path, join_lines(request, lines))
     found = answer.json()
     if answer.status == HTTPStatus.ACCEPTED:
         raise ChangeWaits(Digest(str(found.get("subject"))), findings_of(found.get("findings")))

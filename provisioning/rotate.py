@@ -119,7 +119,7 @@ def plan(folder: SiteFolder, key: Key, open_root: Callable[[], Signer], now_ms: 
             renewed = [*_servers(now, operator_ca), *_client(now, terminal_ca)]
         return Rotation(key, now.statement.epoch, tuple(renewed))
     changed, files = _NEW[key](now)
-    return Rotation(key, now.next_epoch, (*_declared(now, changed, open_root()), *files))
+    return Rotation(key, now.next_epoch, (*declared(now, changed, open_root()), *files))
 
 
 def plan_end(folder: SiteFolder, key: Key, now_ms: int) -> Rotation:
@@ -160,7 +160,7 @@ def read(folder: SiteFolder, now_ms: int) -> Now:
     return Now(folder, envelope, statement, max(now_ms, statement.issued_ms + 1))
 
 
-def _declared(now: Now, changed: dict[str, Any], root: Signer) -> list[Replacement]:
+def declared(now: Now, changed: dict[str, Any], root: Signer) -> list[Replacement]:
     """The key statement of the next epoch, where it is read; the one before is kept for good.
 
     Raises BadInput for another site's root.

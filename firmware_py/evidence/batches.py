@@ -178,6 +178,34 @@ def unmark(connection: sqlite3.Connection, unproven: Sequence[Batch]) -> None:
     )
 
 
+def of_earlier_logs(connection: sqlite3.Connection, epoch: int, most: int) -> list[Shipped]:
+    """Batches whose receipts are of log epochs before `epoch`, the oldest first."""
+    rows = connection.execute(
+        "SELECT journal, first, next, digest, envelope, epoch, leaf FROM batch "
+        "WHERE verdict IN ('accepted', 'duplicate') AND epoch < ? ORDER BY journal, first LIMIT ?",
+        (epoch, most),
+    ).fetchall()
+    return [Shipped(Batch(*row[:4]), *row[4:]) for row in rows]
+
+
+def settle_earlier(
+    connection: sqlite3.Connection, epoch: int, proven: Sequence[Batch], lost: Sequence[Batch]
+) -> None:
+    """Receipts of earlier logs: these hold in `epoch` too, those are taken back.
+
+    What has a receipt of `epoch` meanwhile stays as it is.
+    """
+    where = "WHERE journal = ? AND first = ? AND epoch < ?"
+    connection.executemany(
+        f"UPDATE batch SET epoch = ? {where}",  # noqa: S608 - our own words
+        [(epoch, batch.ordinal, batch.first, epoch) for batch in proven],
+    )
+    connection.executemany(
+        f"UPDATE batch SET verdict = NULL {where}",  # noqa: S608 - our own words
+        [(batch.ordinal, batch.first, epoch) for batch in lost],
+    )
+
+
 def shipped_before(
     connection: sqlite3.Connection, before_ms: int, log: Holds, most: int, keep: Batch
 ) -> list[Shipped]:

@@ -184,7 +184,10 @@ class Checkpoints:
             self._doubt(AlarmCode.STATEMENT_REFUSED, subject, str(error))
             return None
         except WireError as error:
-            self._alarms.sound(AlarmCode.STATEMENT_REFUSED, subject, str(error))
+            # Of a later log epoch: only the root's word can say whether there is one.
+            later = message.epoch > self._trust.epoch
+            sound = self._doubt if later else self._alarms.sound
+            sound(AlarmCode.STATEMENT_REFUSED, subject, str(error))
             return None
         except ProofRefused as error:
             self._alarms.sound(AlarmCode.CHECKPOINT_INCONSISTENT, subject, str(error))

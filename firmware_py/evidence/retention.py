@@ -64,7 +64,7 @@ async def forget(
     if not old:
         return Forgotten(0, 0)
     proofs = await prove(held.size, [each.leaf for each in old])
-    proven, unproven = _sorted_by_proof(old, proofs, held)
+    proven, unproven = sorted_by_proof(old, proofs, held)
 
     def job(connection: Connection) -> None:
         batches.unmark(connection, unproven)
@@ -79,9 +79,10 @@ async def forget(
     return Forgotten(len(proven), len(unproven))
 
 
-def _sorted_by_proof(
+def sorted_by_proof(
     old: Sequence[Shipped], proofs: Sequence[tuple[Hash, ...] | None], held: Checkpoint
 ) -> tuple[list[Batch], list[Batch]]:
+    """Which of them the log of `held` was shown to hold where their receipts say, and which not."""
     proven: list[Batch] = []
     unproven: list[Batch] = []
     for each, proof in zip(old, proofs, strict=True):

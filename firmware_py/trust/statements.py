@@ -9,8 +9,9 @@
   the keys anew).
 * A change applies if it is exactly the next version (n + 1, or n = 1 of a higher epoch) of the
   keys' own epoch and names the digest of the change held. A later one is a gap; the one held is up
-  to date; the same version by another statement, or upon another past, is FORKED. An older one is
-  up to date: brokers repeat themselves.
+  to date; the same version by another statement, or upon another past, is FORKED (the first of a
+  new key epoch upon another past is a gap: a directory from a back-up). An older one is up to date:
+  brokers repeat themselves.
 * Its bodies must be entries, each of the digest listed for it, in order.
 * A heartbeat names the version held and its head, or a later one. An older version in a heartbeat
   issued after the change held here is a rolled-back directory; issued before it, it is only LATE.
@@ -242,6 +243,9 @@ def judge_change(message: bytes, keys: Keys, held: Held) -> Apply | UpToDate | G
     if version != held.version.next_in(version.epoch):
         return GapTo(version)
     if change.previous != held.head:
+        # The first of a new key epoch may go on from a back-up: then a snapshot leads there.
+        if version.epoch > held.version.epoch:
+            return GapTo(version)
         return Refused(Fault.FORKED, sha256(message))
     try:
         require_bodies(lines, change.entries, MAX_ENTRY_BYTES)

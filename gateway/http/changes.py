@@ -6,6 +6,7 @@ Bodies are signed statements, as bytes; what comes back is how it stands.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Final, TypeVar
 
@@ -141,10 +142,17 @@ def _add_changes(app: FastAPI, counter: Counter) -> None:
         responses={202: {"model": HeldAnswer, "description": "The guard stopped it."}, **REFUSALS},
     )
     async def changes(
-        request: Request, operator: Asking, response: Response
+        request: Request,
+        operator: Asking,
+        response: Response,
+        *,
+        recovers: Annotated[
+            int, Query(ge=0, le=1, description="1: what a restored directory has lost.")
+        ] = 0,
     ) -> ChangeAnswer | HeldAnswer:
         message = await read_body(request, MAX_CHANGE_BYTES)
-        applied = await counter.ask(operator, counter.directory.apply, message)
+        apply = partial(counter.directory.apply, recovers=bool(recovers))
+        applied = await counter.ask(operator, apply, message)
         if isinstance(applied, Held):
             response.status_code = HTTPStatus.ACCEPTED
             return HeldAnswer(

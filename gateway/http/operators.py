@@ -81,6 +81,8 @@ class Health(BaseModel):
     dropped: int
     revocation: RevocationState | None = None
     """Null where this gateway keeps no revocation list."""
+    unsettled: bool = False
+    """Restored from a back-up, and what was lost since has not been brought back."""
 
 
 def make_app(

@@ -100,6 +100,12 @@ class EnrolmentRows(Rows):
         used = self._connection.execute(sa.update(table).where(at).values(used_ms=now_ms))
         return used.rowcount == 1
 
+    def end_tokens(self, now_ms: int) -> None:
+        """None serves any more: of a restored database nobody knows which were used since."""
+        table = schema.tokens
+        at = table.c.used_ms.is_(None) & (table.c.until_ms > now_ms)
+        self._connection.execute(sa.update(table).where(at).values(until_ms=now_ms))
+
     def forget_tokens(self, terminal: TerminalId) -> None:
         """Those that were not used."""
         table = schema.tokens

@@ -305,7 +305,7 @@ class CheckpointRows(Rows):
 
 
 class FactRows(Rows):
-    """What this log is; written once."""
+    """What this log is; written once, and once more where it is restored."""
 
     def all(self) -> dict[str, str]:
         rows = self._connection.execute(sa.select(schema.facts))
@@ -313,6 +313,10 @@ class FactRows(Rows):
 
     def add(self, facts: dict[str, str]) -> None:
         self._insert(schema.facts, [{"name": n, "value": v} for n, v in facts.items()])
+
+    def drop(self, names: Collection[str]) -> None:
+        """For a restored log alone."""
+        self._connection.execute(sa.delete(schema.facts).where(schema.facts.c.name.in_(names)))
 
 
 class FleetRows(Rows):

@@ -88,6 +88,8 @@ def desk(folder: SiteFolder, operator: str, address: str) -> Iterator[Desk]:
     with Administration(gateway, who) as administration, Mirror.open(folder) as mirror:
         mirror.sync(administration)
         yield Desk(folder, administration, mirror)
+        # What was just changed too: what a lost gateway had, a copy may have to give back.
+        mirror.sync(administration)
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -11,14 +13,16 @@ import typer
 from contract.administration import Decision
 from contract.directory import EntryKind, parse_entry
 from contract.ids import Digest
+from provisioning import plan, review, sets
+from provisioning import recover as recovering
 from provisioning import restore as restoring
-from provisioning import review, sets
 from provisioning.administration import findings_of, in_words
 from provisioning.cli import console
 from provisioning.cli.changing import All, Desk, How, as_json, desk, steps
 from provisioning.cli.console import As, AsJson, DryRun, Folder, GatewayAddress, Yes
 from provisioning.difference import SHOWN, Difference
 from provisioning.errors import BadInput, NotThere
+from provisioning.mirror import Mirror
 from provisioning.site import SiteFolder
 from runtime.clock import SystemClock
 
@@ -119,6 +123,62 @@ def restore(
     for line in stays:
         console.words(f"Stays as it is: {line}.")
     console.answer({"restored": str(wanted), "stays": stays, **made}, as_json=json_)
+
+
+@app.command("recover")
+def recover(
+    folder: Folder,
+    operator: As,
+    gateway: GatewayAddress,
+    accept_lost: Annotated[
+        bool, typer.Option(help="Go on though terminals hold versions that no copy here has.")
+    ] = False,
+    show_all: All = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    json_: Json = False,
+) -> None:
+    """After a back-up: send again what the directory has lost since; the first change of all."""
+    site = SiteFolder(folder)
+    recovering.set_aside(site)
+    with desk(site, operator, gateway) as at, closing_of(site) as before:
+        if not recovering.is_unsettled(at.administration):
+            raise BadInput("this gateway's directory is settled: there is nothing to recover")
+        held = recovering.held_by_terminals(at.administration)
+        known = max(at.mirror.head, before.head if before else at.mirror.head)
+        words = f"The back-up had {at.mirror.head}, the copy here {known}, terminals hold {held}."
+        console.words(words)
+        if held > known and not accept_lost and not dry_run:
+            raise recovering.ChangesLost(f"{words} {held.n - known.n} changes are in no copy here")
+        entries = recovering.lost_entries(site, before, at.mirror)
+        with plan.Plan(at.mirror, entries, None if show_all else SHOWN) as planned:
+            for line in planned.difference.to_words():
+                console.words(line)
+            result: dict[str, Any] = {
+                "restored": str(at.mirror.head),
+                "copy": str(known),
+                "terminals": str(held),
+                "difference": planned.difference.to_json(),
+            }
+            if dry_run:
+                console.answer({**result, "changed": False}, as_json=json_)
+                return
+            console.confirm("Send it, as the directory's first change from now on?", yes=yes)
+            now_ms = SystemClock().wall_ms()
+            result |= recovering.send(at.administration, planned, at.mirror, now_ms)
+    recovering.done(site)
+    console.answer(result, as_json=json_)
+
+
+@contextmanager
+def closing_of(site: SiteFolder) -> Iterator[Mirror | None]:
+    """The copy from before, where there is one."""
+    before = recovering.copy_before(site)
+    try:
+        yield before
+    finally:
+        if before is not None:
+            before.close()
 
 
 @app.command("waiting")

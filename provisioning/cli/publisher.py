@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
 from contract.directory import Entry
 from contract.ids import OperatorId
 from provisioning import ledger
-from provisioning.errors import BadInput
+from provisioning.administration import Administration
+from provisioning.cli import console
+from provisioning.errors import BadInput, ProvisioningError
+from provisioning.mirror import Mirror
 from provisioning.publish import Gateway, Operator, publish
 from provisioning.site import SiteFolder, require_name
 from runtime.clock import SystemClock
@@ -27,14 +31,24 @@ class Publisher:
         name = OperatorId(require_name(self.operator, "operator"))
         ca = self.folder.gateway / "operator_ca.crt.pem"
         host, port = parse_address(self.address)
-        version = publish(
-            Gateway(self.folder.site, host, port),
-            Operator(name, self.folder.operator(name), ca),
-            changed,
-            SystemClock().wall_ms(),
-        )
+        gateway = Gateway(self.folder.site, host, port)
+        who = Operator(name, self.folder.operator(name), ca)
+        version = publish(gateway, who, changed, SystemClock().wall_ms())
         ledger.remember(self.folder, changed)
+        self._follow(gateway, who)
         return {"version": {"epoch": version.epoch, "n": version.n}}
+
+    def _follow(self, gateway: Gateway, who: Operator) -> None:
+        """The copy of the directory too: what a lost gateway had, it may have to give back."""
+        if not (self.folder.authority / "directory.sqlite").exists():
+            return  # nobody has begun one here
+        if not (self.folder.authority / "directory.sqlite").exists():
+            return  # nobody has begun one here
+        try:
+            with Administration(gateway, who) as at, Mirror.open(self.folder) as mirror:
+                mirror.sync(at)
+        except (ProvisioningError, sqlite3.Error) as error:
+            console.words(f"The change is made; this copy of the directory lags behind: {error}")
 
 
 def parse_address(text: str) -> tuple[str, int]:

@@ -33,6 +33,7 @@ RECORDS: dict[str, str] = {name: one["bytes"] for name, one in GOLDEN["records"]
 SIGNED_BY = {
     "key-statement": "root",
     "root-succession": "root",
+    "restoration": "root",
     "change-request": "operator",
     "directory-change": "statement",
     "directory-manifest": "statement",

@@ -1,10 +1,11 @@
-"""The vector of a root that another one follows."""
+"""Vectors of what the root declares: one that follows it, a log that goes on from a back-up."""
 
 from __future__ import annotations
 
 from contract.ids import SiteId
 from contract.signing import Signer
 from contract.succession import RootSuccession
+from tests.contract.vectors import restoration
 
 
 def vectors(root: Signer, following: Signer) -> dict[str, bytes]:
@@ -16,4 +17,4 @@ def vectors(root: Signer, following: Signer) -> dict[str, bytes]:
         epoch=2,
         issued_ms=1_767_225_600_000,
     )
-    return {"root-succession": declared.seal(root).to_bytes()}
+    return {"root-succession": declared.seal(root).to_bytes(), **restoration.vectors(root)}
