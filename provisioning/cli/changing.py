@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ from provisioning.administration import Administration, Gateway, Operator
 from provisioning.cli import console
 from provisioning.cli.publisher import parse_address
 from provisioning.difference import SHOWN
+from provisioning.errors import ProvisioningError
 from provisioning.mirror import Mirror
 from provisioning.site import SiteFolder, require_name
 from runtime.clock import SystemClock
@@ -89,7 +90,8 @@ def desk(folder: SiteFolder, operator: str, address: str) -> Iterator[Desk]:
         mirror.sync(administration)
         yield Desk(folder, administration, mirror)
         # What was just changed too: what a lost gateway had, a copy may have to give back.
-        mirror.sync(administration)
+        with suppress(ProvisioningError):
+            mirror.sync(administration)
 
 
 @contextmanager

@@ -187,6 +187,16 @@ def test_a_change_of_a_new_epoch_goes_on_from_the_old_ones_head() -> None:
     assert verdict.change.held.version == Version(2, 1)
 
 
+def test_the_first_change_of_a_new_epoch_upon_another_past_is_had_by_snapshot() -> None:
+    """The gateway came back from a back-up: nothing is applied upon what it does not know of."""
+    gateway = Gateway()
+    held = applied(gateway, Held(), entitlement())
+    restored = Gateway()
+    restored.change(policy())
+    restored.epoch = 2
+    assert judge_change(restored.change(terminal()), keys(2), held) == GapTo(Version(2, 1))
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
