@@ -21,8 +21,11 @@ from benchmarks.ward.processes import NotReady
 from benchmarks.ward.site import SITE, Ward
 from benchmarks.ward.terminals import WardTerminal
 from contract.certificates import Profile, Subject, Validity, build_leaf
+from firmware_py.site.place import life_of
+from firmware_py.site.renewing import LOOK_S
 from provisioning import keys
 from tests.e2e.asking import LONG_DAY, RECOVERY_S, at_work, tap
+from tests.e2e.test_rotation import rotate
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -31,7 +34,7 @@ pytestmark = pytest.mark.timeout(120)
 def ward(module_tmp: Path) -> Iterator[Ward]:
     """Terminals that nobody has switched on yet; the gateway renews."""
     with Ward(
-        module_tmp / "ward", (), STAFF[:2], LONG_DAY, blank=("bay-1", "bay-2", "bay-3")
+        module_tmp / "ward", (), STAFF[:2], LONG_DAY, blank=("bay-1", "bay-2", "bay-3", "bay-4")
     ) as ward:
         yield ward
 
@@ -56,23 +59,30 @@ def in_service(ward: Ward, bay: WardTerminal, mark: int = 0) -> None:
     wait_until("readers are watched", lambda: readers_watched(ward, bay.name) == readers)
 
 
-def age(ward: Ward, bay: WardTerminal, days: float) -> int:
-    """Its certificate becomes one for the same key, made so many days ago; the serial number."""
+def age(ward: Ward, bay: WardTerminal, days: float, most_share: float = 1) -> int:
+    """Its certificate becomes one for the same key, made so many days ago; the serial number.
+
+    `most_share` has it drawn among the first of a ward to be renewed.
+    """
     folder = ward.site.gateway
     issuer = x509.load_pem_x509_certificate((folder / "terminal_ca.crt.pem").read_bytes())
     held = x509.load_pem_x509_certificate((bay.identity / "terminal.crt.pem").read_bytes())
     born = held.not_valid_before_utc - timedelta(days=days)
     public = held.public_key()
     assert isinstance(public, ec.EllipticCurvePublicKey)
-    older = build_leaf(
-        Profile.TERMINAL,
-        Subject(bay.name, SITE),
-        public,
-        issuer=issuer,
-        issuer_key=keys.read_p256(folder / "terminal_ca.key.pem"),
-        serial=x509.random_serial_number(),
-        validity=Validity(born, born + timedelta(days=30)),
-    )
+    key = keys.read_p256(folder / "terminal_ca.key.pem")
+    while True:
+        older = build_leaf(
+            Profile.TERMINAL,
+            Subject(bay.name, SITE),
+            public,
+            issuer=issuer,
+            issuer_key=key,
+            serial=x509.random_serial_number(),
+            validity=Validity(born, born + timedelta(days=30)),
+        )
+        if life_of(older).share <= most_share:
+            break
     pem = older.public_bytes(serialization.Encoding.PEM)
     (bay.identity / "terminal.crt.pem").write_bytes(pem)
     return older.serial_number
@@ -83,8 +93,8 @@ def serial(bay: WardTerminal) -> int:
     return x509.load_pem_x509_certificate(pem).serial_number
 
 
-def wait_renewed(bay: WardTerminal, old: int) -> None:
-    deadline = time.monotonic() + RECOVERY_S
+def wait_renewed(bay: WardTerminal, old: int, timeout_s: float = RECOVERY_S) -> None:
+    deadline = time.monotonic() + timeout_s
     while serial(bay) == old:
         if time.monotonic() > deadline:
             raise NotReady("the certificate is still the old one")
@@ -171,3 +181,23 @@ def test_a_retired_terminal_asks_and_gets_no_letters(ward: Ward) -> None:
     bay.process.wait_for_line("renewing the certificate failed.*terminal-retired", 60)
     assert all(seen.view["enrolling"] is None for seen in bay.glass.since(mark))
     assert ward.tapover("terminal", "approve")["waiting"] == []
+
+
+@pytest.mark.full
+@pytest.mark.timeout(300)
+def test_a_terminal_outlives_the_overlap_of_two_terminal_cas(ward: Ward) -> None:
+    bay = unpacked(ward, "bay-4")
+    bay.process.stop()
+    old = age(ward, bay, days=1, most_share=1 / 3600)
+    mark = bay.glass.mark()
+    bay.boot()
+    in_service(ward, bay, mark)
+    rotate(ward, "terminal-ca")
+    ward.take_new_keys()
+    wait_renewed(bay, old, RECOVERY_S + 2 * LOOK_S)
+    bay.process.wait_for_line("another certificate is in use", RECOVERY_S)
+    rotate(ward, "terminal-ca", "--finish")
+    mark = bay.glass.mark()
+    ward.take_new_keys()
+    in_service(ward, bay, mark)
+    bay.sign_on_with_pin(ward.member("h-amal"))

@@ -149,6 +149,7 @@ async def test_nobody_else_may_command(served: Served, changes: dict[str, str | 
         ("/", {"Host": "evil.example"}),
         ("/nothing", {}),
     ],
+    ids=lambda value: str(value).replace(SECRET, "SECRET"),
 )
 async def test_nobody_else_may_look(served: Served, path: str, headers: dict[str, str]) -> None:
     answer = await served.client.get(path, headers=headers)
