@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from contract.ids import PositionIdField, Salt, WardIdField
+from contract.ids import PositionIdField, Salt, TerminalIdField, WardIdField
 from contract.wire import Part, Record
 
 RoleCode = Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9:_-]{0,31}$")]
@@ -21,6 +21,10 @@ GRACE_CEILING_S = 12 * 3600
 IDLE_LOCK_CEILING_S = 30 * 60
 PARKED_AGE_CEILING_S = 12 * 3600
 PARKED_CEILING = 12
+HOLD_CEILING_S = 30 * 60
+SHIFT_CEILING_S = 16 * 3600
+DOWNTIME_CEILING_S = 12 * 3600
+_DAY_MIN = 24 * 60
 
 
 class GraceScope(StrEnum):
@@ -59,6 +63,30 @@ class RoleGrace(Part):
     grace_s: Annotated[int, Field(ge=0, le=GRACE_CEILING_S)]
 
 
+class PositionGrace(Part):
+    """A shorter grace for one position."""
+
+    position: PositionIdField
+    grace_s: Annotated[int, Field(ge=0, le=GRACE_CEILING_S)]
+
+
+class BreakGlassState(StrEnum):
+    """What may stand between a clinician and the ward's emergency position."""
+
+    NO_DIRECTORY = "no-directory"
+    DIRECTORY_STALE = "directory-stale"
+    CLOCK_UNCONFIRMED = "clock-unconfirmed"
+    JOURNAL_FAILED = "journal-failed"
+    PIN_OWED = "pin-owed"
+    """A good card whose PIN is forgotten, blocked, or cannot be given at this reader."""
+    CARD_UNKNOWN = "card-unknown"
+    EXPIRED = "expired"
+    SUSPENDED = "suspended"
+    ROLE_NOT_ALLOWED = "role-not-allowed"
+    NO_CARD = "no-card"
+    """Nothing to tap with: only at the terminals that `without_card` names."""
+
+
 class BreakGlass(Part):
     """The ward's emergency position: fixed, time-limited, announced."""
 
@@ -66,6 +94,54 @@ class BreakGlass(Part):
     position: PositionIdField
     reasons: Annotated[tuple[RoleCode, ...], Field(min_length=1, max_length=8)]
     limit_s: Annotated[int, Field(ge=60, le=4 * 3600)]
+    states: Annotated[tuple[BreakGlassState, ...], Field(max_length=10)] = (
+        BreakGlassState.NO_DIRECTORY,
+        BreakGlassState.DIRECTORY_STALE,
+        BreakGlassState.CLOCK_UNCONFIRMED,
+        BreakGlassState.JOURNAL_FAILED,
+        BreakGlassState.PIN_OWED,
+    )
+    """From what it is offered; a card lost, revoked or failing its key is never among them."""
+    without_card: Annotated[tuple[TerminalIdField, ...], Field(max_length=64)] = ()
+    """Terminals that stand where only staff come: there it may begin without a card."""
+    alone_s: Annotated[int, Field(ge=60, le=15 * 60)] = 15 * 60
+    """Without a card and without a colleague's: the read-only workspace, for so long."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return _only_news(self, write(self), ("states", "without_card", "alone_s"))
+
+
+class Downtime(Part):
+    """What a ward may declare when its gateway is away past the offline limit."""
+
+    roles: Annotated[tuple[RoleCode, ...], Field(min_length=1, max_length=16)]
+    """Two cards with PIN of these declare it."""
+    off: Annotated[tuple[RoleCode, ...], Field(max_length=64)] = ()
+    """The widest rights: nobody signs on with these while it lasts."""
+    renew_s: Annotated[int, Field(ge=600, le=DOWNTIME_CEILING_S)] = DOWNTIME_CEILING_S
+
+
+class Night(Part):
+    """When the glass is dim and silent: minutes of the local day; `begins` may lie after `ends`."""
+
+    begins_min: Annotated[int, Field(ge=0, lt=_DAY_MIN)]
+    ends_min: Annotated[int, Field(ge=0, lt=_DAY_MIN)]
+
+
+class Sound(StrEnum):
+    """What a ward hears of its taps."""
+
+    OFF = "off"
+    SOFT = "soft"
+    """A short click, unlike any monitor's."""
+
+
+class LeftCard(Part):
+    """Caps for a card left in a reader; announced at `left_card_s`."""
+
+    cap_s: Annotated[int, Field(ge=5, le=3600)]
+    """So long after the announcement the session that it opened locks."""
 
 
 class Countersigned(Part):
@@ -105,15 +181,53 @@ class Policy(Record):
     break_glass: BreakGlass | None = None
     salt: Salt
     countersigned: Countersigned | None = None
-    """Null: a countersign opens nothing here; then it is not written, as before it was known."""
+    """Null: a countersign opens nothing here."""
+    grace_by_position: Annotated[tuple[PositionGrace, ...], Field(max_length=64)] = ()
+    idle_warn_s: Annotated[int, Field(ge=5, le=120)] = 20
+    """The quiet warning before the lock; half of `idle_lock_s` if that is less."""
+    shift_s: Annotated[int, Field(ge=0, le=SHIFT_CEILING_S)] = 12 * 3600
+    """A chosen position is remembered so long; 0: asked at each first tap."""
+    pick: Annotated[tuple[RoleCode, ...], Field(max_length=64)] = ()
+    """Who holds one of these roles is not asked: the first of them that she holds is taken."""
+    downtime: Downtime | None = None
+    hold_s: Annotated[int, Field(ge=0, le=HOLD_CEILING_S)] = 0
+    """A shared screen is kept open so long by one touch; 0: not on this ward."""
+    left_card: LeftCard = LeftCard(cap_s=120)
+    away_s: Annotated[int, Field(ge=0, le=300)] = 15
+    """With a presence sensor: nobody before the screen for so long brings the warning; 0: never."""
+    night: Night | None = None
+    sound: Sound = Sound.OFF
 
     @model_serializer(mode="wrap")
     def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
-        fields: dict[str, object] = write(self)
-        if self.countersigned is None:
-            fields.pop("countersigned", None)
-        return fields
+        return _only_news(self, write(self), _LATER)
 
-    def grace_for(self, role: str) -> int:
-        """Seconds after a proven PIN in which a tap alone is enough for `role`."""
-        return min([self.grace_s, *(g.grace_s for g in self.grace_by_role if g.role == role)])
+    def grace_for(self, role: str, position: str | None = None) -> int:
+        """Seconds after a proven PIN in which a tap alone is enough for `role` in `position`."""
+        by_role = (g.grace_s for g in self.grace_by_role if g.role == role)
+        by_position = (g.grace_s for g in self.grace_by_position if g.position == position)
+        return min([self.grace_s, *by_role, *by_position])
+
+
+def _only_news(part: Part, fields: dict[str, object], later: tuple[str, ...]) -> dict[str, object]:
+    """What came later is written where it says something: older policies keep their bytes."""
+    written = dict(fields)
+    for name in later:
+        if getattr(part, name) == type(part).model_fields[name].default:
+            written.pop(name, None)
+    return written
+
+
+_LATER = (
+    "countersigned",
+    "grace_by_position",
+    "idle_warn_s",
+    "shift_s",
+    "pick",
+    "downtime",
+    "hold_s",
+    "left_card",
+    "away_s",
+    "night",
+    "sound",
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from contract.events import TapTiming
@@ -26,9 +26,9 @@ LOOK_S: Final = 1.0
 class Pacing:
     """Belongs to the consumer."""
 
-    def __init__(self, clock: Clock, post: Callable[[Item], None]) -> None:
+    def __init__(self, clock: Clock, timers: Timers[Item]) -> None:
         self._clock = clock
-        self._timers: Timers[Item] = Timers(clock, post)
+        self._timers = timers
         self._stopwatch = Stopwatch()
         self._due_ms: int | None = None
         self._noticed: Notice | None = None

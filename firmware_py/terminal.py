@@ -23,6 +23,7 @@ from firmware_py.card.presence import Presence
 from firmware_py.card.visits import Purpose, Visits
 from firmware_py.evidence.journal import JournalFailed
 from firmware_py.help.line import HelpLine
+from firmware_py.inside import Desk, Inside
 from firmware_py.items import Item
 from firmware_py.kiosk import commands, words
 from firmware_py.kiosk.presenting import Notice, compose
@@ -43,6 +44,7 @@ from firmware_py.sessions.machine import (
 from firmware_py.sessions.stage import Stage
 from firmware_py.signon.signon import SignOn
 from firmware_py.site.link import Asked, DirectoryHeard, HeartbeatHeard, LinkChanged
+from firmware_py.timers import Timers
 from hardware import readers
 
 LOG: Final = logging.getLogger("tapover.terminal")
@@ -70,11 +72,22 @@ class Terminal:
         self._signon = SignOn(
             made.journal, made.custody, self._stage, made.pins, made.sound, made.publish_pin
         )
-        self._pacing = Pacing(made.clock, mailbox.post)
+        timers: Timers[Item] = Timers(made.clock, mailbox.post)
+        self._pacing = Pacing(made.clock, timers)
         self._presence = Presence()
         self._scenery = Scenery(made.custody, self._stage, self._presence, made.clock)
-        helped = (made, self._stage, self._visits, self._presence, self._signon)
-        self._help = HelpLine(*helped, mailbox.post, lambda guid: self._happen(Lost(guid)))
+        inside = Inside(
+            parts=made,
+            stage=self._stage,
+            visits=self._visits,
+            presence=self._presence,
+            signon=self._signon,
+            timers=timers,
+            post=mailbox.post,
+            happen=self._happen,
+            policy=self._policy,
+        )
+        self._desks: tuple[Desk, ...] = (HelpLine(inside),)
         self._started = False
         self._journal_down = False
         self._led_by_ns: int | None = None
@@ -130,7 +143,7 @@ class Terminal:
     # --- what happened ----------------------------------------------------------------------
 
     def _dispatch(self, item: Item) -> None:
-        if self._help.takes(item):
+        if any(desk.takes(item) for desk in self._desks):
             return
         match item:
             case readers.CardArrived():
@@ -339,6 +352,7 @@ class Terminal:
             notice=self._signon.outcomes.notice,
             greeting=self._signon.greeting,
             seen_ns=self._led_by_ns,
+            panels={desk.name: panel for desk in self._desks if (panel := desk.panel())},
         )
         view = self._parts.board.publish(compose(scene))
         if timed := self._signon.outcomes.timed:

@@ -52,10 +52,10 @@ class HelpDesk:
     """Belongs to the consumer."""
 
     def __init__(self, line: HelpLine) -> None:
-        assert line.parts.help is not None  # noqa: S101 - the line asks for it
+        assert line.inside.parts.help is not None  # noqa: S101 - the line asks for it
         self.line = line
-        self.tools = line.parts.help
-        self.custody = line.parts.custody
+        self.tools = line.inside.parts.help
+        self.custody = line.inside.parts.custody
         self.errand: Errand | None = None
         self._tasks: set[asyncio.Future[None]] = set()
         self.spares = SpareOffice(self)
@@ -65,7 +65,7 @@ class HelpDesk:
     def busy(self) -> bool:
         """Whether cards and digits are ours."""
         errand = self.errand
-        if errand is not None and self.line.parts.clock.monotonic_ns() >= errand.until_ns:
+        if errand is not None and self.line.inside.parts.clock.monotonic_ns() >= errand.until_ns:
             self.drop()
         return self.errand is not None
 
@@ -142,7 +142,7 @@ class HelpDesk:
         return True
 
     def _record(self, errand: Errand, visit: Visit, guid: Guid) -> Written:
-        evidence = self.line.signon.evidence
+        evidence = self.line.inside.signon.evidence
         if visit.purpose is Purpose.TAP:
             seal = sha256(spki(errand.key.public_key())) if errand.key else None
             return evidence.record_tap(guid, seal if errand.step is Step.CARD else None)
@@ -184,7 +184,7 @@ class HelpDesk:
     def pin(self, pin: Pin) -> bool:
         """Digits, where they are for a card of ours."""
         errand = self.errand
-        if not self.busy or errand is None or self.line.visits.newest is not None:
+        if not self.busy or errand is None or self.line.inside.visits.newest is not None:
             return False
         wanted = errand.card if errand.step is Step.NEW_PIN else errand.colleague
         if errand.step not in (Step.PIN, Step.NEW_PIN) or wanted is None:
@@ -192,13 +192,13 @@ class HelpDesk:
         tapped = errand.colleague_tap if errand.step is Step.PIN else errand.tapped
         assert tapped is not None  # noqa: S101 - a card was tapped to come so far
         contactless = self.custody.place().policy.pin_contactless
-        card = self.line.presence.for_pin(tapped.reader, contactless=contactless)
+        card = self.line.inside.presence.for_pin(tapped.reader, contactless=contactless)
         if card is None:
             self.say(words.CARD_BACK)
         elif errand.step is Step.PIN:
-            self.line.visits.prove_pin(card, pin, wanted.guid)
+            self.line.inside.visits.prove_pin(card, pin, wanted.guid)
         else:
-            self.line.visits.unblock(card, self.puks.work(errand, pin))
+            self.line.inside.visits.unblock(card, self.puks.work(errand, pin))
         return True
 
     def ended(self, visit: Visit, end: CardAnswer | HardwareError) -> None:
@@ -273,7 +273,7 @@ class HelpDesk:
         told = outcome(
             OutcomeResult.REFUSED, reason, visit.guid, clock, record=record, attempts=attempts
         )
-        self.line.stage.commit(None, (told,))
+        self.line.inside.stage.commit(None, (told,))
         if reason is Reason.PIN_WRONG and attempts != 0:
             self.say(words.PIN_AGAIN)
         elif reason in (Reason.PIN_WRONG, Reason.PIN_BLOCKED):
@@ -305,29 +305,29 @@ class HelpDesk:
         if (errand := self.errand) is None:
             return
         errand.step = step
-        errand.until_ns = self.line.parts.clock.monotonic_ns() + ERRAND_S * _S
+        errand.until_ns = self.line.inside.parts.clock.monotonic_ns() + ERRAND_S * _S
         if (sentence := SAY.get((errand.what, step))) is not None:
             self.say(sentence)
 
     def say(self, sentence: str, screen: Screen = Screen.NOTICE, at: int | None = None) -> None:
         """On the glass in passing; `at` is the event that a reference leads to."""
-        journal = self.line.parts.journal
+        journal = self.line.inside.parts.journal
         reference = None if at is None else words.reference(journal.id, at)
-        self.line.signon.outcomes.notice = Notice(screen, sentence, reference)
+        self.line.inside.signon.outcomes.notice = Notice(screen, sentence, reference)
 
     def refuse(self, reason: Reason, visit: Visit, signed: SignedRecord | None) -> None:
         """This card does not do; the errand is over. Raises JournalFailed."""
-        at = self.line.parts.journal.next_sequence
+        at = self.line.inside.parts.journal.next_sequence
         self._commit(OutcomeResult.REFUSED, reason, visit, signed)
         self.say(words.refused(reason), Screen.REFUSED, at)
         self.drop()
 
     def note(self, *details: Detail) -> None:
         """Journal what nobody waits for. Raises JournalFailed."""
-        self.line.stage.commit(None, details)
+        self.line.inside.stage.commit(None, details)
 
     def post(self, about: object) -> None:
-        self.line.post(HelpNews(about))
+        self.line.inside.post(HelpNews(about))
 
     def later(self, work: Awaitable[None]) -> None:
         """Beside the queue; it comes back by `post`."""
@@ -353,7 +353,7 @@ class HelpDesk:
             record=visit.record.sequence if visit.record else None,
             entitlement=visit.entitlement if signed else None,
         )
-        self.line.stage.commit(None, (told,), lambda _: then())
+        self.line.inside.stage.commit(None, (told,), lambda _: then())
 
 
 def _guest(command: commands.SpareWanted) -> Guest | None:

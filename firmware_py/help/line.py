@@ -5,18 +5,15 @@ While somebody is helped, cards and digits belong to that; everything else goes 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from contract.ids import Guid
 from firmware_py import items
-from firmware_py.card.presence import Presence
-from firmware_py.card.visits import Purpose, Visits
+from firmware_py.card.visits import Purpose
+from firmware_py.inside import Inside, Panel
 from firmware_py.items import Item
 from firmware_py.kiosk import commands
-from firmware_py.parts import Parts
-from firmware_py.sessions.stage import Stage
-from firmware_py.signon.signon import SignOn
+from firmware_py.sessions.machine import Lost
 from firmware_py.site.link import HelpHeard
 
 if TYPE_CHECKING:
@@ -26,26 +23,26 @@ if TYPE_CHECKING:
 class HelpLine:
     """Belongs to the consumer."""
 
-    def __init__(
-        self,
-        parts: Parts,
-        stage: Stage,
-        visits: Visits,
-        presence: Presence,
-        signon: SignOn,
-        post: Callable[[Item], None],
-        lock: Callable[[Guid], None],
-    ) -> None:
-        """`lock` locks what a card has opened. Loads what was kept, where something was."""
-        self.parts, self.stage, self.visits = parts, stage, visits
-        self.presence, self.signon, self.post, self.lock = presence, signon, post, lock
+    name = "help"
+
+    def __init__(self, inside: Inside) -> None:
+        """Loads what was kept, where something was."""
+        self.inside = inside
         self._desk: HelpDesk | None = None
-        if parts.help is not None and parts.help.path.exists():
+        if inside.parts.help is not None and inside.parts.help.path.exists():
             self._open()
+
+    def lock(self, guid: Guid) -> None:
+        """Locks what a card has opened."""
+        self.inside.happen(Lost(guid))
+
+    def panel(self) -> Panel | None:
+        """Words stand in the view itself."""
+        return None
 
     def takes(self, item: Item) -> bool:
         """Whether the item was for us; then it is dealt with. Raises JournalFailed."""
-        if self.parts.help is None:
+        if self.inside.parts.help is None:
             return False
         match item:
             case commands.SpareWanted() | commands.NewPinWanted():
@@ -63,12 +60,12 @@ class HelpLine:
 
     def _taken_at(self, desk: HelpDesk, item: Item) -> bool:
         match item:
-            case items.CardAsks() if (visit := self.visits.find(item.visit)) is not None:
+            case items.CardAsks() if (visit := self.inside.visits.find(item.visit)) is not None:
                 return desk.asks(item, visit)
-            case items.VisitEnded() if (visit := self.visits.find(item.visit)) is not None:
+            case items.VisitEnded() if (visit := self.inside.visits.find(item.visit)) is not None:
                 if not desk.busy and visit.purpose is not Purpose.UNBLOCK:
                     return False
-                self.visits.ended(item.visit)
+                self.inside.visits.ended(item.visit)
                 desk.ended(visit, item.end)
                 return True
             case commands.PinEntered(pin):

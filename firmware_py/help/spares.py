@@ -129,7 +129,7 @@ class SpareOffice:
             sentence = GIVEN_HERE if granted else NOT_GIVEN
             if not granted:
                 self._forget(news.digest)
-        at = desk.line.parts.journal.next_sequence
+        at = desk.line.inside.parts.journal.next_sequence
         if granted:
             online = news.answer is not None
             desk.note(news.given.model_copy(update={"online": online}))
@@ -139,7 +139,7 @@ class SpareOffice:
 
     def _refused(self, digest: Digest, reason: HelpReason) -> None:
         """The gateway does not carry it out: what it gave here is locked, and the ward told."""
-        self._desk.line.parts.sound(AlarmCode.HELP_REFUSED, digest, str(reason))
+        self._desk.line.inside.parts.sound(AlarmCode.HELP_REFUSED, digest, str(reason))
         if (spare := self._ward.take_back(digest)) is not None:
             self._desk.line.lock(spare)
             self._desk.later(self._say(digest.encode()))
@@ -154,7 +154,7 @@ class SpareOffice:
         return [(digest, message) for digest, (who, message) in kept if who == self._terminal]
 
     async def _send_until_judged(self) -> None:
-        clock = self._desk.line.parts.clock
+        clock = self._desk.line.inside.parts.clock
         try:
             while own := self._own():
                 for digest, message in own:
@@ -197,7 +197,7 @@ class SpareOffice:
         except HelpRefused as refused:
             digest = sha256(message.partition(b"\n")[0])
             if refused.reason not in _STALE:
-                self._desk.line.parts.sound(AlarmCode.HELP_REFUSED, digest, str(refused))
+                self._desk.line.inside.parts.sound(AlarmCode.HELP_REFUSED, digest, str(refused))
             return False
         except (DirectoryDamaged, DirectoryFailed) as error:
             LOG.warning("help cannot be judged", extra={"why": str(error)})

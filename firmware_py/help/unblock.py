@@ -87,7 +87,7 @@ class PukOffice:
 
     def __init__(self, desk: HelpDesk) -> None:
         self._desk = desk
-        self._timers: Timers[object] = Timers(desk.line.parts.clock, desk.post)
+        self._timers: Timers[object] = Timers(desk.line.inside.parts.clock, desk.post)
 
     # --- online -------------------------------------------------------------------------------
 
@@ -130,7 +130,7 @@ class PukOffice:
         try:
             errand.puks = self._opened(errand, news)
         except HelpRefused as refused:
-            self._desk.line.parts.sound(AlarmCode.HELP_REFUSED, news.request, str(refused))
+            self._desk.line.inside.parts.sound(AlarmCode.HELP_REFUSED, news.request, str(refused))
             self._desk.say(NOT_GIVEN, Screen.REFUSED)
             self._desk.drop()
             return
@@ -155,7 +155,7 @@ class PukOffice:
         """For the blocked card: its new PIN, and then its next PUK. Raises HardwareError."""
         assert errand.puks and errand.card  # noqa: S101, PT018 - earlier steps
         following, present = _pin(errand.puks[0]), [_pin(puk) for puk in errand.puks[1]]
-        wanted, monotonic_ns = errand.card.guid, self._desk.line.parts.clock.monotonic_ns
+        wanted, monotonic_ns = errand.card.guid, self._desk.line.inside.parts.clock.monotonic_ns
 
         def work(connection: CardConnection) -> CardAnswer:
             piv = PivClient(connection, monotonic_ns)
@@ -187,7 +187,7 @@ class PukOffice:
         if end.result is PukResult.REFUSED:
             desk.say(NOT_SET, Screen.REFUSED)
         else:
-            at = desk.line.parts.journal.next_sequence
+            at = desk.line.inside.parts.journal.next_sequence
             desk.note(self._given(errand, errand.request, "puk", None))
             desk.say(NEW_PIN_SET, at=at)
         desk.drop()
@@ -206,7 +206,7 @@ class PukOffice:
 
     async def _tell(self, report: bytes) -> None:
         """What is never told stays in doubt, which costs the next one another try."""
-        clock = self._desk.line.parts.clock
+        clock = self._desk.line.inside.parts.clock
         for _ in range(REPORT_TRIES):
             try:
                 await self._desk.tools.ask("puk/report", report, HelpAnswer.CAP)
@@ -223,7 +223,7 @@ class PukOffice:
         desk, custody = self._desk, self._desk.custody
         assert errand.card and errand.tap and errand.tapped and errand.request  # noqa: S101, PT018
         place, now = custody.place(), custody.moment()
-        policy, shown = place.policy.countersigned, desk.line.stage.newest.shown
+        policy, shown = place.policy.countersigned, desk.line.inside.stage.newest.shown
         held = custody.entitlement(errand.card.guid)
         proof = Proof(
             errand.card.guid, errand.tapped.interface, Slot.CARD_AUTHENTICATION, errand.tap.key
@@ -245,13 +245,13 @@ class PukOffice:
         session = Session(
             SessionId(secrets.token_hex(16)), held.holder, position.id, errand.card.guid
         )
-        desk.line.signon.vouched[errand.card.guid] = Vouched(position, until_ms)
+        desk.line.inside.signon.vouched[errand.card.guid] = Vouched(position, until_ms)
         self._timers.set(errand.card.guid, policy.limit_s, VouchOver(errand.card.guid))
         desk.drop()
-        transition = desk.line.stage.consider(Granted(session))
-        desk.line.signon.greeting = words.OPEN
-        desk.line.signon.outcomes.notice = None
-        desk.line.signon.outcomes.opened(errand.tapped, Reason.GRANTED, transition, (given,))
+        transition = desk.line.inside.stage.consider(Granted(session))
+        desk.line.inside.signon.greeting = words.OPEN
+        desk.line.inside.signon.outcomes.notice = None
+        desk.line.inside.signon.outcomes.opened(errand.tapped, Reason.GRANTED, transition, (given,))
 
     def _colleague_counts(self, errand: Errand) -> bool:
         """Her own PIN would have opened something here."""
@@ -273,7 +273,7 @@ class PukOffice:
 
     def vouch_over(self, guid: Guid) -> None:
         """What it opened is locked. Raises JournalFailed."""
-        self._desk.line.signon.vouched.pop(guid, None)
+        self._desk.line.inside.signon.vouched.pop(guid, None)
         self._desk.line.lock(guid)
 
     def _given(self, errand: Errand, request: Digest, what: str, until_ms: int | None) -> HelpGiven:

@@ -6,7 +6,8 @@ work on its way to the glass; nobody's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from contract.directory import Entitlement
@@ -55,6 +56,8 @@ class Scene:
     returning: bool = False
     parked: tuple[ParkedLine, ...] = ()
     seen_ns: int | None = None
+    panels: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """What desks add (`firmware_py.inside`)."""
 
 
 _FACES: Final = {
@@ -65,6 +68,10 @@ _FACES: Final = {
 
 def compose(scene: Scene) -> View:
     """The view of a scene."""
+    return replace(_face(scene), panels=scene.panels)
+
+
+def _face(scene: Scene) -> View:
     around, seen_ns, parked = scene.around, scene.seen_ns, scene.parked
     if not scene.started:
         return View(Screen.STARTING, words.STARTING, around=around)

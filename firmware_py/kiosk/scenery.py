@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from contract.ids import SessionId
@@ -56,6 +57,7 @@ class Scenery:
         notice: Notice | None,
         greeting: str,
         seen_ns: int | None,
+        panels: Mapping[str, Mapping[str, object]],
     ) -> Scene:
         """As it is now."""
         newest = self._stage.newest
@@ -74,6 +76,7 @@ class Scenery:
             returning=newest.returning is not None,
             parked=self._parked(),
             seen_ns=seen_ns,
+            panels=panels,
         )
 
     def _person(self, session: Session) -> Person:

@@ -7,6 +7,7 @@ here: a locked or checking screen names nobody, and no view carries the reason o
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Final, Literal
@@ -124,6 +125,8 @@ class View:
     """Monotonic nanoseconds of the card's arrival that led here."""
     covered: bool = True
     around: Surroundings = field(default_factory=Surroundings)
+    panels: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """What the desks beside sign-on have to show; each keeps the rule of `NAMELESS` itself."""
 
     def __post_init__(self) -> None:
         """Refuse a view that would name somebody where nobody may be named: our own bug."""
@@ -155,6 +158,7 @@ class View:
                 "waits_for": list(self.around.waits_for),
                 "seen_ns": self.seen_ns,
                 "covered": self.covered,
+                "panels": self.panels,
                 "enrolling": self.around.enrolling and asdict(self.around.enrolling),
             },
             ensure_ascii=False,
