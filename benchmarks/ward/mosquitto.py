@@ -1,8 +1,6 @@
-"""The ward's MQTT broker: the real mosquitto, as DESIGN asks a site to run it.
+"""The ward's MQTT broker: the real mosquitto, told what `tapover site broker` tells a site's.
 
-TLS 1.3 alone; whoever connects has a certificate of the one authority in ``cafile``, the
-terminals'; its common name is user name and client id, and the access rules go by it. The broker's
-own certificate is another authority's. Nothing is kept on disk: the receipts carry the promise.
+Its own certificate is another authority's than the terminals'.
 """
 
 from __future__ import annotations
@@ -14,43 +12,11 @@ import signal
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 from benchmarks.ward.ports import PortBlock
 from benchmarks.ward.processes import Command, Process, program, unprivileged_user
-
-GATEWAY_USER: Final = "gateway"
-"""The common name of the gateway's client certificate: no terminal may be called so."""
-
-_MAX_PACKET_BYTES: Final = 1 << 20  # above any batch or statement on the wire
-_MAX_QUEUED: Final = 20_000  # messages for a slow gateway: terminals send again what is dropped
-_MAX_QUEUED_BYTES: Final = 256 << 20  # the broker's memory for one of them, at worst
-_MAX_INFLIGHT: Final = 100
-
-# %u is the user name: the certificate's common name. What nothing allows is denied.
-_ACCESS_RULES: Final = f"""\
-pattern write tapover/v1/%u/audit
-pattern write tapover/v1/%u/status
-pattern write tapover/v1/%u/pin
-pattern write tapover/v1/%u/move
-pattern write tapover/v1/%u/help
-pattern read tapover/v1/%u/receipt
-pattern read tapover/v1/%u/inbox
-pattern read tapover/v1/site/+
-pattern read tapover/v1/+/pin
-pattern read tapover/v1/+/move
-pattern read tapover/v1/+/help
-
-user {GATEWAY_USER}
-topic read tapover/v1/+/audit
-topic read tapover/v1/+/status
-topic read tapover/v1/+/pin
-topic read tapover/v1/+/move
-topic read tapover/v1/+/help
-topic write tapover/v1/+/receipt
-topic write tapover/v1/+/inbox
-topic write tapover/v1/site/+
-"""
+from provisioning import broker
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +52,8 @@ class Mosquitto:
         self.pid_file = self.folder / "pid"
         """Whom to send it to; written at each start."""
         self.give(files)
-        self._write("access", _ACCESS_RULES.encode(), private=True)
-        configuration = self._write("mosquitto.conf", self._configuration().encode())
+        self._write(broker.ACCESS, broker.access_rules().encode(), private=True)
+        configuration = self._write(broker.CONFIGURATION, self._configuration().encode())
         self.process = Process(
             Command(
                 name="mosquitto",
@@ -143,31 +109,17 @@ class Mosquitto:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _configuration(self) -> str:
-        return f"""\
-persistence false
-allow_anonymous false
-acl_file {self.folder}/access
-max_packet_size {_MAX_PACKET_BYTES}
-max_queued_messages {_MAX_QUEUED}
-max_queued_bytes {_MAX_QUEUED_BYTES}
-max_inflight_messages {_MAX_INFLIGHT}
-set_tcp_nodelay true
-log_dest stderr
-log_type error
-log_type warning
-log_type notice
-log_type information
-
-listener {self.port} 127.0.0.1
-tls_version tlsv1.3
-certfile {self.folder}/certificate.pem
-keyfile {self.folder}/key.pem
-cafile {self.folder}/terminal-authority.pem
-crlfile {self.crl}
-require_certificate true
-use_identity_as_username true
-use_username_as_clientid true
-"""
+        return broker.configuration(
+            broker.Broker(
+                host="127.0.0.1",
+                port=self.port,
+                certificate=self.folder / "certificate.pem",
+                key=self.folder / "key.pem",
+                terminal_authority=self.folder / "terminal-authority.pem",
+                crl=self.crl,
+                access=self.folder / broker.ACCESS,
+            )
+        )
 
     def _write(self, name: str, data: bytes, *, private: bool = False) -> Path:
         """Replaced whole, so that a broker that reads meanwhile sees the old or the new file."""

@@ -42,8 +42,6 @@ class Publisher:
         """The copy of the directory too: what a lost gateway had, it may have to give back."""
         if not (self.folder.authority / "directory.sqlite").exists():
             return  # nobody has begun one here
-        if not (self.folder.authority / "directory.sqlite").exists():
-            return  # nobody has begun one here
         try:
             with Administration(gateway, who) as at, Mirror.open(self.folder) as mirror:
                 mirror.sync(at)

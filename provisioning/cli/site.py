@@ -11,7 +11,7 @@ import typer
 from contract.ids import OperatorId, SiteId
 from provisioning import making, roots, rotate, rotate_root
 from provisioning import site as sites
-from provisioning.cli import backup, console
+from provisioning.cli import backup, broker, console
 from provisioning.cli.console import (
     AsJson,
     DryRun,
@@ -27,6 +27,7 @@ from runtime.clock import SystemClock
 
 app = typer.Typer(no_args_is_help=True, help="The site's keys, and its operators.")
 backup.add_to(app)
+broker.add_to(app)
 
 TokenModule = Annotated[
     Path | None, typer.Option(help="PKCS#11 module: the root key is made in its token.")
