@@ -35,6 +35,7 @@ DEBIAN_PARTS=(
     "faketime|runs a daemon with a wrong clock in tests"
     "postgresql|the other database that the gateway may keep its log in (benchmarks start their own)"
     "strace|counts the flushes of the journal in tests"
+    "chromium|the browser in which tests and benchmarks look at the kiosk's page"
 )
 
 is_installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }

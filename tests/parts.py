@@ -10,6 +10,7 @@ import pytest
 
 # Program -> Debian package. `scripts/lib.sh` installs the same packages (a house test compares).
 PACKAGE_OF: Final = {
+    "chromium": "chromium",
     "faketime": "faketime",
     "gcc": "gcc",
     "mosquitto": "mosquitto",
