@@ -32,12 +32,12 @@ from firmware_py.kiosk.view import Screen, View
 from firmware_py.kiosk.words import STARTING
 from firmware_py.outside import Outside
 from firmware_py.parts import Mailbox, Parts
-from firmware_py.sessions.workspace import ScreenWorkspace
 from firmware_py.settings import Settings
 from firmware_py.site.identity import Identity, load_identity, open_keys, roots_of
 from firmware_py.terminal import Terminal
 from firmware_py.trust.custody import Custody, Kept, boot_of
 from firmware_py.trust.sitetime import Moment, SiteTime
+from firmware_py.workspace.screen import ScreenWorkspace
 from hardware.readers import ReaderRules, Readers
 from runtime.clock import Clock, SystemClock
 from runtime.durable import StorageError

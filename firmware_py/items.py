@@ -108,8 +108,16 @@ class HelpNews:
     about: object
 
 
+@dataclass(frozen=True, slots=True)
+class WorkspaceBroke:
+    """What was asked of the workspace went wrong after the asking."""
+
+    why: str
+
+
 Item = (
     HelpNews
+    | WorkspaceBroke
     | ReaderEvent
     | Command
     | SiteMessage

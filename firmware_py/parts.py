@@ -15,11 +15,11 @@ from firmware_py.evidence.journal import Journal
 from firmware_py.items import Item
 from firmware_py.kiosk.board import Board
 from firmware_py.kiosk.commands import Command
-from firmware_py.sessions.workspace import Workspace
 from firmware_py.signon.grace import ProvenPins
 from firmware_py.site.link import DirectoryHeard, HeartbeatHeard, HelpHeard
 from firmware_py.trust.custody import Custody, Sound
 from firmware_py.trust.statements import Keys
+from firmware_py.workspace.port import Workspace
 from hardware.readers import Readers
 from runtime.clock import Clock
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from contract.directory import Status
@@ -45,6 +46,8 @@ from firmware_py.sessions.stage import Stage
 from firmware_py.signon.signon import SignOn
 from firmware_py.site.link import Asked, DirectoryHeard, HeartbeatHeard, LinkChanged
 from firmware_py.timers import Timers
+from firmware_py.workspace.about import about_of
+from firmware_py.workspace.desk import WorkspaceDesk
 from hardware import readers
 
 LOG: Final = logging.getLogger("tapover.terminal")
@@ -67,7 +70,10 @@ class Terminal:
         self._parts = made = parts
         self._clock = made.clock
         self._custody = made.custody
-        self._stage = Stage(made.journal, made.workspace, made.clock, self._policy, mailbox.post)
+        about = partial(about_of, made.custody)
+        self._stage = Stage(
+            made.journal, made.workspace, made.clock, self._policy, mailbox.post, about
+        )
         self._visits = Visits(made.readers, made.clock, made.card_deadline_s, mailbox.post)
         self._signon = SignOn(
             made.journal, made.custody, self._stage, made.pins, made.sound, made.publish_pin
@@ -87,7 +93,7 @@ class Terminal:
             happen=self._happen,
             policy=self._policy,
         )
-        self._desks: tuple[Desk, ...] = (HelpLine(inside),)
+        self._desks: tuple[Desk, ...] = (HelpLine(inside), WorkspaceDesk(inside))
         self._started = False
         self._journal_down = False
         self._led_by_ns: int | None = None

@@ -8,6 +8,7 @@ from typing import Final
 
 from contract.ids import HolderId, PositionId, is_name
 from contract.wire import WireError, check_i_json
+from firmware_py.workspace import commands as workspace
 from hardware.piv import Pin
 
 # The longest body names a guest: eighty letters of four bytes, a number, and some room.
@@ -79,6 +80,7 @@ Command = (
     | Received
     | SpareWanted
     | NewPinWanted
+    | workspace.Typed
 )
 
 
@@ -131,21 +133,33 @@ _READERS: Final[dict[str, Callable[[dict[str, object]], Command]]] = {
     "received": _received,
     "spare": _spare,
     "newpin": lambda _: NewPinWanted(),
+    **workspace.READERS,
 }
+_CAPS: Final = {"typed": workspace.MAX_TYPED_BYTES}
 
 NAMES: Final = tuple(_READERS)
 """The commands, each under ``/<name>``."""
 
 
+def body_cap(name: str) -> int:
+    """Bytes that the body of ``POST /<name>`` may have."""
+    return _CAPS.get(name, MAX_BODY_BYTES)
+
+
 def read_command(name: str, body: bytes) -> Command:
     """The command in the body of ``POST /<name>``. Raises CommandRefused."""
     try:
-        fields = check_i_json(body, MAX_BODY_BYTES)
+        fields = check_i_json(body, body_cap(name))
     except WireError as error:
         raise CommandRefused(str(error)) from None
     if not isinstance(fields, dict):
         raise CommandRefused("not an object")
-    command = _READERS[name](fields)
+    try:
+        command = _READERS[name](fields)
+    except CommandRefused:
+        raise
+    except ValueError as error:
+        raise CommandRefused(str(error)) from None
     if fields:
         raise CommandRefused("a field that is not ours")
     return command

@@ -66,9 +66,16 @@ _FACES: Final = {
 }
 
 
+_WORK: Final = frozenset({"screen"})
+"""Panels that are somebody's work: never on a covered glass."""
+
+
 def compose(scene: Scene) -> View:
     """The view of a scene."""
-    return replace(_face(scene), panels=scene.panels)
+    face = _face(scene)
+    hidden = _WORK if face.covered else frozenset[str]()
+    shown = {name: panel for name, panel in scene.panels.items() if name not in hidden}
+    return replace(face, panels=shown)
 
 
 def _face(scene: Scene) -> View:

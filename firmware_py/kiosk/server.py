@@ -17,10 +17,10 @@ from typing import Final
 from firmware_py.kiosk.board import Board, TooManyWatchers, Watcher
 from firmware_py.kiosk.callers import PROVEN
 from firmware_py.kiosk.commands import (
-    MAX_BODY_BYTES,
     NAMES,
     Command,
     CommandRefused,
+    body_cap,
     read_command,
 )
 from firmware_py.kiosk.guard import Rules
@@ -153,7 +153,7 @@ class Kiosk:
         if [kind.split(b";")[0].strip() for kind in kinds] != [b"application/json"]:
             return 415, b"send JSON\n"
         try:
-            self._sink(read_command(name, await _body(receive)))
+            self._sink(read_command(name, await _body(receive, body_cap(name))))
         except CommandRefused as refused:
             return 400, f"{refused}\n".encode()
         return 204, b""
@@ -165,16 +165,16 @@ async def _until_gone(receive: Receive, watcher: Watcher) -> None:
     watcher.close()
 
 
-async def _body(receive: Receive) -> bytes:
-    """At most MAX_BODY_BYTES, however long the sender says or goes on. Raises CommandRefused."""
+async def _body(receive: Receive, cap: int) -> bytes:
+    """At most ``cap``, however long the sender says or goes on. Raises CommandRefused."""
     body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise CommandRefused("gone before the end")
         body += message.get("body", b"")
-        if len(body) > MAX_BODY_BYTES:
-            raise CommandRefused(f"more than {MAX_BODY_BYTES} bytes")
+        if len(body) > cap:
+            raise CommandRefused(f"more than {cap} bytes")
         if not message.get("more_body", False):
             return bytes(body)
 

@@ -35,7 +35,7 @@ from firmware_py.sessions.machine import (
     Transition,
     step,
 )
-from firmware_py.sessions.workspace import Workspace, WorkspaceFailed
+from firmware_py.workspace.port import SessionAbout, Workspace, WorkspaceFailed
 from runtime.clock import Clock
 
 LOG: Final = logging.getLogger("tapover.stage")
@@ -73,6 +73,7 @@ class Stage:
         clock: Clock,
         policy: Callable[[], Policy],
         post: Callable[[Item], None],
+        about: Callable[[Session], SessionAbout],
     ) -> None:
         self.newest = Sessions()
         self.acted = Sessions()
@@ -81,9 +82,12 @@ class Stage:
         self._clock = clock
         self._policy = policy
         self._post = post
+        self._about = about
         self._line: deque[_Commit] = deque()
         self._owed: deque[Detail] = deque(maxlen=MAX_OWED)
         self._ready: SessionId | None = None
+        self._showing: tuple[SessionId] | None = None
+        """Of the newest show; each is its own, told apart by identity."""
 
     @property
     def visible(self) -> Session | None:
@@ -144,6 +148,12 @@ class Stage:
             self._owed += [e.detail for e in transition.effects if isinstance(e, Changed)]
             self.newest = self.acted = transition.state
 
+    def workspace_broke(self) -> None:
+        """It went wrong after the asking: cover at once, and lock. Raises JournalFailed."""
+        self._lock_now()
+        if self.takes(Faulted):
+            self.commit(self.consider(Faulted()))
+
     def pay(self) -> None:
         """The journal takes events again. Raises JournalFailed."""
         owed = tuple(self._owed)
@@ -162,16 +172,17 @@ class Stage:
                         self._carry_out(effect)
             except WorkspaceFailed as failure:
                 LOG.exception("workspace failed", extra={"why": str(failure)})
-                self._lock_now()
-                if self.takes(Faulted):
-                    self.commit(self.consider(Faulted()))
+                self.workspace_broke()
             commit.then(Acted(commit.written.first if commit.written else 0, flush_ns))
 
     def _carry_out(self, changed: Changed) -> None:
         session = changed.session.id
         match changed.change:
             case SessionChange.OPENED | SessionChange.RESUMED | SessionChange.UNLOCKED:
-                self._workspace.show(session, lambda: self._shown(session))
+                if changed.change is SessionChange.OPENED:
+                    self._workspace.create(session, self._about(changed.session))
+                self._showing = showing = (session,)
+                self._workspace.show(session, lambda: self._shown(session, showing))
             case SessionChange.PARKED:
                 self._hidden(session)
                 self._workspace.park(session)
@@ -182,16 +193,20 @@ class Stage:
                 self._hidden(session)
                 self._workspace.dispose(session)
 
-    def _shown(self, session: SessionId) -> None:
+    def _shown(self, session: SessionId, showing: tuple[SessionId]) -> None:
+        if self._showing is not showing:
+            return  # it was hidden again before it was ready
         self._ready = session
         self._post(SurroundingsChanged())
 
     def _hidden(self, session: SessionId) -> None:
         if self._ready == session:
             self._ready = None
+        if self._showing is not None and self._showing[0] == session:
+            self._showing = None
 
     def _lock_now(self) -> None:
-        self._ready = None
+        self._ready = self._showing = None
         try:
             self._workspace.lock()
         except WorkspaceFailed:

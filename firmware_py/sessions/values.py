@@ -13,6 +13,17 @@ from contract.events import Cause, OutcomeResult, SessionChange, SessionChanged
 from contract.ids import Guid, HolderId, PositionId, SessionId
 
 
+class Kind(StrEnum):
+    """On what ground somebody works here."""
+
+    ORDINARY = "ordinary"
+    BREAK_GLASS = "break-glass"
+    """In the ward's emergency position."""
+    DOWNTIME = "downtime"
+    EMERGENCY_VIEW = "emergency-view"
+    """Without a card: what the ward must read in an emergency, and nothing can be written."""
+
+
 class Mode(StrEnum):
     """What is true of the glass."""
 
@@ -42,6 +53,7 @@ class Session:
     position: PositionId
     guid: Guid
     """The card of its newest sign-on: if that is lost, this session locks."""
+    kind: Kind = Kind.ORDINARY
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,13 +29,13 @@ from firmware_py.kiosk.presenting import Scene, compose
 from firmware_py.kiosk.view import Screen, View
 from firmware_py.parts import Mailbox, Parts
 from firmware_py.sessions.machine import Mode
-from firmware_py.sessions.workspace import ScreenWorkspace
 from firmware_py.site.fetch import FetchFailed
 from firmware_py.site.link import Asked, DirectoryHeard, HeartbeatHeard, LinkChanged
 from firmware_py.terminal import Terminal
 from firmware_py.trust.custody import Custody, Kept, boot_of
 from firmware_py.trust.sitetime import Moment, SiteTime
 from firmware_py.trust.upkeep import Upkeep
+from firmware_py.workspace.screen import ScreenWorkspace
 from hardware.piv import Pin
 from hardware.readers import ReaderName
 from hardware.virtual.behaviour import Behaviour

@@ -19,7 +19,7 @@ from firmware_py.items import JournalForked
 from firmware_py.kiosk import words
 from firmware_py.kiosk.commands import Cancelled, LockPressed, Received
 from firmware_py.kiosk.view import Screen
-from firmware_py.sessions.workspace import WorkspaceFailed
+from firmware_py.workspace.port import WorkspaceFailed
 from hardware.virtual.behaviour import Behaviour
 from hardware.virtual.card import Card
 from hardware.virtual.faults import Hung, Torn

@@ -1,0 +1,22 @@
+"""What a workspace is told of a session: opaque ids, its role, and initials for a title."""
+
+from __future__ import annotations
+
+from firmware_py.card.records import Rights
+from firmware_py.sessions.values import Session
+from firmware_py.workspace.port import SessionAbout
+
+
+def about_of(rights: Rights, session: Session) -> SessionAbout:
+    """As the directory has it; a holder whom it does not name has no initials."""
+    entitlement = rights.entitlement(session.guid)
+    positions = entitlement.positions if entitlement else ()
+    role = next((p.role for p in positions if p.id == session.position), "")
+    return SessionAbout(
+        session=session.id,
+        holder=session.holder,
+        position=session.position,
+        role=role,
+        kind=session.kind,
+        initials=entitlement.name.initials if entitlement else "",
+    )
