@@ -58,6 +58,7 @@ _CHECKING: Final = {
     Purpose.TAP: words.CHECKING,
     Purpose.PIN: words.PIN_CHECKING,
     Purpose.UNBLOCK: words.PIN_CHECKING,
+    Purpose.CHANGE: words.PIN_CHECKING,
 }
 
 
@@ -269,7 +270,8 @@ class Terminal:
             pad.why = words.CARD_BACK
             return
         self._happen(Activity())
-        self._visits.prove_pin(card, item.pin, pad.entitlement.guid)
+        warned = pad.attempts == 1
+        self._visits.prove_pin(card, item.pin, pad.entitlement, warned=warned)
 
     def _directory_changed(self, item: items.DirectoryChanged) -> None:
         self._scenery.forget_people()

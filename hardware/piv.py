@@ -10,6 +10,7 @@ Errors by culprit: CardError and its kin here (the card said no), CardMisbehaved
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable
 from typing import Final, NoReturn
 
@@ -95,6 +96,10 @@ class Pin:
     def padded(self) -> bytes:
         """Eight bytes, filled up with FF (part 2 §2.4.3)."""
         return self._digits.encode().ljust(PIN_MAX_DIGITS, b"\xff")
+
+    def is_same(self, other: Pin) -> bool:
+        """Whether these are the same digits, told in the same time either way."""
+        return hmac.compare_digest(self.padded(), other.padded())
 
     def __repr__(self) -> str:
         return "Pin(redacted)"

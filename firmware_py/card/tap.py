@@ -6,18 +6,25 @@ goes up, the challenge comes down. The challenge is the digest of the journal's 
 flush goes on while the card computes.
 
 A PIN proof is the same with VERIFY before the question, and 9A (SP 800-73-4 part 2 §3.2.1, §3.2.4).
+A GUID is easily copied, so no card is given a PIN or PUK before it has signed, with 9E and under
+the key that the site vouches for, that it is the one (`meet`). Nor is a PIN given to a card that
+would be spent by a wrong one, unless its holder was told so before.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import hashlib
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from contract.directory import Entitlement, Slot
 from contract.events import Reason
 from contract.ids import Guid
 from contract.signing import Algorithm as KeyAlgorithm
+from contract.signing import SignatureRefused
 from hardware.apdu import CardError, CardGone, CardHung, HardwareError, Sw
 from hardware.piv import NotPivCard, Pin, PinBlocked, PinNotTaken, PivClient, WrongPin
 from hardware.pivdata import Algorithm, KeySlot, UnusableCard
@@ -30,6 +37,9 @@ CARD_ALGORITHM: Final = {
     KeyAlgorithm.RSA2048: Algorithm.RSA_2048,
 }
 """How a card names the algorithms that the contract lets a card's key have."""
+
+_HERE: Final = b"tapover:here:v1\n"
+"""Before what 9E signs to be given a PIN. No record of the journal is signed under it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +102,26 @@ def tap_work(
 
 
 def pin_work(
-    question: Question, pin: Pin, wanted: Guid, monotonic_ns: MonotonicNs
+    question: Question,
+    pin: Pin,
+    owner: Entitlement,
+    monotonic_ns: MonotonicNs,
+    *,
+    warned: bool = False,
 ) -> Callable[[CardConnection], CardAnswer]:
-    """The work of a PIN proof by the card ``wanted``. Raises AnotherCard or HardwareError.
+    """The work of a PIN proof by the card of ``owner``.
 
-    The connection is fresh from a reset and ends with one, so no verified PIN outlives the work.
+    Raises AnotherCard, CopiedCard, LastTry (unless ``warned``) or HardwareError. The connection is
+    fresh from a reset and ends with one, so no verified PIN outlives the work.
     """
 
     def work(connection: CardConnection) -> CardAnswer:
         piv = PivClient(connection, monotonic_ns)
-        guid = _identify(piv)
-        if guid != wanted:
-            raise AnotherCard("not the card that owes the PIN")
+        guid = meet(piv, owner)
+        if not warned:
+            keep_last_try(piv)
         piv.verify_pin(pin)
-        signature = _sign(piv, KeySlot.AUTHENTICATION, question.ask(guid))
+        signature = prove_with_9a(piv, question.ask(guid))
         return CardAnswer(guid, signature, piv.exchanges, connection.connect_ns + piv.card_ns)
 
     return work
@@ -113,6 +129,52 @@ def pin_work(
 
 class AnotherCard(HardwareError):
     """The card in the reader is not the one that was asked for its PIN: none was given to it."""
+
+
+class CopiedCard(HardwareError):
+    """The card shows a GUID whose key it does not have: no PIN was given to it."""
+
+
+class LastTry(HardwareError):
+    """One try is left, and its holder was not told: the PIN was not given to the card."""
+
+
+def meet(piv: PivClient, owner: Entitlement) -> Guid:
+    """Begin with the very card of ``owner``; only then is it given a secret.
+
+    Raises AnotherCard, CopiedCard or HardwareError.
+    """
+    guid = _identify(piv)
+    if guid != owner.guid:
+        raise AnotherCard("not the card that owes the PIN")
+    credential = owner.credential(Slot.CARD_AUTHENTICATION)
+    if credential is None:
+        raise CopiedCard("a card without a key of its own")
+    message = _HERE + secrets.token_bytes(32)
+    challenge = Challenge(credential.algorithm, hashlib.sha256(message).digest())
+    signature = _sign(piv, KeySlot.CARD_AUTHENTICATION, challenge)
+    try:
+        credential.verify_key().verify(message, signature or b"")
+    except SignatureRefused as error:
+        raise CopiedCard("not the key of the card that it says it is") from error
+    return guid
+
+
+def keep_last_try(piv: PivClient) -> None:
+    """Raises LastTry or PinBlocked. A card that does not say is given the PIN."""
+    try:
+        left = piv.pin_attempts()
+    except CardError:
+        return
+    if left == 0:
+        raise PinBlocked(Sw.PIN_BLOCKED, "VERIFY")
+    if left == 1:
+        raise LastTry("one try left")
+
+
+def prove_with_9a(piv: PivClient, challenge: Challenge | None) -> bytes | None:
+    """9A's signature, after VERIFY; null when the terminal wanted none."""
+    return _sign(piv, KeySlot.AUTHENTICATION, challenge)
 
 
 def _identify(piv: PivClient) -> Guid:
@@ -140,6 +202,8 @@ def reason_of(error: HardwareError) -> Reason:
             return Reason.CARD_TORN
         case NotPivCard() | UnusableCard():
             return Reason.CARD_FOREIGN
+        case CopiedCard():
+            return Reason.CARD_KEY_WRONG
         case WrongPin():
             return Reason.PIN_WRONG
         case PinBlocked():

@@ -33,6 +33,8 @@ class Purpose(StrEnum):
     PIN = "pin"
     UNBLOCK = "unblock"
     """A new PIN by a PUK."""
+    CHANGE = "change"
+    """A new PIN by the old one."""
 
 
 @dataclass(slots=True)
@@ -90,18 +92,32 @@ class Visits:
         self._begin(visit, tap_work(self._question(visit), self._clock.monotonic_ns))
         return visit
 
-    def prove_pin(self, card: CardArrived, pin: Pin, wanted: Guid) -> Visit:
-        """Begin a PIN proof with a card that is there already."""
-        entered_ns = self._clock.monotonic_ns()
-        visit = Visit(next(self._numbers), Purpose.PIN, card.reader, card.interface, entered_ns)
-        self._begin(visit, pin_work(self._question(visit), pin, wanted, self._clock.monotonic_ns))
-        return visit
+    def prove_pin(
+        self, card: CardArrived, pin: Pin, owner: Entitlement, *, warned: bool = False
+    ) -> Visit:
+        """Begin a PIN proof by ``owner``'s card, which is there already.
+
+        ``warned``: she was told that this is the last try.
+        """
+        now = self._clock.monotonic_ns
+        return self.work(
+            card, Purpose.PIN, lambda question: pin_work(question, pin, owner, now, warned=warned)
+        )
 
     def unblock(self, card: CardArrived, work: Callable[[CardConnection], CardAnswer]) -> Visit:
         """Begin the work by which a blocked card gets a new PIN."""
+        return self.work(card, Purpose.UNBLOCK, lambda _: work)
+
+    def work(
+        self,
+        card: CardArrived,
+        purpose: Purpose,
+        make: Callable[[Question], Callable[[CardConnection], CardAnswer]],
+    ) -> Visit:
+        """Begin something with a card that is there already."""
         entered_ns = self._clock.monotonic_ns()
-        visit = Visit(next(self._numbers), Purpose.UNBLOCK, card.reader, card.interface, entered_ns)
-        self._begin(visit, work)
+        visit = Visit(next(self._numbers), purpose, card.reader, card.interface, entered_ns)
+        self._begin(visit, make(self._question(visit)))
         return visit
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ from contract.puk import PukTerms
 from contract.signing import sha256
 from contract.tap import card_digest
 from firmware_py.card.records import SignedRecord, outcome
-from firmware_py.card.tap import CardAnswer, Challenge, reason_of
+from firmware_py.card.tap import CardAnswer, Challenge, LastTry, reason_of
 from firmware_py.card.visits import Purpose, Visit
 from firmware_py.evidence.journal import JournalFailed, Written
 from firmware_py.help.errand import ERRAND_S, NOBODY, SAY, Errand, Step
@@ -196,7 +196,8 @@ class HelpDesk:
         if card is None:
             self.say(words.CARD_BACK)
         elif errand.step is Step.PIN:
-            self.line.inside.visits.prove_pin(card, pin, wanted.guid)
+            warned = errand.attempts == 1
+            self.line.inside.visits.prove_pin(card, pin, wanted, warned=warned)
         else:
             self.line.inside.visits.unblock(card, self.puks.work(errand, pin))
         return True
@@ -266,6 +267,11 @@ class HelpDesk:
         )
 
     def _unread(self, visit: Visit, error: HardwareError) -> None:
+        errand = self.errand
+        if isinstance(error, LastTry) and errand is not None:
+            errand.attempts = 1
+            self.say(words.LAST_TRY)
+            return
         reason = reason_of(error)
         attempts = error.attempts if isinstance(error, WrongPin) else None
         record = visit.record.sequence if visit.record else None
@@ -274,8 +280,9 @@ class HelpDesk:
             OutcomeResult.REFUSED, reason, visit.guid, clock, record=record, attempts=attempts
         )
         self.line.inside.stage.commit(None, (told,))
-        if reason is Reason.PIN_WRONG and attempts != 0:
-            self.say(words.PIN_AGAIN)
+        if reason is Reason.PIN_WRONG and attempts != 0 and errand is not None:
+            errand.attempts = attempts
+            self.say(words.LAST_TRY if attempts == 1 else words.PIN_AGAIN)
         elif reason in (Reason.PIN_WRONG, Reason.PIN_BLOCKED):
             self.say(words.refused(Reason.PIN_BLOCKED), Screen.REFUSED)
             self.drop()

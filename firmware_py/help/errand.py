@@ -78,6 +78,8 @@ class Errand:
     puks: tuple[bytes, list[bytes]] | None = field(default=None, repr=False)
     record: int = 0
     """Sequence of the countersign."""
+    attempts: int | None = None
+    """The colleague's, once her card has said."""
 
 
 def proof_of(signed: SignedRecord) -> Signed:

@@ -27,7 +27,7 @@ from contract.puk import PukRelease, PukReport, PukRequest, PukResult, PukTerms,
 from contract.signing import Envelope, SignatureRefused
 from contract.wire import WireError, encode_base64
 from firmware_py.card.records import SignedRecord
-from firmware_py.card.tap import AnotherCard, CardAnswer
+from firmware_py.card.tap import AnotherCard, CardAnswer, CopiedCard, meet
 from firmware_py.help.errand import NEW_PIN_SET, NOT_GIVEN, NOT_SET, Errand, Step, proof_of
 from firmware_py.kiosk import words
 from firmware_py.kiosk.view import Screen
@@ -155,16 +155,14 @@ class PukOffice:
         """For the blocked card: its new PIN, and then its next PUK. Raises HardwareError."""
         assert errand.puks and errand.card  # noqa: S101, PT018 - earlier steps
         following, present = _pin(errand.puks[0]), [_pin(puk) for puk in errand.puks[1]]
-        wanted, monotonic_ns = errand.card.guid, self._desk.line.inside.parts.clock.monotonic_ns
+        owner, monotonic_ns = errand.card, self._desk.line.inside.parts.clock.monotonic_ns
 
         def work(connection: CardConnection) -> CardAnswer:
             piv = PivClient(connection, monotonic_ns)
-            piv.select()
-            if piv.read_guid().hex() != wanted:
-                raise AnotherCard("not the card whose PIN is blocked")
+            guid = meet(piv, owner)
             result, used = _set(piv, present, following, new)
             spent = connection.connect_ns + piv.card_ns
-            return Unblocked(wanted, None, piv.exchanges, spent, result, used)
+            return Unblocked(guid, None, piv.exchanges, spent, result, used)
 
         return work
 
@@ -173,7 +171,7 @@ class PukOffice:
         desk, errand = self._desk, self._desk.errand
         if errand is None or errand.card is None or errand.request is None:
             return
-        if isinstance(end, AnotherCard | PinNotTaken):
+        if isinstance(end, AnotherCard | CopiedCard | PinNotTaken):
             desk.go_on(Step.NEW_PIN)
             return
         if isinstance(end, PinBlocked):

@@ -22,6 +22,9 @@ WARNING: Final = "This screen locks soon. Touch it to go on."
 PARKED: Final = "Your work is kept. Tap to return."
 PIN: Final = "Enter your PIN."
 PIN_AGAIN: Final = "That PIN was not right. Try again."
+LAST_TRY: Final = (
+    "One try is left. Take your time: after another wrong PIN a colleague must help you."
+)
 PIN_CHECKING: Final = "Checking your PIN."
 CARD_BACK: Final = "Put your card back, then enter your PIN."
 SLOT_ONCE: Final = "Put your card in the slot once, then tap for the rest of the shift."

@@ -20,7 +20,7 @@ from contract.signing import SignatureRefused
 from contract.tap import PinProof, card_digest
 from contract.wire import encode_base64
 from firmware_py.card.records import Evidence, Rights, SignedRecord
-from firmware_py.card.tap import AnotherCard, CardAnswer, Challenge, reason_of
+from firmware_py.card.tap import AnotherCard, CardAnswer, Challenge, LastTry, reason_of
 from firmware_py.card.visits import Purpose, Visit
 from firmware_py.evidence.journal import Journal, JournalFailed, Written
 from firmware_py.items import CardAsks
@@ -254,9 +254,13 @@ class SignOn:
         if isinstance(error, AnotherCard):
             pad.why = words.CARD_BACK
             return
+        if isinstance(error, LastTry):
+            pad.attempts, pad.why = 1, words.LAST_TRY
+            return
         match reason:
             case Reason.PIN_WRONG if attempts != 0:
-                pad.attempts, pad.why = attempts, words.PIN_AGAIN
+                pad.attempts = attempts
+                pad.why = words.LAST_TRY if attempts == 1 else words.PIN_AGAIN
             case Reason.CARD_TORN:
                 pad.why = words.CARD_BACK
             case Reason.PIN_NOT_HERE:

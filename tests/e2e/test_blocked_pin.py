@@ -25,7 +25,7 @@ from tests.e2e.helping import Night
 
 pytestmark = pytest.mark.timeout(150)
 NEW_PIN = "720358"
-TAP, UNTIL_SET = 3, 3  # exchanges of a tap; then SELECT, GUID, and the PIN by the PUK
+TAP, UNTIL_SET = 3, 4  # exchanges of a tap; then SELECT, GUID, 9E, and the PIN by the PUK
 LIMITED = {"roles": ("R8001",), "limit_s": 60}
 
 

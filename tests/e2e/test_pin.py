@@ -28,7 +28,7 @@ from tests.e2e.asking import (
 )
 
 WRONG = "975310"
-TAP, VERIFIED = 3, 3  # exchanges of a tap; of a PIN visit until VERIFY has been answered
+TAP, VERIFIED = 3, 5  # exchanges of a tap; of a PIN visit until VERIFY has been answered
 GIVE_UP = {"card_deadline_s": 2.0}
 UNGATED = person(
     "h-ungated", "Una Gates", "518203", *STAFF[0].holder.positions, faults=("ungated-9a",)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
 
+from contract.directory import Entitlement
 from contract.events import Reason
 from contract.ids import Guid
 from contract.signing import Algorithm as KeyAlgorithm
@@ -17,13 +21,15 @@ from firmware_py.card.tap import (
     AnotherCard,
     CardAnswer,
     Challenge,
+    CopiedCard,
+    LastTry,
     Question,
     pin_work,
     reason_of,
     tap_work,
 )
 from hardware.apdu import CardHung, HardwareError
-from hardware.piv import Pin, PinBlocked, PivClient
+from hardware.piv import Pin, PinBlocked, PivClient, WrongPin
 from hardware.readers import ReaderName
 from hardware.virtual.applet import Quirks
 from hardware.virtual.behaviour import Behaviour
@@ -33,10 +39,12 @@ from hardware.virtual.names import Access, Algorithm, Slot
 from hardware.virtual.powered import PoweredCard
 from hardware.virtual.sample import personalised
 from hardware.workers import Lease
+from tests.firmware.bench import staff
 from tests.firmware.cards import Connection
 
 EVENT = b'{"type":"tapover/event/v1","and":"so on"}'
 PIN = Pin("123456")
+VERIFY = 0x20
 READER = ReaderName("Test reader")
 
 
@@ -50,7 +58,8 @@ def visit(
     *,
     algorithm: KeyAlgorithm | None = KeyAlgorithm.P256,
     pin: Pin | None = None,
-    wanted: Guid | None = None,
+    owner: Entitlement | None = None,
+    warned: bool = False,
 ) -> CardAnswer:
     """One visit whose question is answered at once; raises what the visit raises."""
 
@@ -61,7 +70,7 @@ def visit(
     work = (
         tap_work(question, no_time)
         if pin is None
-        else pin_work(question, pin, wanted or guid_of(card), no_time)
+        else pin_work(question, pin, owner or owner_of(card), no_time, warned=warned)
     )
     with (
         PoweredCard(card, behaviour or Behaviour()) as powered,
@@ -73,6 +82,11 @@ def visit(
 def guid_of(card: Card) -> Guid:
     assert card.guid is not None
     return Guid(card.guid.hex())
+
+
+def owner_of(card: Card) -> Entitlement:
+    """As the site vouches for this card; of one that has no GUID, for another."""
+    return staff("amal", "AM", card if card.guid else personalised())
 
 
 def key_of(card: Card, slot: Slot) -> VerifyKey:
@@ -103,7 +117,20 @@ def test_a_pin_proof_signs_the_record_with_9a_after_verify() -> None:
     answer = visit(card, pin=PIN)
     assert answer.signature is not None
     verify_card(key_of(card, Slot.AUTHENTICATION), EVENT, answer.signature)
-    assert [exchange.ins for exchange in card.record.exchanges] == [0xA4, 0xCB, 0x20, 0x87]
+    # SELECT, CHUID, 9E, how many tries are left, VERIFY, 9A.
+    commands = [exchange.ins for exchange in card.record.exchanges]
+    assert commands == [0xA4, 0xCB, 0x87, 0x20, 0x20, 0x87]
+    assert answer.exchanges == len(commands)
+    assert [signed.slot for signed in card.record.signatures] == [
+        Slot.CARD_AUTHENTICATION,
+        Slot.AUTHENTICATION,
+    ]
+
+
+def test_who_was_told_of_the_tries_left_is_not_asked_for_them_again() -> None:
+    card = personalised()
+    visit(card, pin=PIN, warned=True)
+    assert [exchange.ins for exchange in card.record.exchanges] == [0xA4, 0xCB, 0x87, 0x20, 0x87]
 
 
 def test_no_verified_pin_outlives_the_visit() -> None:
@@ -111,7 +138,7 @@ def test_no_verified_pin_outlives_the_visit() -> None:
     question = Question(lambda _guid, asked: asked.answer(None), 1.0)
     with PoweredCard(card, Behaviour()) as powered:
         with Connection(READER, powered, Lease()) as connection:
-            pin_work(question, PIN, guid_of(card), no_time)(connection)
+            pin_work(question, PIN, owner_of(card), no_time)(connection)
             assert PivClient(connection, no_time).pin_attempts() is None  # verified, up to here
         with Connection(READER, powered, Lease()) as connection:
             client = PivClient(connection, no_time)
@@ -128,8 +155,70 @@ def test_a_card_that_nobody_knows_is_not_made_to_sign() -> None:
 def test_a_pin_is_never_given_to_another_card() -> None:
     card = personalised()
     with pytest.raises(AnotherCard):
-        visit(card, pin=PIN, wanted=Guid("ab" * 16))
-    assert 0x20 not in [exchange.ins for exchange in card.record.exchanges]
+        visit(card, pin=PIN, owner=owner_of(personalised()))
+    assert VERIFY not in [exchange.ins for exchange in card.record.exchanges]
+
+
+@pytest.mark.parametrize("algorithm", [Algorithm.ECC_P256, Algorithm.RSA_2048])
+def test_a_pin_is_never_given_to_a_copied_guid(algorithm: Algorithm) -> None:
+    card = personalised(algorithm=algorithm)
+    forged = card.clone_with_other_keys()
+    with pytest.raises(CopiedCard) as caught:
+        visit(forged, pin=PIN, owner=owner_of(card))
+    assert reason_of(caught.value) is Reason.CARD_KEY_WRONG
+    assert VERIFY not in [exchange.ins for exchange in forged.record.exchanges]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [WrongStatus(0x6F00, ins=0x87), CutAnswer(9, ins=0x87), WrongStatus(0x9000, ins=0x87)],
+    ids=["refuses", "half a signature", "an empty one"],
+)
+def test_a_card_that_does_not_sign_is_given_no_pin(fault: Fault) -> None:
+    card = personalised()
+    with pytest.raises(HardwareError):
+        visit(card, faulty(fault), pin=PIN)
+    assert VERIFY not in [exchange.ins for exchange in card.record.exchanges]
+
+
+def test_what_the_card_signs_to_be_given_its_pin_is_no_record_of_a_journal() -> None:
+    card = personalised()
+    visit(card, pin=PIN)
+    visit(card, pin=PIN)
+    first, second = (s for s in card.record.signatures if s.slot is Slot.CARD_AUTHENTICATION)
+    assert first.prepared != second.prepared  # fresh each time
+    assert first.prepared != card_digest(EVENT)
+
+
+def test_the_last_try_is_not_spent_before_its_holder_was_told() -> None:
+    card = personalised()
+    card.pin.left = 1
+    with pytest.raises(LastTry):
+        visit(card, pin=Pin("999999"))
+    assert card.pin.left == 1
+    with pytest.raises((PinBlocked, WrongPin)):
+        visit(card, pin=Pin("999999"), warned=True)
+    assert card.pin.left == 0
+
+
+@given(
+    left=st.integers(0, 3),
+    entered=st.lists(st.tuples(st.sampled_from(["123456", "999999"]), st.booleans()), max_size=6),
+)
+def test_no_try_is_spent_unless_more_are_left_or_its_holder_was_told(
+    left: int, entered: list[tuple[str, bool]]
+) -> None:
+    card = personalised()
+    card.pin.left = left
+    for digits, warned in entered:
+        before = card.pin.left
+        with contextlib.suppress(HardwareError):
+            visit(card, pin=Pin(digits), warned=warned)
+        if digits == "123456" and (before > 1 or (before == 1 and warned)):
+            assert card.pin.left == 3
+        else:
+            assert card.pin.left >= before - 1
+            assert card.pin.left > 0 or before == 0 or warned
 
 
 def test_a_visit_that_the_terminal_has_left_behind_ends_by_itself() -> None:
@@ -206,5 +295,5 @@ def test_a_blocked_pin_is_called_so() -> None:
             visit(card, pin=Pin("999999"))
     for digits in ("999999", "123456"):
         with pytest.raises(PinBlocked) as caught:
-            visit(card, pin=Pin(digits))
+            visit(card, pin=Pin(digits), warned=True)
         assert reason_of(caught.value) is Reason.PIN_BLOCKED
