@@ -26,6 +26,7 @@ from contract.ids import (
     SessionIdField,
     TerminalIdField,
 )
+from contract.pinning import PinChanged, PinContactless
 from contract.signing import CardAlgorithm
 from contract.tap import CardRecord, DirectoryVersion
 from contract.wire import Base64, Count, Part, Record, UnixMs
@@ -363,6 +364,8 @@ Detail = Annotated[
     | TerminalRetired
     | BatchKeptApart
     | HelpGiven
+    | PinContactless
+    | PinChanged
     | HelpJudged,
     Field(discriminator="kind"),
 ]

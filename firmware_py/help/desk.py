@@ -21,6 +21,7 @@ from contract.directory import Name, Slot, Status
 from contract.events import Detail, OutcomeResult, Reason
 from contract.help import Guest, Named, SpareTerms, text_digest
 from contract.ids import Digest, Guid
+from contract.pinning import PinContactless
 from contract.puk import PukTerms
 from contract.signing import sha256
 from contract.tap import card_digest
@@ -42,6 +43,7 @@ from firmware_py.site.link import HelpHeard
 from firmware_py.trust.store import DirectoryDamaged, DirectoryFailed
 from hardware.apdu import HardwareError
 from hardware.piv import Pin, WrongPin
+from hardware.readers import Interface
 
 LOG: Final = logging.getLogger("tapover.help")
 _S: Final = 1_000_000_000
@@ -262,6 +264,8 @@ class HelpDesk:
         errand.record = signed.sequence
         self.go_on(Step.GATEWAY)
         send = self.spares.send if errand.what == "spare" else self.puks.send
+        if visit.interface is not Interface.CONTACT and visit.guid is not None:
+            self.note(PinContactless(record=signed.sequence, guid=visit.guid))
         self._commit(
             OutcomeResult.PROVED, Reason.GRANTED, visit, signed, lambda: send(errand, signed)
         )

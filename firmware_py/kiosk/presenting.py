@@ -23,8 +23,9 @@ from firmware_py.kiosk.view import (
     Surroundings,
     View,
 )
+from firmware_py.pin.words import WHY_ASKED
 from firmware_py.sessions.machine import SHOWN, Mode
-from firmware_py.signon.decision import ChoosePosition
+from firmware_py.signon.decision import ChoosePosition, NeedsPin
 from firmware_py.signon.pad import Pad
 
 
@@ -126,12 +127,12 @@ def _pad(pad: Pad, scene: Scene) -> View:
             seen_ns=scene.seen_ns,
             around=scene.around,
         )
-    if not pad.takes_pin:
+    if not pad.takes_pin or not isinstance(pad.asks, NeedsPin):
         return View(Screen.NOTICE, pad.why, seen_ns=scene.seen_ns, around=scene.around)
     return View(
         Screen.PIN,
         pad.why,
-        pin=PinPad(pad.attempts, pad.why),
+        pin=PinPad(pad.attempts, pad.why, WHY_ASKED[pad.asks.because]),
         seen_ns=scene.seen_ns,
         around=scene.around,
     )

@@ -59,6 +59,7 @@ class PinPad:
 
     attempts: int | None
     why: str
+    why_asked: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ class View:
                 "words": self.words,
                 "reason": None,
                 "reference": self.reference,
-                "pin": self.pin and {"attempts": self.pin.attempts, "why": self.pin.why},
+                "pin": self.pin and asdict(self.pin),
                 "positions": [{"id": c.id, "name": c.name} for c in self.positions],
                 "parked": [
                     {"initials": p.initials, "role": p.role, "until_s": p.until_s}

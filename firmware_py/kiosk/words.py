@@ -2,7 +2,8 @@
 
 A refusal says the same whatever is behind it (unknown, revoked, expired, copied …): who stands
 beside learns nothing, and the reference finds the reason in the log. Only what the holder can mend
-there and then is said as it is: hold the card still, put it in the slot, try the PIN again.
+there and then is said as it is: hold the card still, put it in the slot, try the PIN again, let a
+colleague help.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ SLOT_ONCE: Final = "Put your card in the slot once, then tap for the rest of the
 CHOOSE: Final = "Which role now?"
 TAKE_CARD: Final = "Take your card with you."
 
+COLLEAGUE_HELPS: Final = "A colleague can help you here, with a card of her own."
+
 _REFUSED: Final = "This card cannot be used here."
 _KEEP_STILL: Final = "Keep your card still for a moment, then tap again."
 NOT_NOW: Final = "Nobody can sign on at this screen just now."
@@ -41,6 +44,7 @@ _WORDS: Final = {
     Reason.CARD_LEFT: TAKE_CARD,
     Reason.PIN_ABANDONED: TAP,
     Reason.PIN_NOT_HERE: SLOT_ONCE,
+    Reason.PIN_BLOCKED: COLLEAGUE_HELPS,
     Reason.NO_DIRECTORY: NOT_NOW,
     Reason.DIRECTORY_STALE: NOT_NOW,
     Reason.CLOCK_UNCONFIRMED: NOT_NOW,

@@ -26,7 +26,7 @@ Pure; the first rule that fits decides:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from contract.directory import (
@@ -41,7 +41,8 @@ from contract.directory import (
 from contract.events import ClockTrust, Reason
 from contract.ids import Guid, KeyId, PositionId, Version, WardId
 from contract.policy import OfflineBoot, Policy
-from firmware_py.signon.grace import ProvenPin, remaining_ms
+from firmware_py.signon.because import Because, why_asked, why_not
+from firmware_py.signon.grace import ProvenPin
 from firmware_py.trust.sitetime import Freshness, Moment
 from hardware.readers import Interface
 
@@ -95,11 +96,12 @@ class NeedsPin:
     """A PIN is owed: PIN_NEEDED, or CLOCK_UNCONFIRMED. `here`: this reader can take it.
 
     When it cannot, the glass says "put your card in the slot once, then tap for the rest of the
-    shift", and the log PIN_NOT_HERE.
+    shift", and the log PIN_NOT_HERE. `because` is for the glass alone: the same is asked.
     """
 
     reason: Reason
     here: bool
+    because: Because = field(default=Because.FIRST, compare=False)
 
     @property
     def logged(self) -> Reason:
@@ -161,7 +163,7 @@ def decide(
         return Refuse(Reason.ROLE_NOT_ALLOWED)
     chosen = next((p for p in positions if p.id == preferred), None)
     return _judge(
-        _Case(proof, entitlement, place, grace, freshness.clock, freshness.now_ms, now),
+        _Case(proof, entitlement, place, grace, freshness, now),
         (chosen,) if chosen else positions,
     )
 
@@ -193,9 +195,12 @@ class _Case:
     entitlement: Entitlement
     place: Place
     grace: ProvenPin | None
-    clock: ClockTrust
-    site_ms: int
+    freshness: Freshness
     now: Moment
+
+    @property
+    def clock(self) -> ClockTrust:
+        return self.freshness.clock
 
 
 def _judge(case: _Case, positions: tuple[Position, ...]) -> Decision:
@@ -211,7 +216,8 @@ def _judge(case: _Case, positions: tuple[Position, ...]) -> Decision:
             return Refuse(Reason.PIN_UNGATED)
         unconfirmed = case.clock is ClockTrust.UNCONFIRMED
         reason = Reason.CLOCK_UNCONFIRMED if unconfirmed else Reason.PIN_NEEDED
-        return NeedsPin(reason, here=_takes_pin(case.proof, case.place.policy))
+        here = _takes_pin(case.proof, case.place.policy)
+        return NeedsPin(reason, here, _because(case, positions))
     return _one_of(positions, case.grace)
 
 
@@ -288,16 +294,17 @@ def _takes_pin(proof: Proof, policy: Policy) -> bool:
 
 def _in_grace(case: _Case, position: Position) -> bool:
     """Whether a PIN of this very card and key, proved earlier here, still stands for this role."""
-    grace, pin_key = case.grace, case.entitlement.credential(Slot.PIV_AUTHENTICATION)
-    if case.clock is ClockTrust.UNCONFIRMED or grace is None or pin_key is None:
-        return False
-    if case.place.terminal is None or grace.guid != case.proof.guid:
-        return False
-    if grace.holder not in (None, case.entitlement.holder):
-        return False
-    policy, terminal = case.place.policy, case.place.terminal.terminal
-    left_ms = remaining_ms(grace, policy, position.role, terminal, case.now)
-    if left_ms <= 0 or grace.key != pin_key.key_id:
-        return False
-    proved_ms = case.site_ms - (case.now.monotonic_ms - grace.at.monotonic_ms)
-    return proved_ms >= case.entitlement.not_before_ms
+    return case.clock is not ClockTrust.UNCONFIRMED and _why_not(case, position) is None
+
+
+def _why_not(case: _Case, position: Position) -> Because | None:
+    terminal, policy = case.place.terminal, case.place.policy
+    if terminal is None or case.proof.guid != case.entitlement.guid:
+        return Because.FIRST
+    site_ms, now = case.freshness.now_ms, case.now
+    return why_not(case.grace, case.entitlement, position, policy, terminal.terminal, site_ms, now)
+
+
+def _because(case: _Case, positions: tuple[Position, ...]) -> Because:
+    reasons = {why for position in positions if (why := _why_not(case, position)) is not None}
+    return why_asked(reasons, case.place.policy, case.freshness)

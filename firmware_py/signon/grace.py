@@ -11,7 +11,7 @@ The rules:
 * It counts from the PIN *record*, which is before the PIN was proved, never from later.
 * It belongs to a card, its 9A key and its holder: another card or a new key of the same holder
   starts without, and so does another holder of the same card (a spare that changed hands).
-* The position's role has its own, shorter, grace where the policy says so; zero means a PIN a tap.
+* A role or a position has its own, shorter, grace where the policy says so; zero: a PIN a tap.
 
 Pure. `rebuild` finds the facts again in the terminal's own journal after a restart of the daemon.
 """
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from contract.events import CardOutcome, CardRecorded, Event, OutcomeResult
-from contract.ids import Guid, HolderId, KeyId, TerminalId
+from contract.ids import Guid, HolderId, KeyId, PositionId, TerminalId
 from contract.policy import GRACE_CEILING_S, Policy
 from contract.tap import PinRecord
 from firmware_py.trust.sitetime import Moment
@@ -49,15 +49,20 @@ class ProvenPin:
 
 
 def remaining_ms(
-    proven: ProvenPin | None, policy: Policy, role: str, terminal: TerminalId, now: Moment
+    proven: ProvenPin | None,
+    policy: Policy,
+    role: str,
+    terminal: TerminalId,
+    now: Moment,
+    position: PositionId | None = None,
 ) -> int:
-    """How long a tap alone is still enough to hold `role` here; 0 when it is not."""
+    """How long a tap alone is still enough to hold `role` in `position` here; 0 when it is not."""
     if proven is None or proven.terminal != terminal or proven.at.boot != now.boot:
         return 0
     passed_ms = now.monotonic_ms - proven.at.monotonic_ms
     if passed_ms < 0:
         return 0
-    return max(0, policy.grace_for(role) * 1000 - passed_ms)
+    return max(0, policy.grace_for(role, position) * 1000 - passed_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from contract.events import CardOutcome, Detail, OutcomeResult, Reason
+from contract.directory import Entitlement
+from contract.events import ClockTrust, Detail, OutcomeResult, Reason
+from contract.pinning import PinContactless
 from firmware_py.card.records import Rights, SignedRecord, outcome
+from firmware_py.card.visits import Visit
 from firmware_py.evidence.journal import Journal
 from firmware_py.kiosk import words
 from firmware_py.kiosk.presenting import Notice
@@ -22,6 +25,7 @@ from firmware_py.sessions.machine import Transition
 from firmware_py.sessions.stage import Acted, Stage
 from firmware_py.signon.pad import Pad, Tapped
 from firmware_py.signon.turn import Turn, Visitor
+from hardware.readers import Interface
 
 LOG: Final = logging.getLogger("tapover.signon")
 
@@ -139,18 +143,6 @@ class Outcomes:
         refused = outcome(OutcomeResult.REFUSED, reason, None, self._rights.freshness().clock)
         self._announce(reason, None, (refused,), screen, about, lambda _: None)
 
-    def proved(self, pad: Pad, signed: SignedRecord) -> CardOutcome:
-        """A PIN was proved: stands before the outcome of the tap it belongs to."""
-        clock = self._rights.freshness().clock
-        return outcome(
-            OutcomeResult.PROVED,
-            Reason.GRANTED,
-            pad.entitlement.guid,
-            clock,
-            signed=signed,
-            entitlement=pad.entitlement,
-        )
-
     def at_pad(
         self,
         pad: Pad,
@@ -222,3 +214,20 @@ class Outcomes:
         if tap.record is not None and tap.record != self._last_timed:
             self._last_timed = tap.record
             self.timed.append(Timed(tap, tap.record, acted.flush_ns))
+
+
+def proved_by(
+    visit: Visit, entitlement: Entitlement, signed: SignedRecord, clock: ClockTrust
+) -> tuple[Detail, ...]:
+    """A PIN was proved: stands before what rests on it, marked where no contact was needed."""
+    proved = outcome(
+        OutcomeResult.PROVED,
+        Reason.GRANTED,
+        entitlement.guid,
+        clock,
+        signed=signed,
+        entitlement=entitlement,
+    )
+    if visit.interface is Interface.CONTACT:
+        return (proved,)
+    return (PinContactless(record=signed.sequence, guid=entitlement.guid), proved)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from contract.directory import Entitlement, Slot, Status
@@ -41,9 +42,10 @@ from firmware_py.signon.decision import (
     is_holders,
 )
 from firmware_py.signon.grace import ProvenPin, ProvenPins
-from firmware_py.signon.outcomes import Outcomes
+from firmware_py.signon.outcomes import Outcomes, proved_by
 from firmware_py.signon.pad import Pad, Tapped, Vouched
 from firmware_py.trust.custody import Sound
+from firmware_py.trust.sitetime import Moment
 from hardware.apdu import HardwareError
 from hardware.piv import WrongPin
 
@@ -51,6 +53,9 @@ LOG: Final = logging.getLogger("tapover.signon")
 
 _UNREAD: Final = frozenset({Reason.CARD_TORN, Reason.CARD_HUNG, Reason.CARD_ERROR})
 """Says nothing about the card: whoever is at the pad may hold it to a reader once more."""
+
+STUCK_MS: Final = 60_000
+"""To fetch a colleague from the next bay; another tap ends it before."""
 
 
 class SignOn:
@@ -74,6 +79,8 @@ class SignOn:
         self.evidence = self._evidence = Evidence(journal, rights)
         self.vouched: dict[Guid, Vouched] = {}
         """Whose blocked PIN a colleague's stands for, without the network."""
+        self.stuck_until_ms = 0
+        """Somebody's PIN is blocked: until then the glass says who helps (monotonic)."""
         self._pins = pins
         self._sound = sound
         self._on_pin_proof = on_pin_proof
@@ -232,19 +239,32 @@ class SignOn:
             reason = visit.failed or Reason.CARD_KEY_WRONG
             self.outcomes.at_pad(pad, reason, self._end_pad(), signed=signed, announced=True)
             return
-        guid, proven_key = pad.entitlement.guid, signed.key
-        here, holder = self._journal.terminal, pad.entitlement.holder
-        fact = ProvenPin(guid, proven_key, here, visit.asked_at, signed.sequence, holder)
+        guid = pad.entitlement.guid
+        then = self.remember(pad.entitlement, signed, visit.asked_at)
+        pad.pin_record = signed.sequence
+        proof = Proof(guid, visit.interface, Slot.PIV_AUTHENTICATION, signed.key, pin_verified=True)
+        decision = self._decide(proof, self._rights.entitlement(guid), None)
+        before = proved_by(visit, pad.entitlement, signed, self._rights.freshness().clock)
+        self._decided(pad.tapped, proof, decision, before, then)
+
+    def remember(
+        self, entitlement: Entitlement, signed: SignedRecord, asked_at: Moment
+    ) -> Callable[[], None]:
+        """To be called once the proof is durable: its grace begins, and the ward is told of it."""
+        fact = ProvenPin(
+            entitlement.guid,
+            signed.key,
+            self._journal.terminal,
+            asked_at,
+            signed.sequence,
+            entitlement.holder,
+        )
 
         def then() -> None:
             self._pins = self._pins.with_proof(fact)
             self._on_pin_proof(_proof_of(signed))
 
-        pad.pin_record = signed.sequence
-        proof = Proof(guid, visit.interface, Slot.PIV_AUTHENTICATION, proven_key, pin_verified=True)
-        decision = self._decide(proof, self._rights.entitlement(guid), None)
-        before = (self.outcomes.proved(pad, signed),)
-        self._decided(pad.tapped, proof, decision, before, then)
+        return then
 
     def _pin_failed(self, pad: Pad, visit: Visit, error: HardwareError) -> None:
         reason = reason_of(error)
@@ -263,11 +283,13 @@ class SignOn:
                 pad.why = words.LAST_TRY if attempts == 1 else words.PIN_AGAIN
             case Reason.CARD_TORN:
                 pad.why = words.CARD_BACK
-            case Reason.PIN_NOT_HERE:
-                pad.asks, pad.why = NeedsPin(pad.asks.reason, here=False), words.SLOT_ONCE
+            case Reason.PIN_NOT_HERE if isinstance(pad.asks, NeedsPin):
+                pad.asks, pad.why = replace(pad.asks, here=False), words.SLOT_ONCE
             case _:
                 blocked = reason is Reason.PIN_WRONG
                 why = Reason.PIN_BLOCKED if blocked else reason
+                if why is Reason.PIN_BLOCKED:
+                    self.stuck_until_ms = self._rights.moment().monotonic_ms + STUCK_MS
                 self.outcomes.at_pad(pad, why, self._end_pad(), announced=True)
                 return
         again = self._stage.consider(Owing(pad.entitlement.holder, pad.entitlement.guid))

@@ -1,0 +1,37 @@
+"""The sentences about PINs, in the manner of `firmware_py.kiosk.words`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from firmware_py.signon.because import Because
+
+FIRST: Final = "Asked once here; then your tap is enough."
+GRACE_OVER: Final = "It is a while since you entered it here."
+SHORT_GRACE: Final = "Your role is asked for it more often."
+OFFLINE: Final = "This screen is offline, and cannot tell whether you entered it elsewhere."
+CLOCK: Final = "This screen has no confirmed clock, so it asks at each tap."
+RESTORED: Final = "Your card was put back into use."
+
+WHY_ASKED: Final = {
+    Because.FIRST: FIRST,
+    Because.GRACE_OVER: GRACE_OVER,
+    Because.SHORT_GRACE: SHORT_GRACE,
+    Because.OFFLINE: OFFLINE,
+    Because.CLOCK: CLOCK,
+    Because.RESTORED: RESTORED,
+}
+
+CHANGE: Final = "Change your PIN: first the present one, then a new one twice."
+CHANGE_SLOT: Final = "Put your card in the slot to change its PIN."
+CHANGE_AGAIN: Final = "The present PIN was not right. Try again."
+TOO_EASY: Final = (
+    "That PIN is guessed too easily. Take no date, no sequence, no shape on the pad, "
+    "and nothing that stands on your badge."
+)
+NOT_NEW: Final = "That is the PIN that you have. Choose another."
+CHANGED: Final = "Your PIN is changed."
+NOT_CHANGED: Final = "Your PIN was not changed."
+UNCERTAIN: Final = (
+    "Your card was taken away too soon. Try the new PIN first; if it is not right, the one before."
+)
