@@ -9,8 +9,15 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from contract.bedside import CardLeft, SessionHeld, SessionKind
+from contract.emergency import (
+    BreakGlassOpened,
+    BreakGlassTold,
+    DowntimeDeclared,
+    DowntimeEnded,
+)
 from contract.enrolment import BatchKeptApart, TerminalEnrolled, TerminalRetired
 from contract.helping import HelpGiven, HelpJudged
 from contract.ids import (
@@ -72,6 +79,9 @@ class Reason(StrEnum):
     PIN_NOT_HERE = "pin-not-here"
     PIN_ABANDONED = "pin-abandoned"
     JOURNAL_FAILED = "journal-failed"
+    SHARED = "shared"
+    """The screen is held: to join, or to take over."""
+    OFFER_ABANDONED = "offer-abandoned"
 
 
 class OutcomeResult(StrEnum):
@@ -88,6 +98,8 @@ class OutcomeResult(StrEnum):
     ASKED = "asked"
     OFFERED = "offered"
     REFUSED = "refused"
+    JOINED = "joined"
+    """She stands at a screen that is held."""
 
 
 class SessionChange(StrEnum):
@@ -116,6 +128,11 @@ class Cause(StrEnum):
     SHUTDOWN = "shutdown"
     RESTART = "restart"
     FAULT = "fault"
+    LIMIT = "limit"
+    """A session that was limited in time is over."""
+    LEFT_CARD = "left-card"
+    POSITION = "position"
+    """Its holder goes on in another position."""
 
 
 class JournalOpened(Part):
@@ -176,6 +193,12 @@ class CardOutcome(Part):
     clock: ClockTrust | None = None
     attempts: Count | None = None
     """PIN attempts left, where the card said so."""
+    shared: bool = False
+    """While the screen was held: the author of what is done there is uncertain."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return _said(write(self), shared=False)
 
 
 class HeartbeatHeld(Part):
@@ -197,6 +220,17 @@ class SessionChanged(Part):
     position: PositionIdField
     change: SessionChange
     cause: Cause
+    ground: SessionKind = SessionKind.ORDINARY
+    shared: bool = False
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return _said(write(self), ground=SessionKind.ORDINARY, shared=False)
+
+
+def _said(fields: dict[str, object], **silent: object) -> dict[str, object]:
+    """What came later is written where it says something: older events keep their bytes."""
+    return {name: value for name, value in fields.items() if silent.get(name, ...) != value}
 
 
 class TapTiming(Part):
@@ -247,6 +281,10 @@ class AlarmCode(StrEnum):
     CRL_NOT_RENEWED = "crl-not-renewed"
     SESSION_NOT_ENDED = "session-not-ended"
     HELP_REFUSED = "help-refused"
+    NOT_IDENTIFIED = "not-identified"
+    """Break-glass in nobody's name."""
+    NOT_RECORDED = "not-recorded"
+    """Break-glass that nothing could take when it was opened."""
 
 
 class Alarm(Part):
@@ -366,7 +404,9 @@ Detail = Annotated[
     | HelpGiven
     | PinContactless
     | PinChanged
-    | HelpJudged,
+    | HelpJudged
+    | SessionHeld
+    | CardLeft,
     Field(discriminator="kind"),
 ]
 

@@ -1,50 +1,54 @@
 """What each cell of the session machine's table does (the table is in `machine`).
 
 Every one takes the state, an event and the moment, and returns the state after and the effects in
-their order: what is covered first, who is parked, who gives way, who opens.
+their order: what is covered first, who is parked, who gives way, who opens. Here: taps, the pad,
+idleness, the end. `holding` has a held screen's, `elsewhere` what comes from outside.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Final
+from collections.abc import Callable
+from dataclasses import replace
 
 from contract.events import Cause, OutcomeResult, SessionChange
-from contract.policy import Policy, TapOut
+from contract.policy import TapOut
+from firmware_py.sessions.happenings import (
+    Activity,
+    Granted,
+    Happening,
+    LeftLimit,
+    Lost,
+    Owing,
+    OwnTap,
+    Repositioned,
+)
+from firmware_py.sessions.holding import hold_passes
+from firmware_py.sessions.moves import (
+    AFTER,
+    At,
+    after,
+    cleared,
+    fit,
+    lay_aside,
+    limits,
+    reached_at,
+    the_present,
+)
 from firmware_py.sessions.values import (
     SHOWN,
-    Activity,
     Asked,
     Changed,
     Effect,
     Glass,
-    Granted,
-    Happening,
     IllegalEvent,
-    Lost,
+    Kind,
     Mode,
-    Owing,
-    OwnTap,
-    Parked,
     Present,
     Returning,
     Session,
     Sessions,
     Transition,
 )
-
-# A quiet warning stands this long before the lock (or half the time, where that is shorter): time
-# to reach a key from the bedside.
-WARNING_S: Final = 20
-
-
-@dataclass(frozen=True, slots=True)
-class At:
-    """One event at one moment under one policy."""
-
-    policy: Policy
-    now_ms: int
 
 
 def stay(state: Sessions, _event: Happening, _at: At) -> Transition:
@@ -53,42 +57,74 @@ def stay(state: Sessions, _event: Happening, _at: At) -> Transition:
 
 def grant(state: Sessions, event: Granted, at: At) -> Transition:
     """Nobody is present: resume what this holder has parked in this position, else open anew."""
-    wanted = event.session
-    if wanted.id in {p.session.id for p in state.parked}:
-        raise IllegalEvent(state.mode, Granted, "with an id in use")
-    mine = next((p for p in state.parked if _same(p.session, wanted)), None)
-    session = replace(wanted, id=mine.session.id) if mine else wanted
-    kept = Sessions(
-        mode=Mode.OPEN,
-        present=Present(session, at.now_ms, at.now_ms),
-        parked=tuple(p for p in state.parked if p is not mine),
-    )
-    kept, evicted = _fit(kept, at.policy)
-    change = SessionChange.RESUMED if mine else SessionChange.OPENED
-    result = OutcomeResult.RESUMED if mine else OutcomeResult.OPENED
-    effects = (*_cleared(state), *evicted, Changed(session, change, Cause.TAP))
-    return Transition(kept, effects, result, session)
+    return _open(state, event.session, at, Cause.TAP)
 
 
 def grant_over(state: Sessions, event: Granted, at: At) -> Transition:
     """Somebody else is shown: theirs is parked, then as if nobody were present."""
-    present = _present(state)
-    if present.session.holder == event.session.holder:
+    present = the_present(state)
+    if _same_ground(present.session, event.session):
         raise IllegalEvent(state.mode, Granted, "for the holder who is shown: an OwnTap")
-    parked, effect = _park(state, at, Cause.TAP_OVER)
-    return _after((Glass.COVER, effect), grant(parked, event, at))
+    own = present.session.holder == event.session.holder
+    parked, effect = lay_aside(state, at, Cause.TAP if own else Cause.TAP_OVER)
+    return after((Glass.COVER, effect), grant(parked, event, at))
 
 
 def grant_locked(state: Sessions, event: Granted, at: At) -> Transition:
-    present = _present(state)
-    if not _same(present.session, event.session):
+    present = the_present(state)
+    if not present.session.same_work(event.session):
         own = present.session.holder == event.session.holder
-        parked, effect = _park(state, at, Cause.TAP if own else Cause.TAP_OVER)
-        return _after((effect,), grant(parked, event, at))
-    session = replace(present.session, guid=event.session.guid)
+        parked, effect = lay_aside(state, at, Cause.TAP if own else Cause.TAP_OVER)
+        return after((effect,), grant(parked, event, at))
+    session = _goes_on(present.session, event.session)
     opened = replace(state, mode=Mode.OPEN, present=Present(session, at.now_ms, at.now_ms))
     unlocked = Changed(session, SessionChange.UNLOCKED, Cause.TAP)
     return Transition(opened, (unlocked,), OutcomeResult.RESUMED, session)
+
+
+def reposition(state: Sessions, event: Repositioned, at: At) -> Transition:
+    """The same person, another position: two sessions, of which one has the glass."""
+    present = the_present(state)
+    same = present.session.position == event.session.position
+    if present.session.holder != event.session.holder or same:
+        raise IllegalEvent(state.mode, Repositioned, "of another holder, or to no other position")
+    parked, effect = lay_aside(state, at, Cause.POSITION)
+    return after((Glass.COVER, effect), _open(parked, event.session, at, Cause.POSITION))
+
+
+def _open(state: Sessions, wanted: Session, at: At, cause: Cause) -> Transition:
+    if wanted.id in {p.session.id for p in state.parked}:
+        raise IllegalEvent(state.mode, Granted, "with an id in use")
+    cleared_ = cleared(state)
+    state, over = limits(state, at)
+    mine = next((p for p in state.parked if p.session.same_work(wanted)), None)
+    session = _goes_on(mine.session, wanted) if mine else wanted
+    kept = replace(
+        state,
+        mode=Mode.OPEN,
+        present=Present(session, at.now_ms, at.now_ms),
+        parked=tuple(p for p in state.parked if p is not mine),
+        asked=None,
+        returning=None,
+    )
+    kept, evicted = fit(kept, at.policy)
+    change = SessionChange.RESUMED if mine else SessionChange.OPENED
+    result = OutcomeResult.RESUMED if mine else OutcomeResult.OPENED
+    effects = (*cleared_, *over, *evicted, Changed(session, change, cause))
+    return Transition(kept, effects, result, session)
+
+
+def _goes_on(had: Session, wanted: Session) -> Session:
+    """The work goes on under the newest sign-on; a limit that it has is never lengthened."""
+    if wanted.kind is not Kind.BREAK_GLASS or had.ends_ms is None or wanted.ends_ms is None:
+        return replace(wanted, id=had.id)
+    return replace(wanted, id=had.id, ends_ms=min(had.ends_ms, wanted.ends_ms))
+
+
+def _same_ground(one: Session, other: Session) -> bool:
+    """One person by her own rights, or in one emergency: no newcomer."""
+    emergency = (one.kind is Kind.BREAK_GLASS) is (other.kind is Kind.BREAK_GLASS)
+    return one.keeps and one.holder == other.holder and emergency
 
 
 def tap_out(state: Sessions, event: OwnTap, at: At) -> Transition:
@@ -101,7 +137,7 @@ def tap_out(state: Sessions, event: OwnTap, at: At) -> Transition:
         closed = Changed(session, SessionChange.CLOSED, Cause.TAP_OUT)
         gone = replace(state, mode=Mode.WAITING, present=None)
         return Transition(gone, (Glass.COVER, closed), OutcomeResult.CLOSED_BY_TAP, session)
-    parked, effect = _park(state, at, Cause.TAP_OUT)
+    parked, effect = lay_aside(state, at, Cause.TAP_OUT)
     if at.policy.tap_to_return_s:
         until_ms = at.now_ms + at.policy.tap_to_return_s * 1000
         parked = replace(parked, returning=Returning(session.id, until_ms))
@@ -119,15 +155,16 @@ def wake_by_tap(state: Sessions, event: OwnTap, at: At) -> Transition:
 def ask(state: Sessions, event: Owing, at: At) -> Transition:
     asked = Asked(event.holder, event.guid, at.now_ms + at.policy.pin_pad_s * 1000)
     pad = replace(state, mode=Mode.ASKING, asked=asked, returning=None)
-    return Transition(pad, _cleared(state), OutcomeResult.ASKED)
+    return Transition(pad, cleared(state), OutcomeResult.ASKED)
 
 
 def ask_over(state: Sessions, event: Owing, at: At) -> Transition:
-    own = _present(state).session.holder == event.holder
-    if own and state.mode in SHOWN:
+    own = the_present(state).session.holder == event.holder
+    if own and state.mode in SHOWN and not event.repositions:
         raise IllegalEvent(state.mode, Owing, "for the holder who is shown: an OwnTap")
-    parked, effect = _park(state, at, Cause.TAP if own else Cause.TAP_OVER)
-    return _after((Glass.COVER, effect), ask(parked, event, at))
+    cause = Cause.POSITION if event.repositions else Cause.TAP if own else Cause.TAP_OVER
+    parked, effect = lay_aside(state, at, cause)
+    return after((Glass.COVER, effect), ask(parked, event, at))
 
 
 def leave_pad(state: Sessions, _event: Happening, _at: At) -> Transition:
@@ -135,9 +172,11 @@ def leave_pad(state: Sessions, _event: Happening, _at: At) -> Transition:
 
 
 def active(state: Sessions, _event: Happening, at: At) -> Transition:
-    present = replace(_present(state), active_ms=at.now_ms)
+    """Whoever types is there, whatever a sensor says: it counts again when it changes its mind."""
+    present = replace(the_present(state), active_ms=at.now_ms)
     effects = () if state.mode is Mode.OPEN else (Glass.WAKE,)
-    return Transition(replace(state, mode=Mode.OPEN, present=present), effects)
+    awake = replace(state, mode=Mode.OPEN, present=present, away_ms=None)
+    return Transition(awake, effects)
 
 
 def keep_pad(state: Sessions, _event: Happening, at: At) -> Transition:
@@ -149,7 +188,7 @@ def keep_pad(state: Sessions, _event: Happening, at: At) -> Transition:
 
 def lock_for(cause: Cause) -> Callable[[Sessions, Happening, At], Transition]:
     def handle(state: Sessions, _event: Happening, at: At) -> Transition:
-        present = replace(_present(state), active_ms=at.now_ms)
+        present = replace(the_present(state), active_ms=at.now_ms)
         locked = Changed(present.session, SessionChange.LOCKED, cause)
         state = replace(state, mode=Mode.LOCKED, present=present)
         return Transition(state, (Glass.COVER, locked))
@@ -166,29 +205,40 @@ def lose(state: Sessions, event: Lost, at: At) -> Transition:
     return Transition(state)
 
 
+def left_limit(state: Sessions, event: LeftLimit, at: At) -> Transition:
+    """A left card is worthless: also in a hold, whose people have been told."""
+    if state.shown and state.shown.guid == event.guid:
+        return lock_for(Cause.LEFT_CARD)(state, event, at)
+    return Transition(state)
+
+
 def let_pass(state: Sessions, event: Happening, at: At) -> Transition:
-    """The parked first, then whatever the present or the pad has waited for."""
+    """Limits, then the parked, then whatever the present or the pad has waited for."""
+    state, over = limits(state, at)
     limit_ms = at.now_ms - at.policy.parked_age_s * 1000
     aged = tuple(p for p in state.parked if p.since_ms <= limit_ms)
-    effects: list[Effect] = [Changed(p.session, SessionChange.CLOSED, Cause.AGED) for p in aged]
-    state, evicted = _fit(
+    effects: list[Effect] = [*over]
+    effects += [Changed(p.session, SessionChange.CLOSED, Cause.AGED) for p in aged]
+    state, evicted = fit(
         replace(state, parked=tuple(p for p in state.parked if p not in aged)), at.policy
     )
     effects += evicted
     if state.returning and state.returning.until_ms <= at.now_ms:
-        effects += _cleared(state)
+        effects += cleared(state)
         state = replace(state, returning=None)
     if state.asked and state.asked.until_ms <= at.now_ms:
-        return _after(tuple(effects), leave_pad(state, event, at))
+        return after(tuple(effects), leave_pad(state, event, at))
+    if state.hold and state.mode is Mode.OPEN:
+        return after(tuple(effects), hold_passes(state, at))
     if state.present:
-        return _after(tuple(effects), _idle(state, event, at))
+        return after(tuple(effects), _idle(state, event, at))
     return Transition(state, tuple(effects))
 
 
 def _idle(state: Sessions, event: Happening, at: At) -> Transition:
-    present = _present(state)
-    idle_ms = at.now_ms - present.active_ms
-    reached = {m for m, ms in waits(at.policy) if m in AFTER[state.mode] and idle_ms >= ms}
+    present = the_present(state)
+    later = AFTER[state.mode]
+    reached = {mode for mode in later if reached_at(state, mode, at.policy) <= at.now_ms}
     if Mode.WAITING in reached:
         closed = Changed(present.session, SessionChange.CLOSED, Cause.AGED)
         return Transition(replace(state, mode=Mode.WAITING, present=None), (closed,))
@@ -202,74 +252,12 @@ def _idle(state: Sessions, event: Happening, at: At) -> Transition:
 
 
 def shut_down(state: Sessions, _event: Happening, _at: At) -> Transition:
-    everyone = [*([state.present.session] if state.present else ())]
-    everyone += [p.session for p in state.parked]
-    closed = tuple(Changed(s, SessionChange.CLOSED, Cause.SHUTDOWN) for s in everyone)
+    closed = tuple(Changed(s, SessionChange.CLOSED, Cause.SHUTDOWN) for s in state.standing)
     return Transition(Sessions(), (Glass.COVER, *closed))
 
 
-# ---- what they share ----------------------------------------------------------------------
-
-AFTER: Final[Mapping[Mode, frozenset[Mode]]] = {
-    Mode.OPEN: frozenset({Mode.DIMMED, Mode.WARNING, Mode.LOCKED}),
-    Mode.DIMMED: frozenset({Mode.WARNING, Mode.LOCKED}),
-    Mode.WARNING: frozenset({Mode.LOCKED}),
-    Mode.LOCKED: frozenset({Mode.WAITING}),
-}
-"""Where idleness leads from each state in which a session is present."""
-
-
-def waits(policy: Policy) -> tuple[tuple[Mode, int], ...]:
-    """How long a present session waits for each state: ms since it was last active, or locked."""
-    lock_ms = policy.idle_lock_s * 1000
-    warn_ms = max(lock_ms - WARNING_S * 1000, lock_ms // 2)
-    return (
-        (Mode.DIMMED, min(policy.idle_dim_s * 1000, warn_ms)),
-        (Mode.WARNING, warn_ms),
-        (Mode.LOCKED, lock_ms),
-        (Mode.WAITING, policy.parked_age_s * 1000),
-    )
-
-
-def _same(one: Session, other: Session) -> bool:
-    return (one.holder, one.position) == (other.holder, other.position)
-
-
-def _present(state: Sessions) -> Present:
-    if state.present is None:
-        raise IllegalEvent(state.mode, Present, "is missing")
-    return state.present
-
-
 def _own(state: Sessions, event: OwnTap) -> Present:
-    present = _present(state)
+    present = the_present(state)
     if present.session.holder != event.holder:
         raise IllegalEvent(state.mode, OwnTap, "of another holder")
     return present
-
-
-def _cleared(state: Sessions) -> tuple[Effect, ...]:
-    return (Glass.CLEAR,) if state.returning else ()
-
-
-def _park(state: Sessions, at: At, cause: Cause) -> tuple[Sessions, Changed]:
-    session = _present(state).session
-    parked = (*state.parked, Parked(session, at.now_ms))
-    changed = Changed(session, SessionChange.PARKED, cause)
-    return replace(state, mode=Mode.WAITING, present=None, parked=parked), changed
-
-
-def room(state: Sessions, policy: Policy) -> int:
-    return policy.parked_max if state.present else policy.parked_max + 1
-
-
-def _fit(state: Sessions, policy: Policy) -> tuple[Sessions, tuple[Effect, ...]]:
-    """Those parked longest give way until there is room."""
-    over = max(0, len(state.parked) - room(state, policy))
-    gone, parked = state.parked[:over], state.parked[over:]
-    evicted = tuple(Changed(p.session, SessionChange.CLOSED, Cause.EVICTED) for p in gone)
-    return replace(state, parked=parked), evicted
-
-
-def _after(before: tuple[Effect, ...], then: Transition) -> Transition:
-    return replace(then, effects=(*before, *then.effects))

@@ -35,6 +35,7 @@ from firmware_py.sessions.machine import (
     Transition,
     step,
 )
+from firmware_py.sessions.values import JOURNALLED
 from firmware_py.workspace.port import SessionAbout, Workspace, WorkspaceFailed
 from runtime.clock import Clock
 
@@ -121,7 +122,7 @@ class Stage:
         Raises JournalFailed, and nothing has happened.
         """
         transition = transition or Transition(self.newest)
-        changes = [effect.detail for effect in transition.effects if isinstance(effect, Changed)]
+        changes = [effect.detail for effect in transition.effects if isinstance(effect, JOURNALLED)]
         events = (*details, *changes)
         written = self._journal.append(*events) if events else None
         self.newest = transition.state
@@ -145,7 +146,7 @@ class Stage:
         self._lock_now()
         if self.takes(type(happening)):
             transition = self.consider(happening)
-            self._owed += [e.detail for e in transition.effects if isinstance(e, Changed)]
+            self._owed += [e.detail for e in transition.effects if isinstance(e, JOURNALLED)]
             self.newest = self.acted = transition.state
 
     def workspace_broke(self) -> None:

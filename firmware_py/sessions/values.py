@@ -1,6 +1,6 @@
-"""The words of the session machine: its states, events and effects, as values (DESIGN §5).
+"""The words of the session machine: its states and effects, as values (DESIGN §5).
 
-`firmware_py.sessions.machine` is the machine; import from there.
+Its events are `happenings`; `firmware_py.sessions.machine` is the machine.
 """
 
 from __future__ import annotations
@@ -9,19 +9,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from contract.bedside import HoldChange, SessionHeld, SessionKind
 from contract.events import Cause, OutcomeResult, SessionChange, SessionChanged
-from contract.ids import Guid, HolderId, PositionId, SessionId
+from contract.ids import Guid, HolderId, PositionId, SessionId, TerminalId
 
+Kind = SessionKind
+"""On what ground somebody works here."""
 
-class Kind(StrEnum):
-    """On what ground somebody works here."""
-
-    ORDINARY = "ordinary"
-    BREAK_GLASS = "break-glass"
-    """In the ward's emergency position."""
-    DOWNTIME = "downtime"
-    EMERGENCY_VIEW = "emergency-view"
-    """Without a card: what the ward must read in an emergency, and nothing can be written."""
+UNIDENTIFIED: Final = HolderId("unidentified")
+"""Whose session stands in nobody's name: without a card, or with one that could not be judged."""
 
 
 class Mode(StrEnum):
@@ -51,9 +47,25 @@ class Session:
     id: SessionId
     holder: HolderId
     position: PositionId
-    guid: Guid
-    """The card of its newest sign-on: if that is lost, this session locks."""
+    guid: Guid | None
+    """The card of its newest sign-on: if that is lost, this session locks. Null without a card."""
     kind: Kind = Kind.ORDINARY
+    ends_ms: int | None = None
+    """Monotonic: it is locked and closed then, present or parked."""
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it is parked when it loses the glass: nobody could come back to the others."""
+        return self.holder != UNIDENTIFIED and self.kind is not Kind.EMERGENCY_VIEW
+
+    def same_work(self, other: Session) -> bool:
+        """Whether who is granted the one goes on with the other."""
+        mine = (self.holder, self.position, self.kind in _OWN)
+        return self.keeps and mine == (other.holder, other.position, other.kind in _OWN)
+
+
+_OWN: Final = frozenset({Kind.ORDINARY, Kind.DOWNTIME})
+"""By the holder's own rights: downtime ends, and the work is the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +85,34 @@ class Parked:
 
     session: Session
     since_ms: int
+    moved: TerminalId | None = None
+    """Where its holder went on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The present session's screen is kept open by agreement, until when."""
+
+    until_ms: int
+    joined: tuple[HolderId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """Who stands before a held screen, and until when *Join* and *Take over* stand there."""
+
+    holder: HolderId
+    guid: Guid
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Work that said it was unsaved, and was closed all the same: its holder is to be told."""
+
+    session: Session
+    cause: Cause
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +141,21 @@ class Sessions:
     parked: tuple[Parked, ...] = ()
     asked: Asked | None = None
     returning: Returning | None = None
+    hold: Hold | None = None
+    """Of the present session, which is OPEN as long as it lasts."""
+    offered: Offered | None = None
+    unsaved: frozenset[SessionId] = frozenset()
+    """Sessions whose applications hold what is not saved yet: evicted last."""
+    ended: tuple[Ended, ...] = ()
+    """Oldest first."""
+    away_ms: int | None = None
+    """Since when the presence sensor sees nobody; null: somebody, or there is none."""
+
+    @property
+    def standing(self) -> tuple[Session, ...]:
+        """Everybody's who has one: the present, then the parked."""
+        present = (self.present.session,) if self.present else ()
+        return (*present, *(p.session for p in self.parked))
 
     @property
     def shown(self) -> Session | None:
@@ -113,86 +168,6 @@ class Sessions:
             return self.present.session.position
         mine = [p.session.position for p in self.parked if p.session.holder == holder]
         return mine[-1] if mine else None
-
-
-# ---- events -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """A decision opened a position. `session.id` is fresh; used only if there is none to resume."""
-
-    session: Session
-
-
-@dataclass(frozen=True, slots=True)
-class OwnTap:
-    """The shown session's own holder tapped (`decision.is_holders`; no right is asked for).
-
-    ``may_stay`` False: a card out of use since. It may leave, and neither stays nor wakes.
-    """
-
-    holder: HolderId
-    may_stay: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Owing:
-    """A good card whose holder owes a PIN or a choice; also its next step or attempt."""
-
-    holder: HolderId
-    guid: Guid
-
-
-@dataclass(frozen=True, slots=True)
-class Cancelled:
-    """The pad was left: cancelled, blocked, refused."""
-
-
-@dataclass(frozen=True, slots=True)
-class Activity:
-    """Input of whoever stands there."""
-
-
-@dataclass(frozen=True, slots=True)
-class LockPressed:
-    """The lock button."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The directory says of a card: lost, stolen or for cause."""
-
-    guid: Guid
-
-
-@dataclass(frozen=True, slots=True)
-class Faulted:
-    """A workspace, the journal or our own code failed: end locked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Passed:
-    """Time passed; send it at `due_ms` or more often."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShuttingDown:
-    """The daemon stops; state lives in memory only, so every session ends."""
-
-
-Happening = (
-    Granted
-    | OwnTap
-    | Owing
-    | Cancelled
-    | Activity
-    | LockPressed
-    | Lost
-    | Faulted
-    | Passed
-    | ShuttingDown
-)
 
 
 # ---- effects ------------------------------------------------------------------------------
@@ -208,12 +183,36 @@ class Changed:
     session: Session
     change: SessionChange
     cause: Cause
+    shared: bool = False
+    """Its screen was held: what was done in it has no certain author."""
 
     @property
     def detail(self) -> SessionChanged:
         s = self.session
         return SessionChanged(
-            session=s.id, holder=s.holder, position=s.position, change=self.change, cause=self.cause
+            session=s.id,
+            holder=s.holder,
+            position=s.position,
+            change=self.change,
+            cause=self.cause,
+            ground=s.kind,
+            shared=self.shared,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A step of the hold, to be journalled; the glass follows the state."""
+
+    session: SessionId
+    change: HoldChange
+    holder: HolderId | None = None
+    limit_s: int | None = None
+
+    @property
+    def detail(self) -> SessionHeld:
+        return SessionHeld(
+            session=self.session, change=self.change, holder=self.holder, limit_s=self.limit_s
         )
 
 
@@ -229,7 +228,10 @@ class Glass(StrEnum):
     """Take the "tap to return" line away."""
 
 
-Effect = Changed | Glass
+Effect = Changed | Holding | Glass
+
+JOURNALLED: Final = (Changed, Holding)
+"""Effects with a `detail` for the journal."""
 
 
 @dataclass(frozen=True, slots=True)
