@@ -63,6 +63,10 @@ class PayloadType(StrEnum):
     ESCROWS = "application/vnd.tapover.escrows.v1+json"
     ROOT = "application/vnd.tapover.root-succession.v1+json"
     RESTORATION = "application/vnd.tapover.restoration.v1+json"
+    SESSION_HANDOVER = "application/vnd.tapover.session-handover.v1+json"
+    STATE_TAKEN = "application/vnd.tapover.state-taken.v1+json"
+    EMERGENCY = "application/vnd.tapover.emergency.v1+json"
+    DOWNTIME = "application/vnd.tapover.downtime.v1+json"
 
 
 def sha256(data: bytes) -> Digest:

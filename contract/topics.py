@@ -41,6 +41,8 @@ class Site(StrEnum):
     CHECKPOINT = "checkpoint"
     KEYS = "keys"
     """The key statement, said again and again: who missed it hears the next one."""
+    EMERGENCIES = "emergencies"
+    """Break-glass, as its terminal signed it: for the nurse in charge (`contract.emergency`)."""
 
 
 RESERVED = "site"
