@@ -9,9 +9,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from contract.ids import PositionIdField, Salt, TerminalIdField, WardIdField
+from contract.ids import HolderIdField, PositionIdField, Salt, TerminalIdField, WardIdField
 from contract.wire import Part, Record
 
 RoleCode = Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9:_-]{0,31}$")]
@@ -197,6 +197,14 @@ class Policy(Record):
     """With a presence sensor: nobody before the screen for so long brings the warning; 0: never."""
     night: Night | None = None
     sound: Sound = Sound.OFF
+    grace_approved_by: HolderIdField | None = None
+    """Who answers for it that a PIN proved at one terminal counts on the whole ward (DESIGN §6)."""
+
+    @model_validator(mode="after")
+    def _approved(self) -> Policy:
+        if self.grace_scope is GraceScope.WARD and self.grace_approved_by is None:
+            raise ValueError("grace_scope ward needs a named approval: grace_approved_by")
+        return self
 
     @model_serializer(mode="wrap")
     def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
@@ -230,4 +238,5 @@ _LATER = (
     "away_s",
     "night",
     "sound",
+    "grace_approved_by",
 )

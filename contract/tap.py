@@ -12,7 +12,7 @@ one terminal's history, `heartbeat` proves *not before*, 32 random bytes make it
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,9 @@ from contract.signing import Algorithm, SignatureRefused, VerifyKey
 from contract.wire import Base64, Count, Part, Record
 
 DOMAIN = b"tapover:card:v1\n"
+
+# An event of 4 KiB, an RSA-2048 signature, a key and a heartbeat's envelope, in base64.
+MAX_SIGNED_BYTES = 12 * 1024
 
 
 class DirectoryVersion(Part):
@@ -91,21 +94,29 @@ class PinProof(Record):
     Others derive grace from it, none is ever granted (DESIGN §6).
     """
 
+    CAP: ClassVar[int] = MAX_SIGNED_BYTES
+
     type: Literal["tapover/pin-proof/v1"] = "tapover/pin-proof/v1"
     record: Base64
     """The pin event's exact bytes."""
     signature: Base64
     """By the card's 9A key."""
+    heartbeat: Base64 | None = None
+    """The envelope of the heartbeat that the record names: the PIN was not proved before it."""
 
 
 class MoveRequest(Record):
     """A tap or move event with the card's signature and the fresh key named by its `seal`."""
+
+    CAP: ClassVar[int] = MAX_SIGNED_BYTES
 
     type: Literal["tapover/move-request/v1"] = "tapover/move-request/v1"
     record: Base64
     signature: Base64
     key: Base64
     """DER SubjectPublicKeyInfo, P-256; its SHA-256 is the record's `seal`."""
+    heartbeat: Base64 | None = None
+    """The envelope of the heartbeat that the record names: the tap was not before it."""
 
 
 def card_message(event: bytes) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from contract.directory import Entitlement, Name, Position, Status
 from contract.ids import HolderId, HolderIdField
 from contract.policy import GraceScope, Policy
-from contract.wire import Record, WireError
+from contract.wire import Record, WireError, check_i_json
 from provisioning.cards import IssuedCard
 from provisioning.errors import BadInput
 
@@ -62,18 +62,20 @@ def restate(entitlement: Entitlement, status: Status) -> Entitlement:
 
 
 def read_policy(data: bytes) -> Policy:
-    """A ward's policy from JSON.
-
-    Raises BadInput naming the field; also for what no terminal serves yet, rather than publish a
-    promise that nothing keeps.
-    """
+    """A ward's policy from JSON. Raises BadInput naming the field."""
     try:
-        policy = Policy.from_bytes(data)
+        require_approval(check_i_json(data, Policy.CAP))
+        return Policy.from_bytes(data)
     except WireError as error:
         raise BadInput(f"the policy's file: {error}") from error
-    if policy.grace_scope is not GraceScope.TERMINAL:
-        raise BadInput(f"grace_scope: '{policy.grace_scope}' is not served yet; use 'terminal'")
-    return policy
+
+
+def require_approval(settings: object) -> None:
+    """A PIN that counts on the whole ward is somebody's decision. Raises BadInput."""
+    if not isinstance(settings, dict) or settings.get("grace_scope") != GraceScope.WARD:
+        return
+    if not settings.get("grace_approved_by"):
+        raise BadInput("grace_scope: 'ward' needs grace_approved_by: the id of who approved it")
 
 
 def fresh_salt() -> str:

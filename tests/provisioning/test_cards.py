@@ -6,7 +6,7 @@ import pytest
 from cryptography import x509
 
 from contract.directory import Slot
-from contract.ids import SiteId, WardId
+from contract.ids import HolderId, SiteId, WardId
 from contract.policy import GraceScope, Policy
 from hardware.piv import Pin
 from hardware.pivdata import Algorithm
@@ -119,10 +119,17 @@ def test_certificates_name_the_card_and_hold_under_the_card_ca(site: SiteFolder)
             assert certificate.public_key() == card.keys[slot].public
 
 
-def test_a_policy_that_no_terminal_serves_yet_is_not_published() -> None:
-    policy = Policy(ward=WardId("ed"), salt="5a" * 16, grace_scope=GraceScope.WARD)
-    with pytest.raises(BadInput, match="grace_scope"):
-        read_policy(policy.to_bytes())
+def test_grace_on_the_whole_ward_asks_who_approved_it() -> None:
+    policy = Policy(
+        ward=WardId("ed"),
+        salt="5a" * 16,
+        grace_scope=GraceScope.WARD,
+        grace_approved_by=HolderId("h-elena"),
+    )
+    assert read_policy(policy.to_bytes()) == policy
+    unapproved = policy.to_bytes().replace(b',"grace_approved_by":"h-elena"', b"")
+    with pytest.raises(BadInput, match="grace_approved_by"):
+        read_policy(unapproved)
 
 
 def test_a_holders_file_is_taken_whole_or_not_at_all() -> None:
