@@ -406,7 +406,11 @@ Detail = Annotated[
     | PinChanged
     | HelpJudged
     | SessionHeld
-    | CardLeft,
+    | CardLeft
+    | BreakGlassOpened
+    | BreakGlassTold
+    | DowntimeDeclared
+    | DowntimeEnded,
     Field(discriminator="kind"),
 ]
 
