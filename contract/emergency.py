@@ -1,11 +1,11 @@
-"""Break-glass and downtime in journals and on the wire: who, on what ground, until when (DESIGN §5).
+"""Break-glass and downtime, in journals and on the wire: who, why, until when (DESIGN §5).
 
 - Break-glass opens the ward's fixed emergency position. Its event says on what ground, in whose
   name (null: nobody's), and where it was first safe: a journal that could not be written gets it
   when it can. A card that was tapped while no journal could hold its record signed one all the
   same; event and signature then stand in the break-glass event itself (`CardProof`).
-- An *emergency* is the same, signed by the terminal's batch key: told to the gateway at once, a leaf
-  there, and passed on to the ward's other terminals for the nurse in charge.
+- An *emergency* is the same, signed by the terminal's batch key: told to the gateway at once, a
+  leaf there, and passed on to the ward's other terminals for the nurse in charge.
 - Downtime is declared by two people, each by a countersign record under the same terms and the one
   text that is shown for them (`DowntimeTerms.words`), or by a statement of the site.
 """
