@@ -37,7 +37,7 @@ from firmware_py.site.identity import Identity, load_identity, open_keys, roots_
 from firmware_py.terminal import Terminal
 from firmware_py.trust.custody import Custody, Kept, boot_of
 from firmware_py.trust.sitetime import Moment, SiteTime
-from firmware_py.workspace.screen import ScreenWorkspace
+from firmware_py.workspace.made import made, require_program
 from hardware.readers import ReaderRules, Readers
 from runtime.clock import Clock, SystemClock
 from runtime.durable import StorageError
@@ -91,12 +91,13 @@ class App:
         recalled = await recall(self.journal, self.custody.moment())
         self._journal_start(recalled)
         outside = await Outside.make(self, mailbox)
+        workspace = made(self.settings.workspace, self.clock, os.environ, mailbox.post)
         parts = Parts(
             clock=self.clock,
             readers=self.readers,
             journal=self.journal,
             custody=self.custody,
-            workspace=ScreenWorkspace(),
+            workspace=workspace,
             board=board,
             sound=self.alarms.sound,
             publish_pin=outside.publish_pin,
@@ -120,6 +121,7 @@ class App:
                 }
             )
         finally:
+            await workspace.close()
             await self._close()
 
     def _journal_start(self, recalled: Recalled) -> None:
@@ -167,6 +169,7 @@ def build(
     rtc_ms: Callable[[], int | None] | None = None,
 ) -> App:
     """Open everything. Raises StartError, whose `exit_status` says which kind."""
+    require_program(settings.workspace)
     clock = clock or SystemClock()
     rtc = rtc_ms or read_rtc_ms
     folder = stores.open_folder(settings.state_dir)

@@ -32,6 +32,39 @@ class KeyKind(StrEnum):
     TPM = "tpm"
 
 
+class Backend(StrEnum):
+    """What shows a session's work (`firmware_py.workspace`)."""
+
+    SCREEN = "screen"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceSettings:
+    """The table ``[workspace]``."""
+
+    backend: Backend = Backend.SCREEN
+    command: Path | None = None
+    """The program that is run for each verb, where ``backend`` is ``command``."""
+    limit_s: Annotated[float, Range(0.1, 30)] = 5.0
+    """After which a run of it is killed, and the terminal locks."""
+
+    def __post_init__(self) -> None:
+        """Refuse a backend of hooks without a program."""
+        if self.backend is Backend.COMMAND and self.command is None:
+            raise ValueError("command: is missing; name the program that shows the work")
+
+
+@dataclass(frozen=True, slots=True)
+class LocalApiSettings:
+    """The table ``[local_api]``: what applications on this terminal may ask."""
+
+    socket: bool = True
+    """On ``run/local.sock`` in the state folder, for its owner and group."""
+    port: Annotated[int, Range(0, 65535)] | None = None
+    """On loopback too, with this boot's token in ``run/local.token``; 0 takes any free port."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """One field a key of ``terminal.toml``.
@@ -66,6 +99,8 @@ class Settings:
     interfaces: Mapping[str, Interface] = field(default_factory=dict)
     """Patterns of reader names; the first that fits goes before what is known of the trade's."""
     ignored_readers: tuple[str, ...] = ()
+    workspace: WorkspaceSettings = field(default_factory=WorkspaceSettings)
+    local_api: LocalApiSettings = field(default_factory=LocalApiSettings)
 
     def __post_init__(self) -> None:
         """Refuse what no site could mean, in words that say what to mend."""
