@@ -82,6 +82,8 @@ class Reason(StrEnum):
     SHARED = "shared"
     """The screen is held: to join, or to take over."""
     OFFER_ABANDONED = "offer-abandoned"
+    BREAK_GLASS = "break-glass"
+    """Granted, in the ward's emergency position."""
 
 
 class OutcomeResult(StrEnum):
@@ -133,6 +135,7 @@ class Cause(StrEnum):
     LEFT_CARD = "left-card"
     POSITION = "position"
     """Its holder goes on in another position."""
+    BREAK_GLASS = "break-glass"
 
 
 class JournalOpened(Part):
