@@ -15,6 +15,7 @@ from contract.ids import PositionId
 from contract.policy import NameForm
 from firmware_py.kiosk import words
 from firmware_py.kiosk.view import (
+    NAMELESS,
     Choice,
     ParkedLine,
     Person,
@@ -53,6 +54,8 @@ class Scene:
     notice: Notice | None = None
     visible: Person | None = None
     """Whose work is on the glass and takes input."""
+    aside: bool = False
+    """... but for now: something else is asked of whoever stands there."""
     greeting: str = words.OPEN
     returning: bool = False
     parked: tuple[ParkedLine, ...] = ()
@@ -69,12 +72,16 @@ _FACES: Final = {
 
 _WORK: Final = frozenset({"screen"})
 """Panels that are somebody's work: never on a covered glass."""
+_SOMEBODYS: Final = frozenset({"countersign"})
+"""Panels that say what somebody works on: never where nobody is named."""
 
 
 def compose(scene: Scene) -> View:
     """The view of a scene."""
     face = _face(scene)
-    hidden = _WORK if face.covered else frozenset[str]()
+    hidden = (_WORK if face.covered else frozenset()) | (
+        _SOMEBODYS if face.screen in NAMELESS else frozenset()
+    )
     shown = {name: panel for name, panel in scene.panels.items() if name not in hidden}
     return replace(face, panels=shown)
 
@@ -93,7 +100,7 @@ def _face(scene: Scene) -> View:
             reference=notice.reference,
             parked=parked,
             seen_ns=seen_ns,
-            covered=scene.visible is None,
+            covered=scene.visible is None or scene.aside,
             around=around,
         )
     if scene.pad is not None:
@@ -106,7 +113,7 @@ def _face(scene: Scene) -> View:
             person=scene.visible,
             parked=parked,
             seen_ns=seen_ns,
-            covered=False,
+            covered=scene.aside,
             around=around,
         )
     if scene.mode in SHOWN:

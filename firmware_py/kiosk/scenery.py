@@ -72,6 +72,7 @@ class Scenery:
             pad=pad,
             notice=notice,
             visible=self._person(visible) if visible else None,
+            aside=self._stage.aside,
             greeting=greeting,
             returning=newest.returning is not None,
             parked=self._parked(),

@@ -4,7 +4,8 @@ Audit first, then act: a transition's events are appended at once, and its effec
 they are on disk, in their order. Two states stand side by side meanwhile: `newest`, on which the
 next step is made, and `acted`, which the workspace shows. What leaves the glass is hidden by
 `newest`, what comes to it shown by `acted` (see `visible`), so that nothing waits to be covered:
-`Cover` alone is carried out at once.
+`Cover` alone is carried out at once. Who needs the glass meanwhile (a card in the field, an offer)
+covers it and uncovers it again; in between no input reaches any work, and no session has changed.
 
 A journal that fails, or a workspace that does, ends locked: first the lock, then its event, which
 is owed to the journal until it can take it.
@@ -89,6 +90,8 @@ class Stage:
         self._ready: SessionId | None = None
         self._showing: tuple[SessionId] | None = None
         """Of the newest show; each is its own, told apart by identity."""
+        self._aside: SessionId | None = None
+        self._covers: set[str] = set()
 
     @property
     def visible(self) -> Session | None:
@@ -97,6 +100,11 @@ class Stage:
         if shown is None or self.newest.shown != shown or self._ready != shown.id:
             return None
         return shown
+
+    @property
+    def aside(self) -> bool:
+        """Whether the visible work is hidden for a while, and takes no input."""
+        return self._aside is not None
 
     @property
     def settled(self) -> bool:
@@ -149,11 +157,52 @@ class Stage:
             self._owed += [e.detail for e in transition.effects if isinstance(e, JOURNALLED)]
             self.newest = self.acted = transition.state
 
+    def cover(self, why: str) -> None:
+        """Nothing typed, touched or scanned reaches any work until every `why` is uncovered."""
+        self._covers.add(why)
+        if self._showing is not None:
+            self._lock_now()
+
+    def uncover(self, why: str) -> None:
+        """Whoever is signed on goes on, once nothing else covers her. Raises JournalFailed."""
+        if why in self._covers:
+            self._covers.discard(why)
+            self._bring_back()
+
+    def _bring_back(self) -> None:
+        shown, newest = self.acted.shown, self.newest.shown
+        if self._covers or self._line or self._showing or not shown or not newest:
+            return
+        if shown.id == newest.id:
+            try:
+                self._show(shown.id)
+            except WorkspaceFailed as failure:
+                LOG.exception("workspace failed", extra={"why": str(failure)})
+                self.workspace_broke()
+
     def workspace_broke(self) -> None:
         """It went wrong after the asking: cover at once, and lock. Raises JournalFailed."""
         self._lock_now()
         if self.takes(Faulted):
             self.commit(self.consider(Faulted()))
+
+    def put_aside(self) -> None:
+        """Hide the visible work for something else on the glass. The session is as it was."""
+        if (visible := self.visible) is not None:
+            self._aside = visible.id
+            self._showing = None
+            self._workspace.lock()
+
+    def bring_back(self) -> None:
+        """Show again what was put aside, where it is still there. Raises JournalFailed."""
+        if (session := self._aside) is None:
+            return
+        self._showing = showing = (session,)
+        try:
+            self._workspace.show(session, lambda: self._shown(session, showing))
+        except WorkspaceFailed as failure:
+            LOG.exception("workspace failed", extra={"why": str(failure)})
+            self.workspace_broke()
 
     def pay(self) -> None:
         """The journal takes events again. Raises JournalFailed."""
@@ -175,6 +224,7 @@ class Stage:
                 LOG.exception("workspace failed", extra={"why": str(failure)})
                 self.workspace_broke()
             commit.then(Acted(commit.written.first if commit.written else 0, flush_ns))
+        self._bring_back()
 
     def _carry_out(self, changed: Changed) -> None:
         session = changed.session.id
@@ -182,8 +232,8 @@ class Stage:
             case SessionChange.OPENED | SessionChange.RESUMED | SessionChange.UNLOCKED:
                 if changed.change is SessionChange.OPENED:
                     self._workspace.create(session, self._about(changed.session))
-                self._showing = showing = (session,)
-                self._workspace.show(session, lambda: self._shown(session, showing))
+                if not self._covers:
+                    self._show(session)
             case SessionChange.PARKED:
                 self._hidden(session)
                 self._workspace.park(session)
@@ -194,20 +244,27 @@ class Stage:
                 self._hidden(session)
                 self._workspace.dispose(session)
 
+    def _show(self, session: SessionId) -> None:
+        self._showing = showing = (session,)
+        self._workspace.show(session, lambda: self._shown(session, showing))
+
     def _shown(self, session: SessionId, showing: tuple[SessionId]) -> None:
         if self._showing is not showing:
             return  # it was hidden again before it was ready
         self._ready = session
+        self._aside = None
         self._post(SurroundingsChanged())
 
     def _hidden(self, session: SessionId) -> None:
         if self._ready == session:
             self._ready = None
+        if self._aside == session:
+            self._aside = None
         if self._showing is not None and self._showing[0] == session:
             self._showing = None
 
     def _lock_now(self) -> None:
-        self._ready = self._showing = None
+        self._ready = self._showing = self._aside = None
         try:
             self._workspace.lock()
         except WorkspaceFailed:

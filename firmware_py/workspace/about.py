@@ -9,7 +9,7 @@ from firmware_py.workspace.port import SessionAbout
 
 def about_of(rights: Rights, session: Session) -> SessionAbout:
     """As the directory has it; a holder whom it does not name has no initials."""
-    entitlement = rights.entitlement(session.guid)
+    entitlement = rights.entitlement(session.guid) if session.guid is not None else None
     positions = entitlement.positions if entitlement else ()
     role = next((p.role for p in positions if p.id == session.position), "")
     return SessionAbout(
