@@ -2,7 +2,9 @@
 
 Pure; the first rule that fits decides:
 
-* No directory held: NO_DIRECTORY.
+* Wherever a reason to turn somebody away is one of the ward's break-glass states, it offers that
+  instead. A card that is lost, revoked or fails its key is never offered anything.
+* No directory held: NO_DIRECTORY (a ward's break-glass outlives its directory).
 * The terminal is not in the register, or retired: TERMINAL_UNKNOWN, TERMINAL_RETIRED.
 * The card is not in the directory: CARD_UNKNOWN. Where the directory is stale, what stale says: the
   card may be newer than it.
@@ -11,7 +13,8 @@ Pure; the first rule that fits decides:
 * Lost, revoked, suspended; not yet valid; expired: their own reasons. With an unconfirmed clock
   "now" is the latest time that is certainly past.
 * Directory knowledge beyond the ward's limit: DIRECTORY_STALE. Clock unconfirmed where the ward
-  refuses that: CLOCK_UNCONFIRMED. Both offer break-glass where the policy has it, else refuse.
+  refuses that: CLOCK_UNCONFIRMED. In a declared downtime neither counts, and the roles that it
+  switches off cannot be held.
 * None of the card's positions may be held here (ward, role): ROLE_NOT_ALLOWED.
 * A position needs a PIN unless its grace lasts; with an unconfirmed clock it needs one at each tap.
   A PIN proved before the entitlement began (`not_before_ms`) counts no longer: a card put into use
@@ -40,7 +43,7 @@ from contract.directory import (
 )
 from contract.events import ClockTrust, Reason
 from contract.ids import Guid, KeyId, PositionId, Version, WardId
-from contract.policy import OfflineBoot, Policy
+from contract.policy import BreakGlassState, Downtime, OfflineBoot, Policy
 from firmware_py.signon.because import Because, why_asked, why_not
 from firmware_py.signon.grace import ProvenPin
 from firmware_py.trust.sitetime import Freshness, Moment
@@ -143,24 +146,27 @@ def decide(
     now: Moment,
     *,
     preferred: PositionId | None = None,
+    downtime: Downtime | None = None,
 ) -> Decision:
     """What this proof opens, here and now.
 
     `entitlement` is the directory's under the proof's GUID, `grace` the newest proven PIN of that
-    card here, `preferred` the position just chosen or the one this holder has work parked in.
+    card here, `preferred` the position just chosen or the one this holder has work parked in,
+    `downtime` the one that is declared here.
     """
     if (reason := _wrong_place(place)) is not None:
-        return Refuse(reason)
-    stale = _stale(place.policy, freshness)
+        return _without_rights(reason, place.policy)
+    stale = stale_here(place.policy, freshness) if downtime is None else None
     if entitlement is None:
-        return _without_rights(stale, place.policy) if stale else Refuse(Reason.CARD_UNKNOWN)
+        return _without_rights(stale or Reason.CARD_UNKNOWN, place.policy)
     if (reason := _wrong_card(proof, entitlement, freshness.now_ms)) is not None:
-        return Refuse(reason)
+        return _without_rights(reason, place.policy)
     if stale:
         return _without_rights(stale, place.policy)
-    positions = allowed_here(entitlement, place)
+    off = downtime.off if downtime else ()
+    positions = tuple(p for p in allowed_here(entitlement, place) if p.role not in off)
     if not positions:
-        return Refuse(Reason.ROLE_NOT_ALLOWED)
+        return _without_rights(Reason.ROLE_NOT_ALLOWED, place.policy)
     chosen = next((p for p in positions if p.id == preferred), None)
     return _judge(
         _Case(proof, entitlement, place, grace, freshness, now),
@@ -265,7 +271,8 @@ def _signed(proof: Proof, entitlement: Entitlement) -> Credential | None:
     return credential
 
 
-def _stale(policy: Policy, freshness: Freshness) -> Reason | None:
+def stale_here(policy: Policy, freshness: Freshness) -> Reason | None:
+    """Why rights as known here open nothing any more; null: they do."""
     refused = policy.offline_boot is OfflineBoot.REFUSE
     if freshness.clock is ClockTrust.UNCONFIRMED and refused:
         return Reason.CLOCK_UNCONFIRMED
@@ -274,9 +281,28 @@ def _stale(policy: Policy, freshness: Freshness) -> Reason | None:
     return None
 
 
+def break_glass_from(reason: Reason, policy: Policy) -> BreakGlassState | None:
+    """The state in which the ward lets somebody, turned away so, break the glass."""
+    state, glass = _BREAK_GLASS.get(reason), policy.break_glass
+    return state if glass and glass.allowed and state in glass.states else None
+
+
+_BREAK_GLASS: Final = {
+    Reason.NO_DIRECTORY: BreakGlassState.NO_DIRECTORY,
+    Reason.DIRECTORY_STALE: BreakGlassState.DIRECTORY_STALE,
+    Reason.CLOCK_UNCONFIRMED: BreakGlassState.CLOCK_UNCONFIRMED,
+    Reason.JOURNAL_FAILED: BreakGlassState.JOURNAL_FAILED,
+    Reason.PIN_NEEDED: BreakGlassState.PIN_OWED,
+    Reason.PIN_BLOCKED: BreakGlassState.PIN_OWED,
+    Reason.CARD_UNKNOWN: BreakGlassState.CARD_UNKNOWN,
+    Reason.EXPIRED: BreakGlassState.EXPIRED,
+    Reason.SUSPENDED: BreakGlassState.SUSPENDED,
+    Reason.ROLE_NOT_ALLOWED: BreakGlassState.ROLE_NOT_ALLOWED,
+}
+
+
 def _without_rights(reason: Reason, policy: Policy) -> Decision:
-    offered = policy.break_glass is not None and policy.break_glass.allowed
-    return OfferBreakGlass(reason) if offered else Refuse(reason)
+    return Refuse(reason) if break_glass_from(reason, policy) is None else OfferBreakGlass(reason)
 
 
 def _proves_pin(proof: Proof, policy: Policy) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from contract.directory import Entitlement, Position
+from contract.events import Reason
 from contract.ids import Guid
 from firmware_py.card.records import SignedRecord
 from firmware_py.kiosk import words
@@ -35,6 +36,16 @@ class Vouched:
 
     position: Position
     until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shut:
+    """A tap that came to nothing, and from which the ward may offer break-glass for a while."""
+
+    tapped: Tapped
+    reason: Reason
+    at_ms: int
+    """Monotonic."""
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from typing import Final
 from contract.directory import Entitlement, Slot, Status
 from contract.events import AlarmCode, Detail, OutcomeResult, Reason
 from contract.ids import Guid, PositionId, SessionId
+from contract.policy import Downtime
 from contract.signing import SignatureRefused
 from contract.tap import PinProof, card_digest
 from contract.wire import encode_base64
@@ -28,7 +29,15 @@ from firmware_py.items import CardAsks
 from firmware_py.kiosk import words
 from firmware_py.kiosk.presenting import Notice
 from firmware_py.kiosk.view import Screen
-from firmware_py.sessions.machine import Cancelled, Granted, Owing, OwnTap, Session, Transition
+from firmware_py.sessions.machine import (
+    Cancelled,
+    Granted,
+    Kind,
+    Owing,
+    OwnTap,
+    Session,
+    Transition,
+)
 from firmware_py.sessions.stage import Stage
 from firmware_py.signon.decision import (
     ChoosePosition,
@@ -43,7 +52,7 @@ from firmware_py.signon.decision import (
 )
 from firmware_py.signon.grace import ProvenPin, ProvenPins
 from firmware_py.signon.outcomes import Outcomes, proved_by
-from firmware_py.signon.pad import Pad, Tapped, Vouched
+from firmware_py.signon.pad import Pad, Shut, Tapped, Vouched
 from firmware_py.trust.custody import Sound
 from firmware_py.trust.sitetime import Moment
 from hardware.apdu import HardwareError
@@ -81,6 +90,10 @@ class SignOn:
         """Whose blocked PIN a colleague's stands for, without the network."""
         self.stuck_until_ms = 0
         """Somebody's PIN is blocked: until then the glass says who helps (monotonic)."""
+        self.shut: Shut | None = None
+        """The newest tap, where it came to nothing that break-glass may mend."""
+        self.downtime: Downtime | None = None
+        """As it is declared here."""
         self._pins = pins
         self._sound = sound
         self._on_pin_proof = on_pin_proof
@@ -116,6 +129,7 @@ class SignOn:
     def tapped(self, visit: Visit, end: CardAnswer | HardwareError) -> None:
         """Judge the answer, decide, and set it going. Raises JournalFailed."""
         self.outcomes.counts.taps += 1
+        self.shut = None
         tap = as_tapped(visit, end)
         if isinstance(end, HardwareError):
             reason = reason_of(end)
@@ -160,6 +174,7 @@ class SignOn:
             self._rights.freshness(),
             now,
             preferred=preferred,
+            downtime=self.downtime,
         )
         vouched = self.vouched.get(proof.guid)
         if isinstance(decision, NeedsPin) and vouched and now.monotonic_ms < vouched.until_ms:
@@ -181,7 +196,11 @@ class SignOn:
                 pad = self.pad if self.pad and self.pad.tapped is tap else None
                 pin_record = pin.sequence if pin else pad.pin_record if pad else None
                 session = Session(
-                    SessionId(secrets.token_hex(16)), entitlement.holder, position.id, proof.guid
+                    SessionId(secrets.token_hex(16)),
+                    entitlement.holder,
+                    position.id,
+                    proof.guid,
+                    Kind.DOWNTIME if self.downtime else Kind.ORDINARY,
                 )
                 transition = self._stage.consider(Granted(session))
                 self.pad, self.greeting = None, words.OPEN
@@ -196,6 +215,7 @@ class SignOn:
                 self.outcomes.asked(tap, reason, transition, before, then)
             case OfferBreakGlass(reason):
                 self._turn_away(tap, reason, OutcomeResult.OFFERED, before)
+                self.shut = Shut(tap, reason, self._rights.moment().monotonic_ms)
             case _:
                 assert isinstance(decision, Refuse)  # noqa: S101 - nothing else is left
                 self._turn_away(tap, decision.reason, OutcomeResult.REFUSED, before)
@@ -289,7 +309,9 @@ class SignOn:
                 blocked = reason is Reason.PIN_WRONG
                 why = Reason.PIN_BLOCKED if blocked else reason
                 if why is Reason.PIN_BLOCKED:
-                    self.stuck_until_ms = self._rights.moment().monotonic_ms + STUCK_MS
+                    now_ms = self._rights.moment().monotonic_ms
+                    self.stuck_until_ms = now_ms + STUCK_MS
+                    self.shut = Shut(pad.tapped, why, now_ms)
                 self.outcomes.at_pad(pad, why, self._end_pad(), announced=True)
                 return
         again = self._stage.consider(Owing(pad.entitlement.holder, pad.entitlement.guid))
