@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from contract.bedside import CardLeft, SessionHeld, SessionKind
+from contract.countersigning import CountersignEnded
 from contract.emergency import (
     BreakGlassOpened,
     BreakGlassTold,
@@ -33,6 +34,7 @@ from contract.ids import (
     SessionIdField,
     TerminalIdField,
 )
+from contract.moving import MoveRefused, PinHeard, SessionMoved
 from contract.pinning import PinChanged, PinContactless
 from contract.signing import CardAlgorithm
 from contract.tap import CardRecord, DirectoryVersion
@@ -84,6 +86,8 @@ class Reason(StrEnum):
     OFFER_ABANDONED = "offer-abandoned"
     BREAK_GLASS = "break-glass"
     """Granted, in the ward's emergency position."""
+    SAME_PERSON = "same-person"
+    """A countersign wants another person than the session's holder."""
 
 
 class OutcomeResult(StrEnum):
@@ -102,6 +106,8 @@ class OutcomeResult(StrEnum):
     REFUSED = "refused"
     JOINED = "joined"
     """She stands at a screen that is held."""
+    COUNTERSIGNED = "countersigned"
+    """A second person's card, under a text: it opens nothing."""
 
 
 class SessionChange(StrEnum):
@@ -284,6 +290,8 @@ class AlarmCode(StrEnum):
     CRL_NOT_RENEWED = "crl-not-renewed"
     SESSION_NOT_ENDED = "session-not-ended"
     HELP_REFUSED = "help-refused"
+    POLICY_UNSERVABLE = "policy-unservable"
+    """The ward's policy asks what this terminal cannot do, or cannot be read."""
     NOT_IDENTIFIED = "not-identified"
     """Break-glass in nobody's name."""
     NOT_RECORDED = "not-recorded"
@@ -413,7 +421,11 @@ Detail = Annotated[
     | BreakGlassOpened
     | BreakGlassTold
     | DowntimeDeclared
-    | DowntimeEnded,
+    | DowntimeEnded
+    | CountersignEnded
+    | SessionMoved
+    | MoveRefused
+    | PinHeard,
     Field(discriminator="kind"),
 ]
 
