@@ -118,6 +118,12 @@ class Stop(StrEnum):
     """Nobody is left in a position that more than one person held."""
     LEAD = "lead"
     """A ward is left without a lead."""
+    SPARES = "spares"
+    """More spares than `MOST_ENDED`, or several that are the last."""
+    TERMINALS = "terminals"
+    """More terminals retired than `MOST_ENDED`, or several that are a ward's last."""
+    ROLES = "roles"
+    """A policy shuts people out of a ward, as many as would stop if they were ended."""
 
 
 class Findings(Record):
@@ -127,7 +133,7 @@ class Findings(Record):
     """
 
     type: Literal["tapover/findings/v1"] = "tapover/findings/v1"
-    stops: Annotated[tuple[Stop, ...], Field(max_length=4)] = ()
+    stops: Annotated[tuple[Stop, ...], Field(max_length=7)] = ()
     people: Count = 0
     """People whom this would end."""
     counted: Count = 0
@@ -137,3 +143,9 @@ class Findings(Record):
     names: Annotated[tuple[HolderIdField, ...], Field(max_length=MAX_FINDINGS)] = ()
     positions: Annotated[tuple[PositionIdField, ...], Field(max_length=MAX_FINDINGS)] = ()
     leads: Annotated[tuple[WardIdField, ...], Field(max_length=MAX_FINDINGS)] = ()
+    spares: Count = 0
+    """Spares that would serve no more."""
+    terminals: Count = 0
+    """Terminals that would be retired."""
+    shut_out: Count = 0
+    """People who could not sign on any more in a ward whose policy changes."""

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
@@ -30,7 +31,9 @@ from contract.ids import (
     Salt,
     SiteIdField,
     TerminalIdField,
+    WardId,
     WardIdField,
+    is_name,
 )
 from contract.policy import Policy, RoleCode
 from contract.signing import (
@@ -248,6 +251,33 @@ def parse_entry(line: bytes) -> Entry:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(step) for step in first["loc"]) or "entry"
         raise WireError(f"entry: {where}: {first['type']}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadPolicy:
+    """A ward's policy that this reader cannot read: beyond a ceiling, or newer than the reader."""
+
+    ward: WardId
+
+
+def read_entry(line: bytes) -> Entry | UnreadPolicy:
+    """As `parse_entry`, but that a policy may be one that cannot be read. Raises WireError.
+
+    For terminals: what the site signed must not keep later revocations from them. Their ward then
+    has the contract's defaults.
+    """
+    try:
+        return parse_entry(line)
+    except WireError:
+        found = check_i_json(line, MAX_ENTRY_BYTES)
+        if isinstance(found, dict) and str(found.get("type")).startswith(_ANY_POLICY):
+            ward = found.get("ward")
+            if isinstance(ward, str) and is_name(ward):
+                return UnreadPolicy(WardId(ward))
+        raise
+
+
+_ANY_POLICY = "tapover/policy/"
 
 
 def entry_key(entry: Entry) -> Key:

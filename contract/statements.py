@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from contract.ids import (
     BootIdField,
@@ -20,6 +20,7 @@ from contract.ids import (
     TerminalIdField,
 )
 from contract.journal import Holds
+from contract.serving import Interface
 from contract.signing import (
     Envelope,
     PayloadType,
@@ -151,3 +152,12 @@ class TerminalStatus(Record):
     """Card readers that answer now."""
     rtc: bool | None = None
     """Whether its clock chip was found right while online: it may be offline after a boot."""
+    interfaces: Annotated[tuple[Interface, ...], Field(max_length=2)] | None = None
+    """Of those readers, each kind once: what a policy may ask of them (`contract.serving`)."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        fields = dict(write(self))
+        if self.interfaces is None:
+            del fields["interfaces"]
+        return fields

@@ -112,7 +112,7 @@ class Outside:
     def attach(self, terminal: Terminal) -> None:
         """Whose counts are reported, and who answers a fork."""
         self._terminal = terminal
-        terminal.begin_journal_anew = lambda: self._shipper.begin_anew(self._app.software)
+        terminal.outage.begin_anew = lambda: self._shipper.begin_anew(self._app.software)
         terminal.on_news = self._link.status_changed
 
     def parts(self) -> dict[str, Coroutine[Any, Any, None]]:
@@ -191,6 +191,7 @@ class Outside:
             refused=counts.refused if counts else 0,
             alarms=self._app.alarms.count,
             readers=self._terminal.reader_count if self._terminal else None,
+            interfaces=self._app.custody.served.interfaces(),
             rtc=self._app.custody.time.rtc_checked,
         )
 

@@ -77,6 +77,7 @@ class Gateway:
         snapshots = Snapshots(store, evidence, known, settings.state_dir / "chunks")
         self._fleet = Fleet(store, register, clock, self._publisher.answer)
         self._fleet.load()
+        self._directory.serving.heard = self._fleet.interfaces
         self._ingest = Ingest(evidence, register, clock, self._publisher.receipts)
         session = BrokerSession(settings, known.broker, self._ingest, self._fleet, self._publisher)
         self._broker = Supervisor(

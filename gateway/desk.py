@@ -13,10 +13,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from contract.administration import APPROVAL_MS, ChangeSet, Decision, Findings
+from contract.directory import Entry, EntryKind
 from contract.events import ChangeDecided, Denial, Detail
 from contract.ids import Digest, SiteId
 from contract.signing import Envelope
@@ -24,7 +25,7 @@ from gateway import guard
 from gateway.directory import Directory, digest_of
 from gateway.evidence import Evidence
 from gateway.journal import Moment
-from gateway.judging import remember, require_room, told
+from gateway.judging import remember, require_room, taken_of, told
 from gateway.requests import (
     Operator,
     RequestConflicts,
@@ -35,6 +36,7 @@ from gateway.requests import (
     reopen_change,
     require_own,
 )
+from gateway.serving import PolicyRefused
 from gateway.store import LIVE, HeldKind, HeldRow, HeldState, Store, Transaction
 from gateway.waiting import (
     NothingWaits,
@@ -216,8 +218,10 @@ class Desk:
     def _judge(self, row: HeldRow, operator: Operator, now: Moment) -> HeldRow:
         """The whole set, as one change, over what stands."""
         self._require_fresh(row)
+        self._require_served(row, now)
         with self._store.read() as tx:
-            judgement = guard.judge(tx, row.subject, operator.name, now.wall_ms, lock=False)
+            taken = taken_of(tx, row.subject)
+            judgement = guard.judge(tx, row.subject, operator.name, now.wall_ms, taken, lock=False)
         findings = judgement.findings
         state = HeldState.WAITING if findings.stops else HeldState.RELEASED
         judged = replace(
@@ -260,7 +264,8 @@ class Desk:
     ) -> Standing:
         self._require_fresh(row)
         with self._store.read() as tx:
-            judgement = guard.judge(tx, row.subject, row.operator, now.wall_ms, lock=False)
+            taken = taken_of(tx, row.subject)
+            judgement = guard.judge(tx, row.subject, row.operator, now.wall_ms, taken, lock=False)
         if guard.more_than(judgement.findings, standing.findings):
             with self._store.write() as tx:
                 tx.held.put(replace(row, findings=judgement.findings.to_bytes()))
@@ -327,6 +332,25 @@ class Desk:
         tx.held.put(row)
         if row.state is HeldState.DONE:
             tx.held.unstage(row.subject)
+
+    def _require_served(self, row: HeldRow, now: Moment) -> None:
+        """Raises PolicyRefused; then nothing is left of the set."""
+        with self._store.read() as tx:
+            if not tx.held.names_kinds(row.subject, {EntryKind.POLICY}):
+                return
+            places = sorted(tx.held.places(row.subject))
+
+            def entries() -> Iterator[Entry]:
+                for place in places:
+                    yield from reopen(tx.held.message(row.subject, place) or b"").entries
+
+            try:
+                self._directory.serving.require(tx, entries, now.wall_ms)
+                return
+            except PolicyRefused as error:
+                refused = error
+        self._settle(replace(row, state=HeldState.REFUSED))
+        raise refused
 
     def _require_fresh(self, row: HeldRow) -> None:
         """Raises RequestConflicts when somebody else changed what this would change."""

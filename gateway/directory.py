@@ -50,6 +50,7 @@ from gateway.requests import (
     open_request,
 )
 from gateway.revocation import withdraw_terminals
+from gateway.serving import Serving
 from gateway.store import (
     ChangeRow,
     HeldKind,
@@ -113,6 +114,8 @@ class Directory:
         self._evidence = evidence
         self._authority = authority
         self._register = register
+        self.serving = Serving(register)
+        """Judges policies before they are published."""
         self._turn = threading.Lock()
         self._head = Head(NO_VERSION, None)
         self._on_moved: Callable[[Sequence[Entry]], None] | None = None
@@ -151,8 +154,10 @@ class Directory:
             with self.turn():
                 with self._store.read() as tx:
                     answered = self._answered(tx, asked, now)
-                if answered is not None:
-                    return answered
+                    if answered is not None:
+                        return answered
+                    if not recovers:
+                        self.serving.require(tx, lambda: asked.entries, now.wall_ms)
                 with self._evidence.log.appending() as work:
                     difference = compare(work.tx, asked)
                     judgement = judge(work.tx, asked, difference, operator, now)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from contract.ids import TerminalId
+from contract.serving import Interface
 from contract.statements import TerminalStatus
 from contract.wire import WireError
 from gateway.register import Register
@@ -122,6 +123,14 @@ class Fleet:
             )
             for terminal in sorted({*registered, *self._seen})
         ]
+
+    def interfaces(self) -> dict[TerminalId, frozenset[Interface]]:
+        """What the terminals' readers are, of those that have said so and have some."""
+        return {
+            terminal: frozenset(seen.status.interfaces)
+            for terminal, seen in tuple(self._seen.items())
+            if seen.status.interfaces
+        }
 
     async def run(self) -> None:
         """Once a second, for ever: answers who asked too soon, saves what is new.

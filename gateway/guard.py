@@ -8,6 +8,7 @@
   anybody within the hour, count with it, unless they are back or two operators agreed.
 - One card's suspension or loss, and nothing else in the request, waits for nobody: a lost card is
   locked now. It counts towards the 20, not towards the share; what it left empty is flagged.
+- Spares, terminals and the roles that a ward lets in are counted besides (`taking`).
 
 Reads one transaction's rows; what was staged is in `held_entries` and `held_claims`.
 """
@@ -21,7 +22,9 @@ from typing import Final
 from contract.administration import MAX_FINDINGS, MOST_ENDED, ONE_IN, Findings, Stop, led_by
 from contract.directory import Entitlement, Status
 from contract.ids import Digest, HolderId, OperatorId, PositionId, WardId
+from gateway import taking
 from gateway.store import Claim, ClaimKind, Ending, Past, Transaction
+from gateway.taking import Taken
 
 OPERATOR_WINDOW_MS: Final = 24 * 3600 * 1000
 SITE_WINDOW_MS: Final = 3600 * 1000
@@ -74,9 +77,15 @@ def may_end(before: Iterable[Claim], after: Iterable[Claim]) -> bool:
 
 
 def judge(
-    tx: Transaction, subject: Digest, operator: OperatorId, now_ms: int, *, lock: bool
+    tx: Transaction,
+    subject: Digest,
+    operator: OperatorId,
+    now_ms: int,
+    taken: Taken,
+    *,
+    lock: bool,
 ) -> Judgement:
-    """What the staged change `subject` would end. Raises StoreFailed."""
+    """What the staged change `subject` would end, and what it takes. Raises StoreFailed."""
     people: set[str] = set()
     touched: dict[tuple[ClaimKind, str], str] = {}
     endings: list[Ending] = []
@@ -87,7 +96,8 @@ def judge(
             touched.setdefault((ending.kind, ending.name), ending.holder)
         if len(endings) < _REMEMBERED:
             endings.append(ending)
-    if not endings:
+    endings += taken.endings()
+    if not endings and not taken:
         return NOTHING_ENDS
     lately = tx.claims.endings_since(now_ms - OPERATOR_WINDOW_MS, now_ms)
     empty = [key for key in sorted(touched) if not tx.claims.is_left(subject, *key, now_ms)]
@@ -95,7 +105,8 @@ def judge(
     leads = [name for kind, name in empty if kind is ClaimKind.LEAD]
     shared = [name for name in positions if _was_shared(tx, name, lately, now_ms)]
     counted, site = _count(tx, people, lately, operator, now_ms, lock=lock)
-    stops = _stops(len(people), counted, site)
+    weighed = taking.weigh(tx, taken, lately, operator, SITE_WINDOW_MS, now_ms)
+    stops = _stops(len(people), counted, site) + list(weighed.stops)
     if not lock:
         stops += [Stop.POSITION] if shared else []
         stops += [Stop.LEAD] if leads else []
@@ -107,6 +118,9 @@ def judge(
         names=tuple(HolderId(name) for name in sorted(people)[:MAX_FINDINGS]),
         positions=tuple(PositionId(name) for name in shared[:MAX_FINDINGS]),
         leads=tuple(WardId(name) for name in leads[:MAX_FINDINGS]),
+        spares=weighed.spares,
+        terminals=weighed.terminals,
+        shut_out=weighed.shut_out,
     )
     return Judgement(findings, tuple(endings), lock)
 
@@ -158,6 +172,9 @@ def more_than(now: Findings, shown: Findings) -> bool:
     """Whether a change would end more than was shown to whoever approves it."""
     return (
         now.people > shown.people
+        or now.spares > shown.spares
+        or now.terminals > shown.terminals
+        or now.shut_out > shown.shut_out
         or not set(now.positions) <= set(shown.positions)
         or not set(now.leads) <= set(shown.leads)
     )

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Final
+
 from contract.administration import Findings
+from contract.directory import Entry, entry_key, parse_entry
 from contract.events import ChangeHeld, Detail, LockFlagged
 from contract.ids import Digest, OperatorId
-from gateway import guard
+from gateway import guard, taking
 from gateway.guard import Judgement
 from gateway.journal import Moment
 from gateway.requests import Asked, Difference, Operator, RequestRefused
 from gateway.store import LIVE, Past, Transaction
+from gateway.taking import Taken, taken_by
 
 # What one operator may leave waiting: a person looks through each of them.
 MOST_WAITING = 16
+_ENTITLEMENT: Final = b'{"type":"tapover/entitlement/v1"'
 
 
 def remember(
@@ -52,10 +58,30 @@ def judge(
         return guard.NOTHING_ENDS
     subject = asked.envelope.digest
     tx.held.stage(subject, 0, asked.to_bytes(), asked.final, difference.claims)
-    judgement = guard.judge(tx, subject, operator.name, now.wall_ms, lock=difference.lock)
+    judgement = guard.judge(
+        tx, subject, operator.name, now.wall_ms, difference.taken, lock=difference.lock
+    )
     if not judgement.findings.stops:
         tx.held.unstage(subject)
     return judgement
+
+
+def taken_of(tx: Transaction, subject: Digest) -> Taken:
+    """What everything that is staged under a digest takes besides people."""
+    taken = Taken()
+    if tx.held.names_kinds(subject, taking.KINDS):
+        for entries in staged_entries(tx, subject):
+            standing = tx.directory.entries({entry_key(entry) for entry in entries})
+            taken.join(taken_by(standing, entries))
+    return taken
+
+
+def staged_entries(tx: Transaction, subject: Digest) -> Iterator[list[Entry]]:
+    """Request by request, without the people's: those are counted as claims."""
+    for place in sorted(tx.held.places(subject)):
+        message = tx.held.message(subject, place) or b""
+        lines = message.split(b"\n")[1:]
+        yield [parse_entry(line) for line in lines if not line.startswith(_ENTITLEMENT)]
 
 
 def flags(asked: Asked, difference: Difference, findings: Findings) -> list[Detail]:

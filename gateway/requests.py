@@ -34,6 +34,7 @@ from contract.topics import GATEWAY, RESERVED
 from contract.wire import WireError, decode_base64
 from gateway import guard
 from gateway.store import Claim, Transaction
+from gateway.taking import Taken, taken_by
 
 
 class RequestRefused(Exception):
@@ -91,6 +92,8 @@ class Difference:
     """... what these give afterwards, ..."""
     withdrawn: tuple[str, ...]
     """... and which of them never serve again."""
+    taken: Taken
+    """... and what it takes besides people."""
     takes: bool
     """Whether somebody may have less than before: the guard must count."""
     lock: bool
@@ -176,13 +179,16 @@ def compare(tx: Transaction, asked: Asked) -> Difference:
     after = [entry for entry, _ in final.values() if isinstance(entry, Entitlement)]
     given = [claim for each in after for claim in guard.claims_of(each)]
     one = len(asked.entries) == len(before) == len(after) == 1
+    taken = taken_by(standing, (entry for entry, _ in final.values()))
+    ends = guard.may_end((c for each in before for c in guard.claims_of(each)), given)
     return Difference(
         removed=tuple(sorted(k for k, (entry, _) in final.items() if isinstance(entry, Removed))),
         written={k: line for k, (entry, line) in final.items() if not isinstance(entry, Removed)},
         cards=cards,
         claims=tuple(given),
         withdrawn=tuple(sorted(withdrawn)),
-        takes=guard.may_end((c for each in before for c in guard.claims_of(each)), given),
+        taken=taken,
+        takes=ends or bool(taken),
         lock=one and is_lock(before[0], after[0]),
     )
 

@@ -35,6 +35,11 @@ class Presence:
         return len(self._readers)
 
     @property
+    def interfaces(self) -> frozenset[Literal["contact", "contactless"]]:
+        """What they are, each kind once."""
+        return frozenset(interface.value for interface in self._readers.values())
+
+    @property
     def has_reader(self) -> bool:
         """Whether a card could be held to anything."""
         return bool(self._readers)

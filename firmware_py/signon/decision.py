@@ -78,6 +78,8 @@ class Place:
     terminal: Terminal | None
     policy: Policy
     """The ward's, or the contract's defaults where the ward has none."""
+    unread: str = ""
+    """Why the ward's cannot be read; then the defaults stand in its place."""
 
 
 def default_policy(ward: WardId = NO_WARD) -> Policy:

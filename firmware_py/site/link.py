@@ -21,6 +21,7 @@ from typing import Final, Literal
 
 from contract.directory import MAX_CHANGE_BYTES
 from contract.ids import BootId, TerminalId, Version
+from contract.serving import Interface
 from contract.statements import TerminalCounts, TerminalStatus
 from contract.tap import DirectoryVersion, PinProof
 from contract.topics import (
@@ -121,6 +122,7 @@ class Report:
     alarms: int
     readers: int | None = None
     rtc: bool | None = None
+    interfaces: frozenset[Interface] = frozenset()
 
 
 class Link:
@@ -338,6 +340,7 @@ class Link:
             question=nonce,
             readers=report.readers,
             rtc=report.rtc,
+            interfaces=tuple(sorted(report.interfaces)) or None,
         ).to_bytes()
 
     def _changed(self, change: Change) -> None:

@@ -13,14 +13,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from contract.directory import Entitlement, Spare
+from contract.directory import Entitlement, Spare, Terminal
 from contract.events import AlarmCode
 from contract.ids import BootId, Digest, Guid, KeyId, TerminalId, Version
-from contract.signing import Envelope
+from contract.policy import Policy
+from contract.signing import Envelope, sha256
 from firmware_py.evidence.journal import Stamp
 from firmware_py.signon.decision import Place, default_policy
 from firmware_py.site.link import Asked, DirectoryHeard, HeartbeatHeard
 from firmware_py.trust import statements as trust
+from firmware_py.trust.serving import Served
 from firmware_py.trust.sitetime import Freshness, Moment, Question, SiteTime, TimeFault
 from firmware_py.trust.store import Directory, DirectoryDamaged, DirectoryFailed
 from firmware_py.trust.trust_store import TrustStore
@@ -88,6 +90,8 @@ class Custody:
         """Called when there is something to write or fetch."""
         self.on_question: Callable[[], None] = lambda: None
         """Called when site time should be asked for soon."""
+        self.served = Served(self._terminal, self._tell_unserved)
+        """What of the ward's policy can be served here."""
         self._clock = clock
         self._rtc_ms = rtc_ms
         self._beat: Envelope | None = None
@@ -137,13 +141,20 @@ class Custody:
             return None
 
     def place(self) -> Place:
-        """This terminal in the register, and its ward's policy."""
+        """This terminal in the register, and its ward's policy, as far as it can be served."""
         if self.whole:
             try:
-                return self.kept.directory.place(self.kept.terminal)
+                return self.served.place(self.kept.directory.place(self.kept.terminal))
             except (DirectoryDamaged, DirectoryFailed) as error:
                 self._note_damage(error)
         return Place(None, None, default_policy())
+
+    def _terminal(self, terminal: TerminalId) -> Terminal | None:
+        return self.kept.directory.terminal(terminal)
+
+    def _tell_unserved(self, policy: Policy, why: str) -> None:
+        LOG.error("the ward's policy cannot be served here", extra={"why": why})
+        self.sound(AlarmCode.POLICY_UNSERVABLE, sha256(policy.to_bytes()), why)
 
     def freshness(self) -> Freshness:
         """How much is known of the present."""

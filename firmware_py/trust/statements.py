@@ -37,8 +37,9 @@ from contract.directory import (
     Key,
     Removed,
     Status,
+    UnreadPolicy,
     entry_key,
-    parse_entry,
+    read_entry,
 )
 from contract.ids import Digest, Guid, KeyId, SiteId, Version
 from contract.journal import require_bodies, split_lines
@@ -116,9 +117,14 @@ class Row:
         return self.kind, self.id
 
     @classmethod
-    def of(cls, line: bytes) -> tuple[Row, Entry]:
-        """The row of an entry's line, and the entry. Raises WireError."""
-        entry = parse_entry(line)
+    def of(cls, line: bytes) -> tuple[Row, Entry | None]:
+        """The row of an entry's line, and the entry; null: a policy that cannot be read.
+
+        Raises WireError.
+        """
+        entry = read_entry(line)
+        if isinstance(entry, UnreadPolicy):
+            return cls(EntryKind.POLICY, entry.ward, line), None
         kind, id_ = entry_key(entry)
         return cls(kind, id_, None if isinstance(entry, Removed) else line), entry
 
@@ -253,7 +259,7 @@ def judge_change(message: bytes, keys: Keys, held: Held) -> Apply | UpToDate | G
     except WireError:
         return Refused(Fault.BODY, sha256(message))
     later = Held(version, envelope.digest, change.issued_ms)
-    rows, entries = tuple(row for row, _ in parsed), tuple(entry for _, entry in parsed)
+    rows, entries = tuple(row for row, _ in parsed), tuple(entry for _, entry in parsed if entry)
     return Apply(Change(later, rows, entries, envelope))
 
 

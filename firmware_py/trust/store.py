@@ -83,6 +83,10 @@ class DirectoryFailed(Exception):
     """The disk did not do as asked; what was held before is still held."""
 
 
+class PolicyUnread(Exception):
+    """A ward's policy is whole, and this software cannot read it."""
+
+
 class OutOfOrder(Exception):
     """A version that does not follow the one held (now): nothing changed."""
 
@@ -174,7 +178,7 @@ class Directory:
         return self._look_up(EntryKind.TERMINAL, terminal, Terminal)
 
     def policy(self, ward: WardId) -> Policy | None:
-        """Raises DirectoryDamaged, DirectoryFailed."""
+        """Raises PolicyUnread, DirectoryDamaged, DirectoryFailed."""
         return self._look_up(EntryKind.POLICY, ward, Policy)
 
     def place(self, terminal: TerminalId) -> Place:
@@ -233,14 +237,23 @@ class Directory:
             line, fits = found
             if _fits(kind, id_, line) != fits:
                 raise DirectoryDamaged("an entry does not fit its checksum")
-            return record.from_bytes(line)
+            try:
+                return record.from_bytes(line)
+            except WireError as error:
+                if kind is EntryKind.POLICY:
+                    raise PolicyUnread(str(error)) from error
+                raise
 
     def _find_place(self, terminal: TerminalId) -> Place:
         version = None if self._held.version == NOTHING else self._held.version
         entry = self.terminal(terminal)
         if entry is None:
             return Place(version, None, default_policy())
-        return Place(version, entry, self.policy(entry.ward) or default_policy(entry.ward))
+        try:
+            policy = self.policy(entry.ward)
+        except PolicyUnread as error:
+            return Place(version, entry, default_policy(entry.ward), str(error))
+        return Place(version, entry, policy or default_policy(entry.ward))
 
 
 class SnapshotWriter:

@@ -240,6 +240,7 @@ REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
     403: _refusal("Not believed, or of no use to a terminal; the words say which."),
     409: _refusal("It contradicts what stands."),
     413: _refusal("More bytes than the cap."),
+    422: _refusal("A policy that its ward cannot serve; the words say what to mend."),
     503: _refusal("Not written: the disk or the database failed. Ask again."),
 }
 NOTHING: Final[dict[int | str, dict[str, Any]]] = {404: _refusal("Nothing of it is here.")}

@@ -18,6 +18,7 @@ from gateway.checkpoints import NoSuchSize
 from gateway.directory import VersionUnknown
 from gateway.http.listener import PEER
 from gateway.requests import Operator, RequestConflicts, RequestRefused
+from gateway.serving import PolicyRefused
 from gateway.snapshot import NoSnapshot
 from gateway.store import StoreFailed
 from gateway.waiting import NothingWaits
@@ -30,6 +31,7 @@ _STATUS_OF: Final[dict[type[Exception], int]] = {
     NoSuchSize: 400,
     RequestConflicts: 409,
     RequestRefused: 403,
+    PolicyRefused: 422,
     NoSnapshot: 404,
     NothingWaits: 404,
     VersionUnknown: 410,

@@ -25,6 +25,8 @@ class ClaimKind(StrEnum):
     PERSON = "person"
     POSITION = "position"
     LEAD = "lead"
+    TERMINAL = "terminal"
+    """No claim of a card's: of what was ended alone, a terminal in a ward (`holder`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,25 @@ class ClaimRows(Rows):
         query = sa.select(table.c.holder).distinct()
         query = query.where(table.c.kind == kind.value, table.c.name == name)
         return set(self._connection.scalars(query.where(table.c.until_ms > now_ms).limit(most)))
+
+    def names_after(self, kind: ClaimKind, after: str, most: int) -> list[str]:
+        """Names that are claimed, in order, each by one look into the index."""
+        table, found = schema.claims, list[str]()
+        while len(found) < most:
+            query = sa.select(sa.func.min(table.c.name))
+            at = (table.c.kind == kind.value) & (table.c.name > after)
+            name = self._connection.scalar(query.where(at))
+            if name is None:
+                break
+            found.append(after := name)
+        return found
+
+    def cards(self, kind: ClaimKind, name: str, now_ms: int, most: int) -> list[Guid]:
+        """Cards that give this claim, up to `most` of them."""
+        table = schema.claims
+        query = sa.select(table.c.guid).where(table.c.kind == kind.value, table.c.name == name)
+        rows = self._connection.scalars(query.where(table.c.until_ms > now_ms).limit(most))
+        return [Guid(guid) for guid in rows]
 
     def people(self, now_ms: int) -> int:
         """How many people the site has."""

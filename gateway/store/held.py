@@ -160,6 +160,13 @@ class HeldRows(Rows):
             found |= {(kind, name) for name in self._connection.scalars(query)} if names else set()
         return found
 
+    def names_kinds(self, subject: Digest, kinds: Collection[EntryKind]) -> bool:
+        """Whether it would change an entry of one of these kinds."""
+        table = schema.held_entries
+        query = sa.select(table.c.id).where(table.c.subject == subject)
+        query = query.where(table.c.kind.in_([kind.value for kind in kinds])).limit(1)
+        return self._connection.scalar(query) is not None
+
     def messages(self, subject: Digest) -> Iterator[bytes]:
         """What is staged, in order, streamed."""
         table = schema.held_requests
