@@ -8,7 +8,8 @@ next step is made, and `acted`, which the workspace shows. What leaves the glass
 covers it and uncovers it again; in between no input reaches any work, and no session has changed.
 
 A journal that fails, or a workspace that does, ends locked: first the lock, then its event, which
-is owed to the journal until it can take it.
+is owed to the journal until it can take it. Whoever leaves waits for no journal either. Break-glass
+alone also opens without one, and stays (DESIGN §7).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Final
 from contract.events import Detail, SessionChange
 from contract.ids import SessionId
 from contract.policy import Policy
-from firmware_py.evidence.journal import Journal, Written
+from firmware_py.evidence.journal import Journal, JournalFailed, Written
 from firmware_py.items import Durable, Item, SurroundingsChanged
 from firmware_py.sessions.machine import (
     TABLE,
@@ -31,6 +32,8 @@ from firmware_py.sessions.machine import (
     Faulted,
     Glass,
     Happening,
+    Holding,
+    Kind,
     Session,
     Sessions,
     Transition,
@@ -45,6 +48,8 @@ LOG: Final = logging.getLogger("tapover.stage")
 # A fault or two of a night without a disk; older ones are in the log alone.
 MAX_OWED: Final = 256
 _MS: Final = 1_000_000
+_EMERGENCY: Final = frozenset({Kind.BREAK_GLASS, Kind.EMERGENCY_VIEW})
+_LEAVING: Final = frozenset({SessionChange.PARKED, SessionChange.LOCKED, SessionChange.CLOSED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,7 @@ class Stage:
         self._about = about
         self._line: deque[_Commit] = deque()
         self._owed: deque[Detail] = deque(maxlen=MAX_OWED)
+        self._paying: tuple[Detail, ...] = ()
         self._ready: SessionId | None = None
         self._showing: tuple[SessionId] | None = None
         """Of the newest show; each is its own, told apart by identity."""
@@ -130,9 +136,33 @@ class Stage:
         Raises JournalFailed, and nothing has happened.
         """
         transition = transition or Transition(self.newest)
-        changes = [effect.detail for effect in transition.effects if isinstance(effect, JOURNALLED)]
-        events = (*details, *changes)
-        written = self._journal.append(*events) if events else None
+        events = (*details, *_changes(transition))
+        try:
+            written = self._journal.append(*events) if events else None
+        except JournalFailed:
+            if details or self._line or not _leaves(transition):
+                raise
+            self.commit_owed(transition, (), then)
+        else:
+            self._queue(transition, written, then)
+
+    def commit_owed(
+        self,
+        transition: Transition,
+        details: Sequence[Detail],
+        then: Callable[[Acted], None] = lambda _: None,
+    ) -> None:
+        """As `commit`, where the journal cannot be written: its events are owed to it.
+
+        For whoever leaves, and for break-glass, which was kept elsewhere or is shown as unrecorded.
+        """
+        self._line.clear()
+        self._owed += (*details, *_changes(transition))
+        self._queue(transition, None, then)
+
+    def _queue(
+        self, transition: Transition, written: Written | None, then: Callable[[Acted], None]
+    ) -> None:
         self.newest = transition.state
         if Glass.COVER in transition.effects:
             self._lock_now()
@@ -148,13 +178,20 @@ class Stage:
         self._advance()
 
     def drop(self, happening: Happening) -> None:
-        """The journal failed: forget what was not durable, and lock; the lock's event is owed."""
+        """The journal failed: forget what was not durable, and lock; the lock's event is owed.
+
+        An emergency position that is on the glass stays there.
+        """
+        shown = self.newest.shown
+        if shown and shown.kind in _EMERGENCY and self.newest == self.acted:
+            self._line.clear()
+            return
         self._line.clear()
         self.newest = self.acted
         self._lock_now()
         if self.takes(type(happening)):
             transition = self.consider(happening)
-            self._owed += [e.detail for e in transition.effects if isinstance(e, JOURNALLED)]
+            self._owed += _changes(transition)
             self.newest = self.acted = transition.state
 
     def cover(self, why: str) -> None:
@@ -205,11 +242,20 @@ class Stage:
             self.workspace_broke()
 
     def pay(self) -> None:
-        """The journal takes events again. Raises JournalFailed."""
-        owed = tuple(self._owed)
-        if owed:
-            self._journal.append(*owed)
+        """The journal takes events again: what it was owed, until that is durable.
+
+        Raises JournalFailed.
+        """
+        if self._owed and not self._paying:
+            written = self._journal.append(*self._owed)
+            self._paying = tuple(self._owed)
             self._owed.clear()
+            written.durable.add_done_callback(lambda _: self._paid(written))
+
+    def _paid(self, written: Written) -> None:
+        if not _on_disk(written):
+            self._owed.extendleft(reversed(self._paying))
+        self._paying = ()
 
     def _advance(self) -> None:
         while self._line and _on_disk(self._line[0].written):
@@ -269,6 +315,17 @@ class Stage:
             self._workspace.lock()
         except WorkspaceFailed:
             LOG.exception("workspace did not lock; the glass stays covered")
+
+
+def _changes(transition: Transition) -> tuple[Detail, ...]:
+    return tuple(one.detail for one in transition.effects if isinstance(one, JOURNALLED))
+
+
+def _leaves(transition: Transition) -> bool:
+    """Whether it shows nothing that was not shown."""
+    return all(
+        one.change in _LEAVING for one in transition.effects if isinstance(one, Changed)
+    ) and not any(isinstance(one, Holding) for one in transition.effects)
 
 
 def _on_disk(written: Written | None) -> bool:
