@@ -16,6 +16,7 @@ from contract.policy import Policy
 from firmware_py.card.presence import Presence
 from firmware_py.card.visits import Visits
 from firmware_py.items import Item
+from firmware_py.outage import Outage
 from firmware_py.parts import Parts
 from firmware_py.sessions.machine import Happening
 from firmware_py.sessions.stage import Stage
@@ -40,6 +41,7 @@ class Inside:
     happen: Callable[[Happening], None]
     """A step of the sessions, where the table has it. Raises JournalFailed."""
     policy: Callable[[], Policy]
+    outage: Outage
 
 
 class Desk(Protocol):

@@ -15,10 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from contract.directory import Status
-from contract.events import Detail, TrustChanged
 from contract.policy import Policy
-from contract.tap import DirectoryVersion
 from firmware_py import items
 from firmware_py.card.presence import Presence
 from firmware_py.card.visits import Purpose, Visits
@@ -30,21 +27,21 @@ from firmware_py.kiosk import commands, words
 from firmware_py.kiosk.presenting import Notice, compose
 from firmware_py.kiosk.scenery import Scenery
 from firmware_py.kiosk.view import Screen
+from firmware_py.outage import Outage
 from firmware_py.pacing import Pacing
 from firmware_py.parts import Mailbox, Parts
+from firmware_py.pin.line import PinLine
 from firmware_py.sessions.machine import (
     Activity,
-    Faulted,
     Happening,
     LockPressed,
-    Lost,
     Passed,
     ShuttingDown,
     due_ms,
 )
 from firmware_py.sessions.stage import Stage
 from firmware_py.signon.signon import SignOn
-from firmware_py.site.link import Asked, DirectoryHeard, HeartbeatHeard, LinkChanged
+from firmware_py.surroundings import Around
 from firmware_py.timers import Timers
 from firmware_py.workspace.about import about_of
 from firmware_py.workspace.desk import WorkspaceDesk
@@ -81,7 +78,9 @@ class Terminal:
         )
         timers: Timers[Item] = Timers(made.clock, mailbox.post)
         self._pacing = Pacing(made.clock, timers)
+        self.outage = Outage(made.journal, self._stage, self._signon, self._pacing)
         self._presence = Presence()
+        made.custody.served.interfaces = lambda: self._presence.interfaces
         self._scenery = Scenery(made.custody, self._stage, self._presence, made.clock)
         inside = Inside(
             parts=made,
@@ -93,10 +92,10 @@ class Terminal:
             post=mailbox.post,
             happen=self._happen,
             policy=self._policy,
+            outage=self.outage,
         )
-        self._desks: tuple[Desk, ...] = (HelpLine(inside), WorkspaceDesk(inside))
-        self._started = False
-        self._journal_down = False
+        self._around = Around(inside, self._scenery, self._pacing, self._tell_news)
+        self._desks: tuple[Desk, ...] = (PinLine(inside), HelpLine(inside), WorkspaceDesk(inside))
         self._led_by_ns: int | None = None
         self._deciding: Purpose | None = None
         self._answered = 0
@@ -106,8 +105,6 @@ class Terminal:
         self.on_missing: Callable[[tuple[str, ...]], None] = lambda _: None
         """Called with what is waited for, when that has changed."""
         self._missing: tuple[str, ...] | None = None
-        self.begin_journal_anew: Callable[[], object] | None = None
-        """Answers a fork."""
 
     @property
     def signon(self) -> SignOn:
@@ -129,6 +126,9 @@ class Terminal:
         finally:
             self._stop()
 
+    def _tell_news(self) -> None:
+        self.on_news()
+
     def turns(self, within_s: float) -> bool:
         """Whether the consumer has taken an item lately: it has one a second at least."""
         return self._clock.monotonic_ns() - self._turned_ns <= within_s * _S
@@ -143,8 +143,9 @@ class Terminal:
         self._turned_ns = self._clock.monotonic_ns()
         try:
             self._dispatch(item)
+            self._cover()
         except JournalFailed as error:
-            self._journal_lost(str(error))
+            self.outage.lost(str(error))
         self._show()
 
     # --- what happened ----------------------------------------------------------------------
@@ -165,12 +166,7 @@ class Terminal:
             case items.Durable():
                 self._stage.durable()
             case commands.Received(seq):
-                self._note(*self._pacing.received(seq))
-            case HeartbeatHeard():
-                self._scenery.heard_ns = item.heard_ns
-                self._custody.hear_heartbeat(item)
-            case DirectoryHeard():
-                self._custody.hear_change(item)
+                self.outage.note(*self._pacing.received(seq))
             case _:
                 self._dispatch_rest(item)
 
@@ -192,54 +188,22 @@ class Terminal:
                 self._leave(Passed())
             case items.NoticeOver():
                 self._signon.outcomes.notice = None
-            case items.DirectoryChanged():
-                self._directory_changed(item)
             case items.TimingDue(record):
-                self._note(*self._pacing.overdue(record))
+                self.outage.note(*self._pacing.overdue(record))
             case items.CardRests():
                 if self._presence.rests(item):
                     self._signon.outcomes.left()
-            case _:
-                self._dispatch_surroundings(item)
-
-    def _dispatch_surroundings(self, item: Item) -> None:
-        match item:
-            case readers.CardMute():
-                self._presence.mute(item)
-                if not self._journal_down:
-                    self._signon.outcomes.mute(item)
-            case readers.CardRemoved(reader):
-                self._presence.removed(reader)
-                self._pacing.card_went(reader)
-            case readers.ReaderAttached() | readers.ReaderDetached():
-                self._note(self._presence.reader(item))
-                self._started = True
-            case readers.ServiceLost() | readers.ServiceRestored():
-                self._presence.service(item)
-                self._started = self._started or isinstance(item, readers.ServiceLost)
-            case LinkChanged() | items.EnrolmentChanged():
-                self._scenery.hear(item)
-            case Asked():
-                self._custody.asked(item)
-            case items.JournalDown(why):
-                self._journal_lost(why)
-            case items.JournalBack():
-                self._journal_down = False
-                self._stage.pay()
-                self._pacing.due_again()
-                self._signon.outcomes.notice = None
             case items.JournalForked():
-                self._journal_forked()
-            case items.SurroundingsChanged():
-                self._started = self._started or self._presence.service_up
-                self._pacing.look_again()
+                self.outage.forked(at_rest=self.at_rest)
+            case _:
+                self._around.takes(item)
 
     def _card_arrived(self, item: readers.CardArrived) -> None:
         self._presence.arrived(item)
         if item.at_start:
             return
         self._pacing.card_came(item, self._policy().left_card_s)
-        if self._journal_down:
+        if self.outage.down:
             self._signon.outcomes.notice = Notice(Screen.REFUSED, words.NOT_NOW)
             return
         self._signon.outcomes.tapped(item)
@@ -252,7 +216,7 @@ class Terminal:
         if visit is None:
             return
         self._deciding, self._answered = visit.purpose, max(self._answered, visit.number)
-        if self._journal_down:
+        if self.outage.down:
             self._signon.outcomes.notice = Notice(Screen.REFUSED, words.NOT_NOW)
         elif visit.purpose is Purpose.PIN:
             self._signon.proved(visit, item.end)
@@ -262,7 +226,7 @@ class Terminal:
     def _pin_entered(self, item: commands.PinEntered) -> None:
         pad = self._signon.pad
         newest = self._visits.newest
-        if pad is None or not pad.takes_pin or newest is not None or self._journal_down:
+        if pad is None or not pad.takes_pin or newest is not None or self.outage.down:
             return
         contactless = self._policy().pin_contactless
         card = self._presence.for_pin(pad.tapped.reader, contactless=contactless)
@@ -272,22 +236,6 @@ class Terminal:
         self._happen(Activity())
         warned = pad.attempts == 1
         self._visits.prove_pin(card, item.pin, pad.entitlement, warned=warned)
-
-    def _directory_changed(self, item: items.DirectoryChanged) -> None:
-        self._scenery.forget_people()
-        self.on_news()
-        self._note(_trust_changed(item))
-        if item.change is not None:
-            for guid in item.change.lost:
-                self._happen(Lost(guid))
-        shown = self._stage.newest.shown
-        if shown is None:
-            return
-        entitlement = self._custody.entitlement(shown.guid)
-        gone = entitlement is None or entitlement.status is Status.LOST
-        # A spare may be another's by now: of two assignments the earlier stands.
-        if (gone and item.change is None) or (entitlement and entitlement.holder != shown.holder):
-            self._happen(Lost(shown.guid))
 
     def _leave(self, happening: LockPressed | Passed) -> None:
         """What may end a pad or lock; the pad's end is journalled as such."""
@@ -312,36 +260,11 @@ class Terminal:
         if self._stage.newest.asked is None:
             self._signon.pad = None
 
-    # --- the journal fails ------------------------------------------------------------------
-
-    def _journal_lost(self, why: str) -> None:
-        """Nobody is signed on until it is back; what is open is locked at once."""
-        if not self._journal_down:
-            LOG.error("the journal cannot be written", extra={"why": why})
-        self._journal_down = True
-        self._signon.forget()
-        self._stage.drop(Faulted())
-
-    def _note(self, *details: Detail) -> None:
-        """Journal what nobody waits for; while the journal is down it is in the log alone."""
-        if details and not self._journal_down:
-            self._parts.journal.append(*details)
-
-    def _journal_forked(self) -> None:
-        """Begin another journal between two taps."""
-        if self.begin_journal_anew is None or self._journal_down:
-            return
-        if not self.at_rest or self._signon.pad is not None:
-            self._pacing.fork_again()
-            return
-        self.begin_journal_anew()
-        self._signon.forget_pins()
-
     def _stop(self) -> None:
         self._parts.readers.stop()
         self._pacing.close()
         self._visits.close()
-        if self._stage.takes(ShuttingDown) and not self._journal_down:
+        if self._stage.takes(ShuttingDown) and not self.outage.down:
             try:
                 self._stage.commit(self._stage.consider(ShuttingDown()))
             except JournalFailed:
@@ -352,9 +275,16 @@ class Terminal:
     def _policy(self) -> Policy:
         return self._custody.place().policy
 
+    def _cover(self) -> None:
+        """While a card is looked at, no input reaches any work. Raises JournalFailed."""
+        if self._checking() is None:
+            self._stage.uncover("card")
+        else:
+            self._stage.cover("card")
+
     def _show(self) -> None:
         scene = self._scenery.scene(
-            started=self._started,
+            started=self._around.started,
             checking=self._checking(),
             pad=self._signon.pad,
             notice=self._signon.outcomes.notice,
@@ -367,10 +297,10 @@ class Terminal:
             self._pacing.begin_laps(timed, view)
             timed.clear()
             self.on_news()
-        notice = None if self._journal_down else self._signon.outcomes.notice
+        notice = None if self.outage.down else self._signon.outcomes.notice
         self._pacing.keep(due_ms(self._stage.newest, self._policy()), notice)
         missing = scene.around.waits_for
-        if self._started and missing != self._missing:
+        if self._around.started and missing != self._missing:
             self._missing = missing
             self.on_missing(missing)
 
@@ -385,12 +315,3 @@ class Terminal:
         if visit is not None and visit.number > self._answered:
             return _CHECKING[visit.purpose]
         return None if self._deciding is None else _CHECKING[self._deciding]
-
-
-def _trust_changed(item: items.DirectoryChanged) -> TrustChanged:
-    assert item.held.head is not None  # noqa: S101 - what came to be held was made by a change
-    return TrustChanged(
-        directory=DirectoryVersion.of(item.held.version),
-        head=item.held.head,
-        source="change" if item.change else "snapshot",
-    )

@@ -83,7 +83,8 @@ class Scenery:
     def _person(self, session: Session) -> Person:
         known = self._people.get(session.id)
         if known is None:
-            entitlement = self._custody.entitlement(session.guid)
+            guid = session.guid if session.keeps else None
+            entitlement = self._custody.entitlement(guid) if guid else None
             form = self._custody.place().policy.name_form
             if entitlement is None:  # its card was taken out of the directory meanwhile
                 return Person("?", session.position, "?")

@@ -321,7 +321,7 @@ async def test_a_fork_is_answered_between_two_taps(ward: Bench) -> None:
         ward.journal.begin_anew("0.1.0")
         begun.set()
 
-    ward.terminal.begin_journal_anew = begin_anew
+    ward.terminal.outage.begin_anew = begin_anew
     await ward.tap(AMAL)
     ward.post(JournalForked())
     async with asyncio.timeout(5):
