@@ -85,7 +85,7 @@ class Presence:
         self._left.add(item.reader)
         return True
 
-    def for_pin(self, preferred: ReaderName, *, contactless: bool) -> CardArrived | None:
+    def for_pin(self, preferred: ReaderName | None, *, contactless: bool) -> CardArrived | None:
         """A card that may be given a PIN: in the contact slot, or on a plate where allowed."""
         fit = [
             card

@@ -8,6 +8,8 @@ from typing import Final
 
 from contract.ids import HolderId, PositionId, is_name
 from contract.wire import WireError, check_i_json
+from firmware_py.help import commands as help_
+from firmware_py.pin import commands as pin
 from firmware_py.workspace import commands as workspace
 from hardware.piv import Pin
 
@@ -81,6 +83,8 @@ Command = (
     | SpareWanted
     | NewPinWanted
     | workspace.Typed
+    | pin.Command
+    | help_.FindPerson
 )
 
 
@@ -134,6 +138,8 @@ _READERS: Final[dict[str, Callable[[dict[str, object]], Command]]] = {
     "spare": _spare,
     "newpin": lambda _: NewPinWanted(),
     **workspace.READERS,
+    **pin.READERS,
+    **help_.READERS,
 }
 _CAPS: Final = {"typed": workspace.MAX_TYPED_BYTES}
 

@@ -107,7 +107,7 @@ class SignOn:
         entitlement = self._rights.entitlement(item.guid)
         slot = Slot.CARD_AUTHENTICATION
         record: Callable[[Guid], Written] = self._evidence.record_tap
-        if visit.purpose is Purpose.PIN:
+        if visit.purpose in (Purpose.PIN, Purpose.CHANGE):
             slot, record = Slot.PIV_AUTHENTICATION, self._evidence.record_pin
         visit.entitlement = entitlement
         visit.credential = entitlement.credential(slot) if entitlement else None

@@ -1,0 +1,305 @@
+"""Somebody who is signed on gives her card another PIN (ADR 0021).
+
+- Her session's own card, and none else; another card is a tap as always, and ends this.
+- In the slot. Over the air only where the ward takes PINs so, and the card does.
+- Old and new PIN go to the card and nowhere else. A new one that is guessed first is not sent.
+- What came of it is an outcome of the card record, and `pin.changed`; who changes a PIN has proved
+  it, so her grace begins anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Final, Self
+
+from contract.directory import Entitlement, Slot, Status
+from contract.events import AlarmCode, ClockTrust, Detail, OutcomeResult, Reason
+from contract.pinning import PinChanged
+from firmware_py import items
+from firmware_py.card.records import outcome
+from firmware_py.card.tap import AnotherCard, CardAnswer, LastTry, Question, reason_of
+from firmware_py.card.visits import Purpose, Visit
+from firmware_py.inside import Inside, Panel
+from firmware_py.items import Item
+from firmware_py.kiosk import commands
+from firmware_py.kiosk import words as said
+from firmware_py.kiosk.presenting import Notice
+from firmware_py.kiosk.view import Screen
+from firmware_py.pin import words
+from firmware_py.pin.commands import NewPinEntered
+from firmware_py.pin.work import NotWritten, PinChange
+from firmware_py.sessions.values import Activity, Session
+from firmware_py.signon.outcomes import proved_by
+from firmware_py.signon.signon import STUCK_MS, as_judged
+from hardware.apdu import CardGone, HardwareError
+from hardware.easypins import why_easy
+from hardware.piv import Pin, PinNotTaken, WrongPin
+from hardware.readers import CardArrived, Interface
+
+CHANGE_S: Final = 120
+"""From one step to the next; then her work is on the glass alone again."""
+_S: Final = 1_000_000_000
+_MS: Final = 1_000_000
+_COARSE_S: Final = 5
+"""Time left is shown in steps: the glass need not change each second."""
+
+
+class Step(StrEnum):
+    """What the page is to show."""
+
+    CARD = "card"
+    """The card is to be put where it may be given a PIN."""
+    OLD = "old"
+    """Present PIN, new PIN and the new one again, from the beginning."""
+    NEW = "new"
+    """The new one is to be another: the page may go on from there."""
+    BUSY = "busy"
+
+
+class PinDesk:
+    """One change of one card's PIN. Belongs to the consumer."""
+
+    def __init__(self, inside: Inside, session: Session, owner: Entitlement) -> None:
+        """Use `begin`."""
+        self._inside = inside
+        self._session = session
+        self._owner = owner
+        self._step, self._why = Step.OLD, words.CHANGE
+        self._attempts: int | None = None
+        self._change: PinChange | None = None
+        """Under way."""
+        self._ended = False
+        self._from_the_start()
+
+    @classmethod
+    def begin(cls, inside: Inside) -> Self | None:
+        """For whoever is on the glass; null where nobody is, or not by a card in use."""
+        session = inside.stage.visible
+        if session is None or session.guid is None:
+            return None
+        owner = inside.parts.custody.entitlement(session.guid)
+        if owner is None or owner.status is not Status.ACTIVE or owner.holder != session.holder:
+            return None
+        if owner.credential(Slot.PIV_AUTHENTICATION) is None:
+            return None
+        return cls(inside, session, owner)
+
+    @property
+    def over(self) -> bool:
+        """Done, given up, out of time, or its holder is not on the glass any more.
+
+        Never while the card is at it: what comes of that is to be written down.
+        """
+        if self._change is not None:
+            return False
+        visible = self._inside.stage.visible
+        gone = visible is None or visible.id != self._session.id
+        return self._ended or gone or self._now_ns() >= self._until_ns
+
+    def panel(self) -> Panel:
+        """Step, sentence, attempts where the card has said, and seconds left."""
+        left_s = max(0, self._until_ns - self._now_ns()) / _S
+        return {
+            "step": self._step.value,
+            "why": self._why,
+            "attempts": self._attempts,
+            "left_s": int(-(-left_s // _COARSE_S) * _COARSE_S),
+        }
+
+    def takes(self, item: Item) -> bool:
+        """As `Desk.takes`. Raises JournalFailed."""
+        match item:
+            case NewPinEntered(old, new):
+                self._entered(old, new)
+            case commands.Cancelled() if self._change is None:
+                self._ended = True
+            case items.CardAsks() if self._asks(item):
+                pass
+            case items.VisitEnded() if (visit := self._inside.visits.find(item.visit)) is not None:
+                return self._visit_ended(visit, item.end)
+            case commands.SpareWanted() | commands.NewPinWanted() if self._change is None:
+                self._ended = True
+                return False
+            case _:
+                return False
+        return True
+
+    # --- the card comes -----------------------------------------------------------------------
+
+    def _asks(self, item: items.CardAsks) -> bool:
+        """The card whose PIN is changed wants to know what its 9A will sign."""
+        visit = self._inside.visits.find(item.visit)
+        if visit is None or visit.purpose is not Purpose.CHANGE:
+            return False
+        self._inside.signon.asks(item, visit)
+        return True
+
+    def _visit_ended(self, visit: Visit, end: CardAnswer | HardwareError) -> bool:
+        if visit.purpose is Purpose.CHANGE:
+            self._inside.visits.ended(visit.number)
+            self._worked(visit, end)
+            return True
+        return visit.purpose is Purpose.TAP and self._own_card_came(visit, end)
+
+    def _own_card_came(self, visit: Visit, end: CardAnswer | HardwareError) -> bool:
+        """Her card in the slot now is no tap out. On a plate it is, as always."""
+        contactless = self._inside.policy().pin_contactless
+        fits = visit.interface is Interface.CONTACT or contactless
+        if isinstance(end, HardwareError) or end.guid != self._owner.guid or not fits:
+            return False
+        signed = as_judged(visit, end)
+        if signed is None or not signed.holds:
+            return False
+        self._inside.visits.ended(visit.number)
+        asked = outcome(
+            OutcomeResult.ASKED,
+            Reason.PIN_NEEDED,
+            self._owner.guid,
+            self._clock(),
+            signed=signed,
+            entitlement=self._owner,
+        )
+        self._inside.stage.commit(None, (asked,))
+        self._inside.happen(Activity())
+        if self._step is Step.CARD:
+            self._from_the_start()
+        return True
+
+    # --- the PINs -----------------------------------------------------------------------------
+
+    def _entered(self, old: Pin, new: Pin) -> None:
+        inside = self._inside
+        if self._change is not None or inside.visits.newest is not None:
+            return
+        if new.is_same(old):
+            self._ask(Step.NEW, words.NOT_NEW)
+        elif why_easy(new, self._owner.holder) is not None:
+            self._ask(Step.NEW, words.TOO_EASY)
+        elif (card := self._card()) is None:
+            self._ask(Step.CARD, words.CHANGE_SLOT)
+        else:
+            self._order(card, old, new)
+
+    def _order(self, card: CardArrived, old: Pin, new: Pin) -> None:
+        now, warned = self._inside.parts.clock.monotonic_ns, self._attempts == 1
+
+        def make(question: Question) -> PinChange:
+            self._change = PinChange(question, old, new, self._owner, now, warned)
+            return self._change
+
+        self._inside.happen(Activity())
+        self._inside.visits.work(card, Purpose.CHANGE, make)
+        self._ask(Step.BUSY, said.PIN_CHECKING)
+
+    def _worked(self, visit: Visit, end: CardAnswer | HardwareError) -> None:
+        """The card has its new PIN, or not, or nobody knows. Raises JournalFailed."""
+        change, self._change = self._change, None
+        if isinstance(end, HardwareError):
+            if change is not None and change.told:
+                self._uncertain(visit, reason_of(end))
+            else:
+                self._failed(visit, end)
+            return
+        signed = as_judged(visit, end)
+        if signed is None or not signed.holds or visit.asked_at is None:
+            self._uncertain(visit, Reason.CARD_KEY_WRONG)
+            return
+        changed = self._changed(visit, signed.sequence, certain=True)
+        remember = self._inside.signon.remember(self._owner, signed, visit.asked_at)
+        told = (*proved_by(visit, self._owner, signed, self._clock()), changed)
+        self._end(told, words.CHANGED, remember)
+
+    def _uncertain(self, visit: Visit, reason: Reason) -> None:
+        changed = self._changed(visit, None, certain=False)
+        self._end((self._refused(visit, reason), changed), words.UNCERTAIN)
+
+    def _failed(self, visit: Visit, error: HardwareError) -> None:
+        """The card has the PIN that it had."""
+        attempts = error.attempts if isinstance(error, WrongPin) else None
+        reason = reason_of(error)
+        match error:
+            case LastTry():
+                self._attempts = 1
+                self._ask(Step.OLD, said.LAST_TRY)
+                return
+            case AnotherCard():
+                self._ask(Step.CARD, words.CHANGE_SLOT)
+                return
+            case NotWritten():
+                reason = Reason.JOURNAL_FAILED
+        refused = self._refused(visit, reason, attempts)
+        if reason is Reason.CARD_HUNG:
+            self._inside.parts.sound(AlarmCode.CARD_HUNG, None, str(error))
+        if reason is Reason.PIN_WRONG and attempts != 0:
+            self._attempts = attempts
+            self._inside.stage.commit(None, (refused,))
+            self._ask(Step.OLD, said.LAST_TRY if attempts == 1 else words.CHANGE_AGAIN)
+        elif isinstance(error, CardGone | PinNotTaken):
+            self._inside.stage.commit(None, (refused,))
+            self._ask(Step.CARD, words.CHANGE_SLOT)
+        elif reason in (Reason.PIN_WRONG, Reason.PIN_BLOCKED):
+            self._inside.signon.stuck_until_ms = self._now_ns() // _MS + STUCK_MS
+            self._end((refused,), said.COLLEAGUE_HELPS)
+        else:
+            self._end((refused,), words.NOT_CHANGED)
+
+    # --- what is told -------------------------------------------------------------------------
+
+    def _from_the_start(self) -> None:
+        if self._card() is not None:
+            self._ask(Step.OLD, words.CHANGE)
+        else:
+            self._ask(Step.CARD, words.CHANGE_SLOT)
+
+    def _ask(self, step: Step, why: str) -> None:
+        self._step, self._why = step, why
+        self._until_ns = self._now_ns() + CHANGE_S * _S
+
+    def _end(
+        self,
+        details: tuple[Detail, ...],
+        sentence: str,
+        then: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Journal it; when it is durable the glass says so, with a reference to its last event."""
+        self._ended = True
+        journal, outcomes = self._inside.parts.journal, self._inside.signon.outcomes
+        reference = said.reference(journal.id, journal.next_sequence + len(details) - 1)
+        screen = Screen.NOTICE if sentence == words.CHANGED else Screen.REFUSED
+
+        def act(_: object) -> None:
+            then()
+            outcomes.notice = Notice(screen, sentence, reference)
+
+        self._inside.stage.commit(None, details, act)
+
+    def _refused(self, visit: Visit, reason: Reason, attempts: int | None = None) -> Detail:
+        return outcome(
+            OutcomeResult.REFUSED,
+            reason,
+            self._owner.guid,
+            self._clock(),
+            record=visit.record.sequence if visit.record else None,
+            entitlement=self._owner,
+            attempts=attempts,
+        )
+
+    def _changed(self, visit: Visit, record: int | None, *, certain: bool) -> PinChanged:
+        return PinChanged(
+            record=record,
+            guid=self._owner.guid,
+            holder=self._owner.holder,
+            interface="contact" if visit.interface is Interface.CONTACT else "contactless",
+            result="changed" if certain else "uncertain",
+        )
+
+    def _card(self) -> CardArrived | None:
+        inside = self._inside
+        return inside.presence.for_pin(None, contactless=inside.policy().pin_contactless)
+
+    def _clock(self) -> ClockTrust:
+        return self._inside.parts.custody.freshness().clock
+
+    def _now_ns(self) -> int:
+        return self._inside.parts.clock.monotonic_ns()
