@@ -60,5 +60,5 @@ fix: setup ## formats the code and mends what ruff can mend
 lock: ## writes requirements/*.txt anew (ARGS=--upgrade: to the newest versions)
 	@scripts/lock $(ARGS)
 
-clean: ## removes .venv and everything built
-	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean: ## removes .venv, node_modules and everything built
+	rm -rf .venv node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -36,9 +36,13 @@ DEBIAN_PARTS=(
     "postgresql|the other database that the gateway may keep its log in (benchmarks start their own)"
     "strace|counts the flushes of the journal in tests"
     "chromium|the browser in which tests and benchmarks look at the kiosk's page"
+    "npm|brings the pages' style and what checks their accessibility (another npm serves as well)"
 )
 
 is_installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
+
+# Node's own packages bring an npm, and cannot stand beside Debian's.
+is_there() { is_installed "$1" || { [[ $1 == npm ]] && command -v npm >/dev/null; }; }
 
 install_command() {
     local sudo=""
@@ -54,7 +58,7 @@ install_debian_parts() {
     fi
     local entry missing=()
     for entry in "${DEBIAN_PARTS[@]}"; do
-        if ! is_installed "${entry%%|*}"; then missing+=("${entry%%|*}"); fi
+        if ! is_there "${entry%%|*}"; then missing+=("${entry%%|*}"); fi
     done
     if [[ ${#missing[@]} -eq 0 ]]; then return; fi
 
@@ -111,7 +115,7 @@ interpreter_identity() { "$1" -c 'import os, sys; print(sys.version, sys.base_pr
 setup_fingerprint() {
     {
         interpreter_identity "$1"
-        cat scripts/setup requirements/build.txt requirements/dev.txt
+        cat scripts/setup requirements/build.txt requirements/dev.txt package-lock.json .npmrc
         # Dependencies, commands and packages are read when installing; the rest is not.
         "$1" -c 'import tomllib; t = tomllib.load(open("pyproject.toml", "rb"))
 print(t["project"], t["build-system"], t["tool"]["setuptools"])'

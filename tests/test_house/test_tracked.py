@@ -1,5 +1,6 @@
 """What must not be in the repository: registry hosts, somebody's own paths, keys."""
 
+import json
 import re
 from pathlib import PurePosixPath
 from typing import Final
@@ -69,3 +70,11 @@ def test_every_locked_part_carries_hashes_and_no_index(lock: str) -> None:
     assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
     assert [entry.split()[0] for entry in entries if "==" not in entry.split()[0]] == []
     assert INDEX_OPTION.search(text) is None
+
+
+def test_every_part_from_npm_carries_a_hash_and_no_registry() -> None:
+    parts = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    named = {name: part for name, part in parts.items() if name}
+    assert named
+    assert [name for name, part in named.items() if "integrity" not in part] == []
+    assert [name for name, part in named.items() if "resolved" in part] == []
