@@ -1,0 +1,124 @@
+"""Every flow by keyboard alone: a card in one hand, a wipeable keyboard under the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.ward.chromium import Chromium
+from benchmarks.ward.evidence import wait_held
+from benchmarks.ward.screen import Screen
+from benchmarks.ward.site import Ward
+from benchmarks.ward.terminals import WardTerminal, is_open_for
+from tests.browser.keys import press, stops
+from tests.browser.looking import targets
+from tests.browser.ward_life import CREW, held, nobody, there, watching
+from tests.e2e.asking import LONG_DAY, shows
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+def ward(module_tmp: Path) -> Iterator[Ward]:
+    with Ward(module_tmp / "ward", ("bay-1",), CREW, LONG_DAY) as ward:
+        yield ward
+
+
+@pytest.fixture(scope="module")
+def bay(ward: Ward) -> WardTerminal:
+    return ward["bay-1"]
+
+
+@pytest.fixture(scope="module")
+def screen(ward: Ward, bay: WardTerminal, chromium: Chromium) -> Iterator[Screen]:
+    with watching(ward, chromium, bay, touch=False) as screen:
+        yield screen
+
+
+def test_the_pin_by_keys_with_a_slip_taken_back(
+    ward: Ward, bay: WardTerminal, screen: Screen
+) -> None:
+    amal = ward.member("h-amal")
+    nobody(bay, screen)
+    mark = bay.glass.mark()
+    with held(ward, bay, amal, slot=True):
+        screen.wait("pin")
+        screen.page.keyboard.type(amal.pin[:3] + "9")
+        screen.page.keyboard.press("Backspace")
+        screen.page.keyboard.type(amal.pin[3:])
+        screen.page.keyboard.press("Enter")
+        bay.glass.wait(lambda view: is_open_for(view, amal), mark)
+    screen.wait_name(amal.shown)
+
+
+def test_the_pin_by_a_number_block(ward: Ward, bay: WardTerminal, screen: Screen) -> None:
+    bronwen = ward.member("h-bronwen")
+    nobody(bay, screen)
+    with held(ward, bay, bronwen, slot=True):
+        screen.wait("pin")
+        for digit in bronwen.pin:
+            screen.page.keyboard.press(f"Numpad{digit}")
+        screen.page.keyboard.press("NumpadEnter")
+        screen.wait_name(bronwen.shown)
+
+
+def test_the_pad_by_its_own_keys_and_tab_alone(
+    ward: Ward, bay: WardTerminal, screen: Screen
+) -> None:
+    chidi = ward.member("h-chidi")
+    nobody(bay, screen)
+    with held(ward, bay, chidi, slot=True):
+        screen.wait("pin")
+        for digit in chidi.pin:
+            press(screen, digit)
+        press(screen, "Enter")
+        screen.wait_name(chidi.shown)
+
+
+def test_escape_turns_the_pad_down(ward: Ward, bay: WardTerminal, screen: Screen) -> None:
+    nobody(bay, screen)
+    with held(ward, bay, ward.member("h-dafydd"), slot=True):
+        screen.wait("pin")
+        screen.page.keyboard.type("12345")
+        screen.page.keyboard.press("Escape")
+        screen.wait("locked", "notice")
+
+
+def test_a_position_is_chosen_by_keys(ward: Ward, bay: WardTerminal, screen: Screen) -> None:
+    farah = ward.member("h-farah")
+    nobody(bay, screen)
+    with held(ward, bay, farah, slot=True):
+        screen.wait("pin")
+        screen.page.keyboard.type(farah.pin)
+        screen.page.keyboard.press("Enter")
+        screen.wait("choose")
+        press(screen, "Nurse in charge")
+        screen.wait_name(farah.shown)
+
+
+def test_everything_that_can_be_pressed_is_come_to_by_tab_and_she_leaves_by_it(
+    ward: Ward, bay: WardTerminal, screen: Screen
+) -> None:
+    there(ward, bay, screen, ward.member("h-amal"))
+    everything = {label for label, _, _ in targets(screen)}
+    assert "Lock" in everything
+    assert everything <= stops(screen)
+    press(screen, "Lock")
+    screen.wait("locked")
+
+
+def test_any_key_wakes_a_dimmed_screen(ward: Ward, bay: WardTerminal, screen: Screen) -> None:
+    amal = ward.member("h-amal")
+    there(ward, bay, screen, amal)
+    wait_held(ward, ward.set_policy(idle_dim_s=5, idle_lock_s=600))
+    try:
+        screen.wait("dimmed", timeout_s=20.0)
+        mark = bay.glass.mark()
+        screen.page.keyboard.press("Shift")
+        bay.glass.wait(lambda view: is_open_for(view, amal), mark)
+        screen.wait("open")
+    finally:
+        wait_held(ward, ward.set_policy())
+    shows(bay, lambda view: is_open_for(view, amal))

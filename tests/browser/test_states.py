@@ -1,0 +1,269 @@
+"""Every state of the glass in a real browser, each reached by real cards through pcscd.
+
+Each is looked at from every side (`looking.inspected`): axe-core, sizes in millimetres, no word too
+small, nothing to scroll on a small screen; its picture lies in build/screens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.ward.chromium import Chromium
+from benchmarks.ward.evidence import wait_held
+from benchmarks.ward.processes import NotReady
+from benchmarks.ward.screen import Screen
+from benchmarks.ward.site import Ward
+from benchmarks.ward.terminals import WardTerminal, is_open_for
+from tests.browser.looking import inspected
+from tests.browser.ward_life import (
+    CREW,
+    held,
+    names,
+    nobody,
+    press_digits,
+    tap,
+    there,
+    watching,
+)
+from tests.e2e.asking import LONG_DAY, RECOVERY_S, shows
+
+pytestmark = pytest.mark.timeout(120)
+
+IDLE: dict[str, object] = {"idle_dim_s": 5, "idle_warn_s": 5, "idle_lock_s": 15}
+SIGNS_FIRST = ("hung:at=2",)
+
+
+@pytest.fixture(scope="module")
+def ward(module_tmp: Path) -> Iterator[Ward]:
+    settings = {"card_deadline_s": 4.0}
+    with Ward(
+        module_tmp / "ward", ("bay-1",), CREW, LONG_DAY, settings=settings, blank=("bay-9",)
+    ) as ward:
+        yield ward
+
+
+@pytest.fixture(scope="module")
+def bay(ward: Ward) -> WardTerminal:
+    return ward["bay-1"]
+
+
+@pytest.fixture(scope="module")
+def screen(ward: Ward, bay: WardTerminal, chromium: Chromium) -> Iterator[Screen]:
+    with watching(ward, chromium, bay) as screen:
+        yield screen
+
+
+def nobody_is_named(ward: Ward, text: str) -> None:
+    assert [name for name in names(ward) if name in text] == []
+
+
+def test_locked_a_terminal_at_rest_says_what_to_do_and_names_nobody(
+    ward: Ward, screen: Screen
+) -> None:
+    screen.wait("locked")
+    text = inspected(screen, "locked")
+    assert "Tap your card" in text
+    nobody_is_named(ward, text)
+
+
+def test_the_card_is_felt_before_anything_is_verified(
+    ward: Ward, bay: WardTerminal, screen: Screen
+) -> None:
+    nobody(bay, screen)
+    with held(ward, bay, ward.member("h-amal"), faults=SIGNS_FIRST):
+        screen.wait("checking")
+        nobody_is_named(ward, inspected(screen, "checking"))
+        screen.wait("refused", timeout_s=15.0)
+        assert "Keep your card still" in inspected(screen, "refused-hung")
+
+
+def test_the_first_tap_over_the_contactless_reader_is_sent_to_the_slot(
+    ward: Ward, bay: WardTerminal, screen: Screen
+) -> None:
+    nobody(bay, screen)
+    tap(ward, bay, screen, ward.member("h-dafydd"), "notice")
+    text = inspected(screen, "slot-once")
+    assert "slot" in text
+    nobody_is_named(ward, text)
+
+
+def test_the_pad_takes_gloves_and_says_how_many_tries_are_left(
+    ward: Ward, bay: WardTerminal, screen: Screen
+) -> None:
+    bronwen = ward.member("h-bronwen")
+    nobody(bay, screen)
+    with held(ward, bay, bronwen, slot=True):
+        screen.wait("pin")
+        nobody_is_named(ward, inspected(screen, "pin"))
+        press_digits(screen, "975310")
+        shows(bay, lambda view: view["screen"] == "pin" and view["pin"]["attempts"] == 2)
+        assert "2 tries left" in inspected(screen, "pin-wrong")
+        mark = bay.glass.mark()
+        press_digits(screen, bronwen.pin)
+        bay.glass.wait(lambda view: is_open_for(view, bronwen), mark)
+    screen.wait_name(bronwen.shown)
+
+
+def test_open_the_name_is_large_and_the_role_beside_it(
+    ward: Ward, bay: WardTerminal, screen: Screen
+) -> None:
+    amal = ward.member("h-amal")
+    there(ward, bay, screen, amal)
+    text = inspected(screen, "open", named=amal.shown)
+    assert "Nurse" in text
+    assert "Online" in text
+    assert [name for name in names(ward) if name in text] == [amal.shown]
+
+
+def test_another_card_parks_her_and_only_initials_stay(
+    ward: Ward, bay: WardTerminal, screen: Screen
+) -> None:
+    amal, bronwen = ward.member("h-amal"), ward.member("h-bronwen")
+    there(ward, bay, screen, amal)
+    there(ward, bay, screen, bronwen)
+    tap(ward, bay, screen, amal)
+    text = inspected(screen, "open-with-parked", named=amal.shown)
+    assert "BP" in text
+    assert [name for name in names(ward) if name in text] == [amal.shown]
+
+
+def test_a_holder_of_two_positions_chooses_by_one_touch(
+    ward: Ward, bay: WardTerminal, screen: Screen
+) -> None:
+    farah = ward.member("h-farah")
+    nobody(bay, screen)
+    with held(ward, bay, farah, slot=True):
+        screen.wait("pin")
+        press_digits(screen, farah.pin)
+        screen.wait("choose")
+        nobody_is_named(ward, inspected(screen, "choose"))
+        screen.page.get_by_role("button", name="Nurse in charge", exact=True).tap()
+        screen.wait_name(farah.shown)
+    assert "Nurse in charge" in inspected(screen, "open-chosen", named=farah.shown)
+
+
+def test_a_card_that_may_not_open_is_refused_beside_her_untouched_work(
+    ward: Ward, bay: WardTerminal, screen: Screen
+) -> None:
+    amal = ward.member("h-amal")
+    there(ward, bay, screen, amal)
+    forged = ward.clone(ward.member("h-bronwen"))
+    tap(ward, bay, screen, forged, "refused")
+    text = inspected(screen, "refused")
+    assert "This card cannot be used here." in text
+    assert [name for name in names(ward) if name in text] == [amal.shown]
+    shows(bay, lambda view: is_open_for(view, amal))
+
+
+def test_her_own_card_again_is_still_her_and_later_takes_her_off_the_glass(
+    ward: Ward, bay: WardTerminal, screen: Screen
+) -> None:
+    amal, bronwen = ward.member("h-amal"), ward.member("h-bronwen")
+    there(ward, bay, screen, bronwen)
+    tap(ward, bay, screen, amal)
+    tap(ward, bay, screen, amal, "open")
+    assert "Still you" in inspected(screen, "still-you", named=amal.shown)
+    shows(bay, lambda view: view["words"] != "Still you.", timeout_s=15.0)
+    for _ in range(3):  # within three seconds of her sign-on it is still she
+        if tap(ward, bay, screen, amal, "open", "locked") == "locked":
+            break
+    text = inspected(screen, "tap-to-return")
+    assert "Tap to return" in text
+    nobody_is_named(ward, text)
+
+
+def test_a_card_that_was_left_is_announced(ward: Ward, bay: WardTerminal, screen: Screen) -> None:
+    amal = ward.member("h-amal")
+    wait_held(ward, ward.set_policy(left_card_s=5))
+    try:
+        there(ward, bay, screen, amal)
+        mark = bay.glass.mark()
+        with held(ward, bay, amal, slot=True):
+            bay.glass.wait(lambda view: "card" in view["words"].lower(), mark, timeout_s=15.0)
+            inspected(screen, "card-left")
+    finally:
+        wait_held(ward, ward.set_policy())
+
+
+def test_idle_it_dims_warns_and_locks(ward: Ward, bay: WardTerminal, screen: Screen) -> None:
+    amal = ward.member("h-amal")
+    wait_held(ward, ward.set_policy(**IDLE))
+    try:
+        nobody(bay, screen)
+        there(ward, bay, screen, amal)
+        screen.wait("dimmed", timeout_s=20.0)
+        inspected(screen, "dimmed")
+        screen.wait("warning", timeout_s=20.0)
+        inspected(screen, "warning")
+        screen.wait("locked", timeout_s=20.0)
+        nobody_is_named(ward, inspected(screen, "locked-idle"))
+    finally:
+        wait_held(ward, ward.set_policy())
+
+
+def test_offline_is_said_by_word_and_the_rest_stays(
+    ward: Ward, bay: WardTerminal, screen: Screen
+) -> None:
+    amal = ward.member("h-amal")
+    there(ward, bay, screen, amal)
+    ward.broker.kill()
+    try:
+        shows(bay, lambda view: view["link"] == "offline")
+        assert "Offline" in inspected(screen, "open-offline", named=amal.shown)
+    finally:
+        ward.broker.start()
+        shows(bay, lambda view: view["link"] == "online", timeout_s=RECOVERY_S)
+
+
+def test_without_readers_it_waits_and_says_for_what(
+    ward: Ward, bay: WardTerminal, screen: Screen
+) -> None:
+    nobody(bay, screen)
+    bay.pcscd.kill()
+    try:
+        screen.wait("waiting")
+        text = inspected(screen, "waiting")
+        assert "card" in text.lower()
+        nobody_is_named(ward, text)
+    finally:
+        bay.pcscd.start()
+        screen.wait("locked", timeout_s=RECOVERY_S)
+
+
+def test_a_page_that_does_not_hear_its_terminal_hides_everything(
+    ward: Ward, bay: WardTerminal, screen: Screen
+) -> None:
+    there(ward, bay, screen, ward.member("h-amal"))
+    bay.kill()
+    screen.wait_covered()
+    text = inspected(screen, "covered")
+    assert "locked" in text
+    nobody_is_named(ward, text + screen.page.title())
+    bay.boot()
+    screen.open()
+    screen.wait("locked")
+
+
+def test_a_terminal_fresh_from_its_box_says_what_its_enrolment_waits_for(
+    ward: Ward, chromium: Chromium
+) -> None:
+    new = ward["bay-9"]
+    try:
+        new.start()
+    except NotReady:
+        pytest.fail(f"a blank terminal showed nothing: {new.process.lines[-5:]}")
+    with watching(ward, chromium, new) as screen:
+        screen.wait("enrolling")
+        inspected(screen, "enrolling")
+
+
+def test_by_night_the_same_is_dark_and_as_readable(
+    ward: Ward, bay: WardTerminal, chromium: Chromium, screen: Screen
+) -> None:
+    there(ward, bay, screen, amal := ward.member("h-amal"))
+    with watching(ward, chromium, bay, night=True) as dark:
+        dark.wait_name(amal.shown)
+        inspected(dark, "open-night", named=amal.shown)
