@@ -208,7 +208,8 @@ class Stage:
 
     def _bring_back(self) -> None:
         shown, newest = self.acted.shown, self.newest.shown
-        if self._covers or self._line or self._showing or not shown or not newest:
+        covered = bool(self._covers) or self._aside is not None
+        if covered or self._line or self._showing or not shown or not newest:
             return
         if shown.id == newest.id:
             try:
@@ -232,14 +233,9 @@ class Stage:
 
     def bring_back(self) -> None:
         """Show again what was put aside, where it is still there. Raises JournalFailed."""
-        if (session := self._aside) is None:
-            return
-        self._showing = showing = (session,)
-        try:
-            self._workspace.show(session, lambda: self._shown(session, showing))
-        except WorkspaceFailed as failure:
-            LOG.exception("workspace failed", extra={"why": str(failure)})
-            self.workspace_broke()
+        if self._aside is not None:
+            self._aside = self._ready = None
+            self._bring_back()
 
     def pay(self) -> None:
         """The journal takes events again: what it was owed, until that is durable.
@@ -278,7 +274,7 @@ class Stage:
             case SessionChange.OPENED | SessionChange.RESUMED | SessionChange.UNLOCKED:
                 if changed.change is SessionChange.OPENED:
                     self._workspace.create(session, self._about(changed.session))
-                if not self._covers:
+                if not self._covers:  # else when it is uncovered
                     self._show(session)
             case SessionChange.PARKED:
                 self._hidden(session)
@@ -298,7 +294,6 @@ class Stage:
         if self._showing is not showing:
             return  # it was hidden again before it was ready
         self._ready = session
-        self._aside = None
         self._post(SurroundingsChanged())
 
     def _hidden(self, session: SessionId) -> None:
