@@ -61,6 +61,14 @@ class TooOften(ProvisioningError):
     remedy = "Wait a minute and run the same command again."
 
 
+class PolicyUnservable(GatewayRefused):
+    """A policy asks what its ward's readers, terminals or people cannot do; nothing was changed."""
+
+    code = 407
+    exit_status = 2
+    remedy = "Mend the settings that the sentence names: tapover ward policy explain."
+
+
 @dataclass(frozen=True, slots=True)
 class Operator:
     """Who asks: id, the folder of key and certificate, and the CA that vouches for the gateway."""
@@ -157,6 +165,8 @@ class Administration:
                 raise TooOften(words)
             case HTTPStatus.CONFLICT:
                 raise MovedOn(words)
+            case HTTPStatus.UNPROCESSABLE_ENTITY:
+                raise PolicyUnservable(words)
             case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise GatewayAway(words)
             case _:
@@ -229,6 +239,12 @@ def in_words(findings: Findings) -> str:
         parts.append("everybody in the position " + _names(findings.positions))
     if findings.leads:
         parts.append("the last lead of the ward " + _names(findings.leads))
+    if findings.spares:
+        parts.append(_count(findings.spares, "spare card", "spare cards"))
+    if findings.terminals:
+        parts.append("the use of " + _count(findings.terminals, "terminal", "terminals"))
+    if findings.shut_out:
+        parts.append(_count(findings.shut_out, "person's", "people's") + " signing on in a ward")
     return f"it would end {', '.join(parts)}" if parts else "it ends nobody"
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from contract.directory import Entry, EntryKind, Key, Removed, entry_key, parse_entry
+from contract.policy import Policy
 from provisioning.mirror import Changed, Mirror
 
 SHOWN: Final = 40
@@ -101,7 +102,9 @@ def _summary(key: Key, fields: dict[str, Any]) -> str:
         case EntryKind.TERMINAL:
             return f"{fields['state']}, ward {fields['ward']}"
         case EntryKind.POLICY:
-            return "policy"
+            usual = Policy(ward=fields["ward"], salt="0" * 32).model_dump(mode="json")
+            own = {name: value for name, value in fields.items() if value != usual.get(name)}
+            return f"policy; {_value(own)}" if own else "policy; the usual settings"
         case EntryKind.SPARE:
             where = ", ".join(fields["wards"]) or "every ward"
             return f"{fields['status']}, spare for {where}"

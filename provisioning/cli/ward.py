@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,8 +12,10 @@ import typer
 from contract.directory import EntryKind
 from contract.ids import WardId
 from contract.policy import Policy
+from contract.serving import unservable
 from contract.signing import sha256
-from provisioning import entries
+from provisioning import policies
+from provisioning.administration import PolicyUnservable
 from provisioning.cli import console
 from provisioning.cli.changing import Desk, How, desk
 from provisioning.cli.console import As, AsJson, DryRun, Folder, GatewayAddress, Yes
@@ -21,6 +24,8 @@ from provisioning.errors import BadInput
 from provisioning.site import SiteFolder, require_name
 
 app = typer.Typer(no_args_is_help=True, help="A ward's policy.")
+policies_app = typer.Typer(no_args_is_help=True, help="A ward's policy, whole.")
+app.add_typer(policies_app, name="policy")
 
 
 @app.command("show")
@@ -51,26 +56,69 @@ def set_(
 ) -> None:
     """Change settings of a ward's policy."""
     with desk(SiteFolder(folder), operator, gateway) as at:
-        changed = {**_settings(_policy(at, ward)), **dict(_parsed(one) for one in settings)}
+        given = dict(_parsed(one) for one in settings)
+        changed = policies.merged(_policy(at, ward), given, whole=False)
         made = _make(at, ward, changed, How(yes, dry_run, show_all=True))
     console.answer({"ward": ward, **made}, as_json=as_json)
 
 
-@app.command("policy")
-def policy(
+@policies_app.command("show")
+def show_in_words(
+    ward: Annotated[str, typer.Argument()],
     folder: Folder,
-    policy: Annotated[Path, typer.Argument(help="JSON file of the policy.")],
     operator: As,
     gateway: GatewayAddress,
+    as_json: AsJson = False,
+) -> None:
+    """What the policy says, in words: every setting, and what it means."""
+    with desk(SiteFolder(folder), operator, gateway) as at:
+        found = _policy(at, ward)
+    words = policies.in_words(found)
+    result = {"ward": ward, "policy": _settings(found), "words": words}
+    console.answer(result, as_json=as_json, text="\n".join(words))
+
+
+@policies_app.command("set")
+def set_from_file(
+    ward: Annotated[str, typer.Argument()],
+    file: Annotated[Path, typer.Argument(help="Settings by name: JSON, or TOML (.toml).")],
+    folder: Folder,
+    operator: As,
+    gateway: GatewayAddress,
+    *,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="What the file leaves out goes to its default.")
+    ] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Give a ward the policy in a file."""
-    entry = entries.read_policy(console.read_file(policy))
+    """Give a ward the settings in a file, the difference first; the others stay as they are."""
+    given = policies.read_file(file, console.read_file(file))
     with desk(SiteFolder(folder), operator, gateway) as at:
-        made = _publish(at, entry, How(yes, dry_run, show_all=True))
-    console.answer({"ward": entry.ward, **made}, as_json=as_json)
+        settings = policies.merged(_policy(at, ward), given, whole=whole)
+        made = _make(at, ward, settings, How(yes, dry_run, show_all=True))
+    console.answer({"ward": ward, **made}, as_json=as_json)
+
+
+@policies_app.command("explain")
+def explain(
+    setting: Annotated[str, typer.Argument(help="One setting; all when left out.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Say what each setting means, and what the contract allows."""
+    found = [
+        one for one in policies.explain() if setting in ("", one.name, one.name.partition(".")[0])
+    ]
+    if not found:
+        raise policies.PolicyWrong(f"{setting}: there is no such setting")
+    lines = [
+        f"{one.name}: {one.meaning}\n    may be {one.bounds}"
+        + (f"; {one.default} where nobody sets it" if one.default else "")
+        for one in found
+    ]
+    rows = [asdict(one) for one in found]
+    console.answer({"settings": rows}, as_json=as_json, text="\n".join(lines))
 
 
 def _policy(at: Desk, ward: str) -> Policy:
@@ -82,7 +130,7 @@ def _policy(at: Desk, ward: str) -> Policy:
 
 
 def _settings(policy: Policy) -> dict[str, Any]:
-    return policy.model_dump(mode="json", exclude={"type", "ward", "salt"})
+    return policies.settings_of(policy)
 
 
 def _parsed(setting: str) -> tuple[str, Any]:
@@ -96,11 +144,17 @@ def _parsed(setting: str) -> tuple[str, Any]:
 
 
 def _make(at: Desk, ward: str, settings: dict[str, Any], how: How) -> dict[str, Any]:
-    data = {**settings, "ward": ward, "salt": fresh_salt()}
-    return _publish(at, entries.read_policy(json.dumps(data).encode()), how)
-
-
-def _publish(at: Desk, entry: Policy, how: How) -> dict[str, Any]:
+    entry = policies.require(settings, _policy(at, ward), fresh_salt())
     # Named by what it says: another policy never goes on with this one.
     name = sha256(entry.model_copy(update={"salt": "0" * 32}).to_bytes())[:16]
+    _foresee(at, entry)
     return at.change(f"policy-{name}", lambda: [entry], how, "Give the ward this policy?")
+
+
+def _foresee(at: Desk, entry: Policy) -> None:
+    """Raises PolicyUnservable before anything is shown or sent, as far as it is known here."""
+    known = at.administration.get("/v1/fleet").json().get("terminals", [])
+    objections = unservable(entry, policies.interfaces_of(known, entry.ward))
+    if objections:
+        words = "; ".join(f"{each.field}: {each.words}" for each in objections)
+        raise PolicyUnservable(f"ward {entry.ward} cannot serve this policy: {words}")
