@@ -5,6 +5,7 @@ Reader events and the kiosk's commands are items as they are.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from contract.ids import Guid
@@ -115,8 +116,16 @@ class WorkspaceBroke:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class EmergencyNews:
+    """What break-glass or downtime waited for has come: ``then`` goes on with it."""
+
+    then: Callable[[], None]
+
+
 Item = (
     HelpNews
+    | EmergencyNews
     | WorkspaceBroke
     | ReaderEvent
     | Command

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from contract.events import Event
 from contract.signing import Signer
 from contract.tap import PinProof
 from firmware_py.evidence.journal import Journal
@@ -44,6 +45,18 @@ class HelpTools:
 
 
 @dataclass(frozen=True, slots=True)
+class EmergencyTools:
+    """What `firmware_py.emergency` needs of the world."""
+
+    folder: Path
+    """Where the journal's reserve lies, and the ward's break-glass as it was last known."""
+    batch: Signer
+    keys: Callable[[], Keys]
+    ask: Callable[[str, bytes, int], Awaitable[bytes]]
+    """The gateway, of a kind of help. Raises FetchFailed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """What a terminal is made of."""
 
@@ -59,6 +72,10 @@ class Parts:
     card_deadline_s: float
     help: HelpTools | None = None
     """What helping at 03:00 needs besides; null: nobody is helped here."""
+    emergency: EmergencyTools | None = None
+    """Null: break-glass waits for the journal, and nobody else is told of it."""
+    downtime: Event | None = None
+    """Its declaration of this boot, where the journal has one that still stands."""
 
 
 class Mailbox:

@@ -10,6 +10,7 @@ from contract.ids import HolderId, PositionId, is_name
 from contract.wire import WireError, check_i_json
 from firmware_py.help import commands as help_
 from firmware_py.pin import commands as pin
+from firmware_py.emergency import commands as emergency
 from firmware_py.workspace import commands as workspace
 from hardware.piv import Pin
 
@@ -83,6 +84,7 @@ Command = (
     | SpareWanted
     | NewPinWanted
     | workspace.Typed
+    | emergency.EmergencyCommand
     | pin.Command
     | help_.FindPerson
 )
@@ -138,6 +140,7 @@ _READERS: Final[dict[str, Callable[[dict[str, object]], Command]]] = {
     "spare": _spare,
     "newpin": lambda _: NewPinWanted(),
     **workspace.READERS,
+    **emergency.READERS,
     **pin.READERS,
     **help_.READERS,
 }

@@ -109,7 +109,14 @@ class HelpHeard:
     data: bytes
 
 
-SiteMessage = HelpHeard | LinkChanged | Asked | HeartbeatHeard | DirectoryHeard
+@dataclass(frozen=True, slots=True)
+class EmergencyHeard:
+    """Break-glass at some terminal: its envelope, unverified."""
+
+    data: bytes
+
+
+SiteMessage = EmergencyHeard | HelpHeard | LinkChanged | Asked | HeartbeatHeard | DirectoryHeard
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +289,8 @@ class Link:
                 self._sink(DirectoryHeard(message.payload))
             case topic if topic == site_topic(Site.KEYS):
                 self._sink(KeysHeard(message.payload))
+            case topic if topic == site_topic(Site.EMERGENCIES):
+                self._sink(EmergencyHeard(message.payload))
             case topic if topic == site_topic(Site.CHECKPOINT):
                 self._checkpoints.receive(message.payload)
             case topic if topic.endswith(_HELP):
