@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from contract.administration import led_by
 from contract.certificates import spki
-from contract.directory import Name, Slot, Status
+from contract.directory import Slot, Status
 from contract.events import Detail, OutcomeResult, Reason
-from contract.help import Guest, Named, SpareTerms, text_digest
+from contract.help import SpareTerms, text_digest
 from contract.ids import Digest, Guid
 from contract.pinning import PinContactless
 from contract.puk import PukTerms
@@ -29,19 +29,24 @@ from firmware_py.card.records import SignedRecord, outcome
 from firmware_py.card.tap import CardAnswer, Challenge, LastTry, reason_of
 from firmware_py.card.visits import Purpose, Visit
 from firmware_py.evidence.journal import JournalFailed, Written
-from firmware_py.help.errand import ERRAND_S, NOBODY, SAY, Errand, Step
+from firmware_py.help import screens
+from firmware_py.help.commands import FindPerson
+from firmware_py.help.errand import ERRAND_S, SAY, Errand, Step
+from firmware_py.help.finding import PeopleOffice
 from firmware_py.help.line import HelpLine
-from firmware_py.help.news import Looked, News
+from firmware_py.help.news import News
 from firmware_py.help.spares import SpareOffice
 from firmware_py.help.unblock import PukOffice
+from firmware_py.inside import Panel
 from firmware_py.items import CardAsks, HelpNews
 from firmware_py.kiosk import commands, words
 from firmware_py.kiosk.presenting import Notice
 from firmware_py.kiosk.view import Screen
+from firmware_py.pin.words import TOO_EASY
 from firmware_py.signon.signon import as_judged, as_tapped
 from firmware_py.site.link import HelpHeard
-from firmware_py.trust.store import DirectoryDamaged, DirectoryFailed
 from hardware.apdu import HardwareError
+from hardware.easypins import why_easy
 from hardware.piv import Pin, WrongPin
 from hardware.readers import Interface
 
@@ -62,6 +67,7 @@ class HelpDesk:
         self._tasks: set[asyncio.Future[None]] = set()
         self.spares = SpareOffice(self)
         self.puks = PukOffice(self)
+        self.people = PeopleOffice(self)
 
     @property
     def busy(self) -> bool:
@@ -82,39 +88,27 @@ class HelpDesk:
         errand = Errand("puk", Step.CARD, 0)
         if isinstance(command, commands.SpareWanted):
             errand = Errand("spare", Step.CARD, 0, minutes=command.minutes)
-            if command.holder is None:
-                errand.person = _guest(command)
-            else:
-                errand.step = Step.PERSON
-                self.later(self._look_up(command))
+            self.people.wanted(errand, command)
         else:
             errand.key = ec.generate_private_key(ec.SECP256R1())
         self.errand = errand
         self.go_on(errand.step)
 
-    async def _look_up(self, command: commands.SpareWanted) -> None:
-        assert command.holder is not None  # noqa: S101 - looked at by the caller
-        directory = self.custody.kept.directory
-        try:
-            cards = await asyncio.to_thread(directory.cards_of, command.holder)
-        except (DirectoryDamaged, DirectoryFailed) as error:
-            LOG.warning("nobody can be looked up", extra={"why": str(error)})
-            cards = []
-        own = [card for card in cards if card.status is Status.ACTIVE]
-        own = [card for card in own if self.custody.spare(card.guid) is None]
-        self.post(Looked(max(own, key=lambda card: card.not_after_ms, default=None), command.lost))
+    def find(self, command: FindPerson) -> None:
+        """Somebody says, letter by letter, whom a spare is for."""
+        errand = self.errand if self.busy else None
+        if errand is None or (errand.what, errand.step) != ("spare", Step.PERSON):
+            errand = self.errand = Errand("spare", Step.PERSON, 0)
+        self.go_on(Step.PERSON)
+        self.people.find(errand, command)
 
-    def _looked(self, found: Looked) -> None:
-        errand = self.errand
-        if errand is None or errand.step is not Step.PERSON:
-            return
-        if found.card is None:
-            self.say(NOBODY)
-            self.drop()
-            return
-        card = found.card
-        errand.person = Named(holder=card.holder, guid=card.guid, lost=found.lost)
-        self.go_on(Step.CARD)
+    def panel(self) -> Panel | None:
+        """What the page draws (`screens`); null while nobody is helped."""
+        if not self.busy or self.errand is None:
+            return None
+        now_ns = self.line.inside.parts.clock.monotonic_ns()
+        searching = self.people.searching
+        return screens.panel(self.errand, self.custody.place(), now_ns, searching=searching)
 
     # --- cards --------------------------------------------------------------------------------
 
@@ -197,6 +191,8 @@ class HelpDesk:
         card = self.line.inside.presence.for_pin(tapped.reader, contactless=contactless)
         if card is None:
             self.say(words.CARD_BACK)
+        elif errand.step is Step.NEW_PIN and why_easy(pin, wanted.holder) is not None:
+            self.say(TOO_EASY)
         elif errand.step is Step.PIN:
             warned = errand.attempts == 1
             self.line.inside.visits.prove_pin(card, pin, wanted, warned=warned)
@@ -301,9 +297,7 @@ class HelpDesk:
 
     def news(self, about: object) -> None:
         """Something that was waited for. Raises JournalFailed."""
-        if isinstance(about, Looked):
-            self._looked(about)
-        elif isinstance(about, News):
+        if isinstance(about, News):
             about.tell(self)
 
     def directory_changed(self) -> None:
@@ -315,6 +309,8 @@ class HelpDesk:
         """The next step, with a limit of its own; the glass says what is wanted."""
         if (errand := self.errand) is None:
             return
+        if step is not errand.step:
+            errand.attempts = None
         errand.step = step
         errand.until_ns = self.line.inside.parts.clock.monotonic_ns() + ERRAND_S * _S
         if (sentence := SAY.get((errand.what, step))) is not None:
@@ -324,6 +320,8 @@ class HelpDesk:
         """On the glass in passing; `at` is the event that a reference leads to."""
         journal = self.line.inside.parts.journal
         reference = None if at is None else words.reference(journal.id, at)
+        if self.errand is not None:
+            self.errand.said = sentence
         self.line.inside.signon.outcomes.notice = Notice(screen, sentence, reference)
 
     def refuse(self, reason: Reason, visit: Visit, signed: SignedRecord | None) -> None:
@@ -365,14 +363,3 @@ class HelpDesk:
             entitlement=visit.entitlement if signed else None,
         )
         self.line.inside.stage.commit(None, (told,), lambda _: then())
-
-
-def _guest(command: commands.SpareWanted) -> Guest | None:
-    first, *rest = command.name.split()
-    last = rest[-1] if rest else first
-    name = Name(
-        full=command.name,
-        short=f"{first} {last[0]}." if rest else first,
-        initials=(first[0] + last[0]) if rest else first[0],
-    )
-    return Guest(name=name, number=command.number)

@@ -15,6 +15,7 @@ from contract.puk import PukTerms
 from contract.wire import encode_base64
 from firmware_py.card.records import SignedRecord
 from firmware_py.signon.pad import Tapped
+from firmware_py.trust.people import Found
 
 ERRAND_S: Final = 180
 """From one step to the next; then the terminal is everybody's again."""
@@ -37,6 +38,7 @@ class Step(StrEnum):
 
 
 SAY: Final = {
+    ("spare", Step.PERSON): "Who needs a card for tonight?",
     ("spare", Step.CARD): "Hold the spare card to a reader.",
     ("spare", Step.COLLEAGUE): "Now the ward lead's card.",
     ("puk", Step.CARD): "Hold the card whose PIN is blocked to a reader.",
@@ -78,6 +80,11 @@ class Errand:
     puks: tuple[bytes, list[bytes]] | None = field(default=None, repr=False)
     record: int = 0
     """Sequence of the countersign."""
+    said: str = ""
+    """Newest sentence for whoever is helped."""
+    text: str = ""
+    """By which a person is searched for, and who may be meant; null: not known yet."""
+    found: Found | None = None
     attempts: int | None = None
     """The colleague's, once her card has said."""
 

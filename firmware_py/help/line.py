@@ -5,19 +5,31 @@ While somebody is helped, cards and digits belong to that; everything else goes 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from contract.ids import Guid
 from firmware_py import items
 from firmware_py.card.visits import Purpose
+from firmware_py.help.commands import FindPerson
 from firmware_py.inside import Inside, Panel
 from firmware_py.items import Item
-from firmware_py.kiosk import commands
+from firmware_py.kiosk import commands, words
+from firmware_py.pin.commands import PinChangeWanted
 from firmware_py.sessions.machine import Lost
 from firmware_py.site.link import HelpHeard
+from hardware.readers import CardArrived
 
 if TYPE_CHECKING:
     from firmware_py.help.desk import HelpDesk
+
+_MS: Final = 1_000_000
+_OFFER: Final[Panel] = {
+    "kind": "puk",
+    "step": "offered",
+    "words": words.COLLEAGUE_HELPS,
+    "fields": [],
+}
+"""Answered by the command `newpin`."""
 
 
 class HelpLine:
@@ -37,8 +49,14 @@ class HelpLine:
         self.inside.happen(Lost(guid))
 
     def panel(self) -> Panel | None:
-        """Words stand in the view itself."""
-        return None
+        """As `firmware_py.help.screens` has it; an offer, where somebody's PIN is blocked."""
+        drawn = None if self._desk is None else self._desk.panel()
+        if drawn is None and self._now_ms() < self.inside.signon.stuck_until_ms:
+            return _OFFER
+        return drawn
+
+    def _now_ms(self) -> int:
+        return self.inside.parts.clock.monotonic_ns() // _MS
 
     def takes(self, item: Item) -> bool:
         """Whether the item was for us; then it is dealt with. Raises JournalFailed."""
@@ -46,7 +64,13 @@ class HelpLine:
             return False
         match item:
             case commands.SpareWanted() | commands.NewPinWanted():
+                self.inside.signon.stuck_until_ms = 0
                 self._open().wanted(item)
+            case FindPerson():
+                self._open().find(item)
+            case CardArrived() | commands.Cancelled() if not self._busy:
+                self.inside.signon.stuck_until_ms = 0
+                return False
             case HelpHeard():
                 self._open().heard(item)
             case items.HelpNews():
@@ -70,11 +94,18 @@ class HelpLine:
                 return True
             case commands.PinEntered(pin):
                 return desk.pin(pin)
+            case PinChangeWanted():
+                desk.drop()
+                return False
             case commands.Cancelled() if desk.busy:
                 desk.drop()
                 return True
             case _:
                 return False
+
+    @property
+    def _busy(self) -> bool:
+        return self._desk is not None and self._desk.busy
 
     def _open(self) -> HelpDesk:
         if self._desk is None:

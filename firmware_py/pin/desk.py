@@ -20,6 +20,7 @@ from firmware_py import items
 from firmware_py.card.records import outcome
 from firmware_py.card.tap import AnotherCard, CardAnswer, LastTry, Question, reason_of
 from firmware_py.card.visits import Purpose, Visit
+from firmware_py.help.commands import FindPerson
 from firmware_py.inside import Inside, Panel
 from firmware_py.items import Item
 from firmware_py.kiosk import commands
@@ -29,7 +30,8 @@ from firmware_py.kiosk.view import Screen
 from firmware_py.pin import words
 from firmware_py.pin.commands import NewPinEntered
 from firmware_py.pin.work import NotWritten, PinChange
-from firmware_py.sessions.values import Activity, Session
+from firmware_py.sessions.happenings import Activity
+from firmware_py.sessions.values import Session
 from firmware_py.signon.outcomes import proved_by
 from firmware_py.signon.signon import STUCK_MS, as_judged
 from hardware.apdu import CardGone, HardwareError
@@ -118,7 +120,9 @@ class PinDesk:
                 pass
             case items.VisitEnded() if (visit := self._inside.visits.find(item.visit)) is not None:
                 return self._visit_ended(visit, item.end)
-            case commands.SpareWanted() | commands.NewPinWanted() if self._change is None:
+            case commands.SpareWanted() | commands.NewPinWanted() | FindPerson():
+                if self._change is not None:
+                    return True
                 self._ended = True
                 return False
             case _:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Self, TypeVar
 
 from contract.directory import Entitlement, EntryKind, Spare, Terminal
-from contract.ids import Digest, Guid, HolderId, TerminalId, Version, WardId
+from contract.ids import Digest, Guid, TerminalId, Version, WardId
 from contract.policy import Policy
 from contract.wire import Record, WireError
 from firmware_py.signon.decision import Place, default_policy
@@ -40,7 +40,7 @@ WAL_BYTES: Final = 16 * 1024 * 1024
 
 # In the order in which a snapshot's entries are sorted, so that loading one only ever appends; but
 # for the few spares, which came later and take the next number.
-_KIND: Final = {
+KIND: Final = {
     EntryKind.ENTITLEMENT: 1,
     EntryKind.POLICY: 2,
     EntryKind.TERMINAL: 3,
@@ -159,19 +159,14 @@ class Directory:
         """One read. Raises DirectoryDamaged, DirectoryFailed."""
         return self._look_up(EntryKind.SPARE, guid, Spare)
 
-    def cards_of(self, holder: HolderId) -> list[Entitlement]:
-        """Every card of a person, on a connection of its own: call it in a thread.
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection of one's own, for who reads much of it in a thread (`people`).
 
-        Reads all entitlements: asked at 03:00, not at a tap. Raises DirectoryDamaged,
-        DirectoryFailed.
+        Raises DirectoryDamaged, DirectoryFailed.
         """
         with _translated(), contextlib.closing(_connect(self._path)) as connection:
-            rows = connection.execute(
-                "SELECT line FROM entry WHERE kind = ? AND instr(line, ?) > 0",
-                (_KIND[EntryKind.ENTITLEMENT], f'"holder":"{holder}"'.encode()),
-            ).fetchall()
-            found = [Entitlement.from_bytes(line) for (line,) in rows]
-        return [one for one in found if one.holder == holder]
+            yield connection
 
     def terminal(self, terminal: TerminalId) -> Terminal | None:
         """Raises DirectoryDamaged, DirectoryFailed."""
@@ -201,7 +196,7 @@ class Directory:
             with _transaction(connection):
                 for row in change.rows:
                     if row.line is None:
-                        connection.execute(_DELETE, (_KIND[row.kind], row.id))
+                        connection.execute(_DELETE, (KIND[row.kind], row.id))
                     else:
                         connection.execute(_PUT, _bound(row, row.line))
                 connection.execute(_SET_HELD, _held_row(change.held))
@@ -231,7 +226,7 @@ class Directory:
 
     def _look_up(self, kind: EntryKind, id_: str, record: type[R]) -> R | None:
         with _translated():
-            found = self._connection.execute(_LOOK_UP, (_KIND[kind], id_)).fetchone()
+            found = self._connection.execute(_LOOK_UP, (KIND[kind], id_)).fetchone()
             if found is None:
                 return None
             line, fits = found
@@ -361,12 +356,12 @@ def _held_row(held: Held) -> tuple[int, int, str | None, int]:
 
 
 def _bound(row: Row, line: bytes) -> tuple[int, str, bytes, bytes]:
-    return _KIND[row.kind], row.id, line, _fits(row.kind, row.id, line)
+    return KIND[row.kind], row.id, line, _fits(row.kind, row.id, line)
 
 
 def _fits(kind: EntryKind, id_: str, line: bytes) -> bytes:
     """A row's checksum: against decay, not against an attacker, who could write it as well."""
-    return hashlib.sha256(b"%d %s\n%s" % (_KIND[kind], id_.encode(), line)).digest()[:_CHECK_BYTES]
+    return hashlib.sha256(b"%d %s\n%s" % (KIND[kind], id_.encode(), line)).digest()[:_CHECK_BYTES]
 
 
 @contextlib.contextmanager
