@@ -10,6 +10,7 @@ from benchmarks.harness.workload import Workload
 
 MODULES: Final = {
     "sign_on": "benchmarks.sign_on",
+    "usable": "benchmarks.usable",
     "ingest": "benchmarks.ingest.workload",
     "footprint": "benchmarks.footprint",
 }

@@ -8,7 +8,7 @@ puts a name on the glass is noticed. Its times are turned into the driver's own.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -48,6 +48,17 @@ _DIARY: Final = """
     document, { subtree: true, childList: true, characterData: true, attributes: true });
 })();
 """
+
+
+def notes(view: Mapping[str, Any]) -> Mapping[str, str] | None:
+    """The text of the `screen` workspace and its ticket, while somebody's work takes input."""
+    found: Mapping[str, str] | None = view["panels"].get("screen")
+    return found if found and not view["covered"] else None
+
+
+def notes_text(view: Mapping[str, Any]) -> str:
+    """Of whoever's work is there; empty where nobody's is."""
+    return (notes(view) or {"text": ""})["text"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from benchmarks.ward.chromium import Chromium
 from benchmarks.ward.evidence import on_disk
 from benchmarks.ward.glass import Seen
 from benchmarks.ward.people import STAFF, Member
-from benchmarks.ward.screen import Screen
+from benchmarks.ward.screen import Screen, notes, notes_text
 from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import WardTerminal, is_open_for
 from runtime.clock import SystemClock
@@ -83,17 +83,6 @@ class Tapping(threading.Thread):
                 mark,
             )
         self.taps += 1
-
-
-def notes(view: Mapping[str, Any]) -> Mapping[str, str] | None:
-    """The text on the glass and its ticket, while somebody's work takes input."""
-    found: Mapping[str, str] | None = view["panels"].get("screen")
-    return found if found and not view["covered"] else None
-
-
-def text_on(view: Mapping[str, Any]) -> str:
-    """Of whoever's work is there; empty where nobody's is."""
-    return (notes(view) or {"text": ""})["text"]
 
 
 def stays(events: Sequence[Mapping[str, Any]], seen: Sequence[Seen], ward: Ward) -> list[Stay]:
@@ -196,7 +185,7 @@ def test_a_key_held_down_across_a_tap_over_writes_nothing_until_it_is_pressed_an
         there(ward, bay, screen, bronwen)
         there(ward, bay, screen, amal)
         screen.page.keyboard.down("q")
-        bay.glass.wait(lambda view: "q" in text_on(view))
+        bay.glass.wait(lambda view: "q" in notes_text(view))
         mark = bay.glass.mark()
         with held(ward, bay, bronwen):
             until = SystemClock().monotonic_ns() + 5_000_000_000
