@@ -12,9 +12,10 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -91,6 +92,7 @@ class App:
         recalled = await recall(self.journal, self.custody.moment())
         self._journal_start(recalled)
         outside = await Outside.make(self, mailbox)
+        kiosk.inform = partial(self._inform, outside)
         workspace = made(self.settings.workspace, self.clock, os.environ, mailbox.post)
         parts = Parts(
             clock=self.clock,
@@ -103,6 +105,7 @@ class App:
             publish_pin=outside.publish_pin,
             pins=recalled.pins,
             card_deadline_s=self.settings.card_deadline_s,
+            timezone=self.settings.timezone,
             help=outside.help_tools(),
         )
         terminal = Terminal(parts, mailbox)
@@ -134,6 +137,17 @@ class App:
             LOG.error("the start could not be journalled", extra={"why": str(error)})  # noqa: TRY400
 
     def _secret(self) -> str:
+    def _inform(self, outside: Outside) -> Mapping[str, object]:
+        from firmware_py.kiosk.info import info  # noqa: PLC0415 - read by few, and memory counts
+
+        return info(
+            self.custody.place(),
+            self.settings.terminal_id,
+            software=self.software,
+            note=outside.newest_note,
+            support=self.settings.support,
+        )
+
         try:
             return secret_of_boot(self.settings.state_dir, self.clock.boot_id)
         except StorageError as error:

@@ -129,6 +129,12 @@ class Outside:
 
     def publish_pin(self, proof: PinProof) -> None:
         """Tell the other terminals, if the link stands."""
+    @property
+    def newest_note(self) -> str | None:
+        """The newest checkpoint that was accepted, as it was signed."""
+        held = self._checkpoints.held
+        return held.note if held else None
+
         task = asyncio.ensure_future(self._link.publish_pin(proof))
         self._proofs.add(task)
         task.add_done_callback(self._proofs.discard)

@@ -87,6 +87,8 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[Item] = asyncio.Queue()
+    timezone: str = ""
+    """As in the settings; empty: the machine's own."""
         self._flooded = False
 
     def post(self, item: Item) -> None:

@@ -16,12 +16,15 @@ from urllib.parse import urlsplit
 from contract.ids import SiteId, TerminalId, is_name
 from contract.topics import GATEWAY, RESERVED
 from hardware.readers import Interface
+from runtime.clock import LocalDay, ZoneUnknown
 from runtime.logs import Level
 from runtime.settings import Range
 
 DEFAULT_KIOSK_PORT: Final = 8650
 _FINGERPRINT_DIGITS: Final = 64
 _NEEDED: Final = ("terminal", "site", "root_fingerprint", "broker_host", "gateway_url")
+_SUPPORT_MOST: Final = 80
+"""One line on the glass."""
 _PLACE: Final = (*_NEEDED, "enrol_url")
 
 
@@ -95,6 +98,10 @@ class Settings:
     """On loopback only; 0 takes any free one."""
     card_deadline_s: Annotated[float, Range(0.5, 30)] = 5.0
     """After which a card that does not answer is left alone."""
+    timezone: str = ""
+    """Of the ward, for its night hours: an IANA name; empty: the machine's own."""
+    support: str = ""
+    """Whom to call, as the information page says it."""
     log_level: Level = Level.INFO
     interfaces: Mapping[str, Interface] = field(default_factory=dict)
     """Patterns of reader names; the first that fits goes before what is known of the trade's."""
@@ -104,6 +111,12 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what no site could mean, in words that say what to mend."""
+        if len(self.support) > _SUPPORT_MOST:
+            raise ValueError(f"support: {_SUPPORT_MOST} letters at most")
+        try:
+            LocalDay(self.timezone)
+        except ZoneUnknown as error:
+            raise ValueError(f"timezone: {error}") from error
         said = {name: getattr(self, name) for name in _PLACE}
         if self.enrolment_file is not None:
             for name in filter(said.get, said):

@@ -81,7 +81,9 @@ class Terminal:
         self.outage = Outage(made.journal, self._stage, self._signon, self._pacing)
         self._presence = Presence()
         made.custody.served.interfaces = lambda: self._presence.interfaces
-        self._scenery = Scenery(made.custody, self._stage, self._presence, made.clock)
+        self._scenery = Scenery(
+            *(made.custody, self._stage, self._presence, made.clock), made.timezone
+        )
         inside = Inside(
             parts=made,
             stage=self._stage,

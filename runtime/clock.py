@@ -14,6 +14,7 @@ import heapq
 import itertools
 import time
 import uuid
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -43,6 +44,35 @@ class Clock(Protocol):
     async def sleep_until(self, at_ns: int) -> None:
         """Return when `monotonic_ns` has reached ``at_ns``; yields at least once."""
         ...
+
+
+class LocalDay:
+    """The day as people on the ward count it: in a time zone, with its summer time."""
+
+    def __init__(self, zone: str = "") -> None:
+        """`zone` is an IANA name; empty: the machine's own. Raises ZoneUnknown."""
+        self._zone = _zone(zone) if zone else None
+
+    def minute(self, wall_ms: int) -> int:
+        """Which minute of the local day a Unix time lies in, from 0 at midnight."""
+        if self._zone is None:
+            local = time.localtime(wall_ms // 1000)
+            return local.tm_hour * 60 + local.tm_min
+        there = datetime.fromtimestamp(wall_ms // 1000, self._zone)
+        return there.hour * 60 + there.minute
+
+
+class ZoneUnknown(ValueError):
+    """This machine knows no time zone of that name."""
+
+
+def _zone(name: str) -> tzinfo:
+    import zoneinfo  # noqa: PLC0415 - a terminal counts its memory, and few name a zone
+
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ZoneUnknown(f"no time zone {name!r}; is tzdata installed?") from error
 
 
 class SystemClock:

@@ -8,6 +8,7 @@ from typing import Final
 from contract.ids import SessionId
 from firmware_py.card.presence import Presence
 from firmware_py.items import EnrolmentChanged
+from firmware_py.kiosk.night import Nights
 from firmware_py.kiosk.presenting import Notice, Scene, person
 from firmware_py.kiosk.view import Enrolling, ParkedLine, Person, Surroundings
 from firmware_py.sessions.machine import Session
@@ -25,7 +26,14 @@ _COARSE_S: Final = 10
 class Scenery:
     """Belongs to the consumer."""
 
-    def __init__(self, custody: Custody, stage: Stage, presence: Presence, clock: Clock) -> None:
+    def __init__(
+        self,
+        custody: Custody,
+        stage: Stage,
+        presence: Presence,
+        clock: Clock,
+        timezone: str = "",
+    ) -> None:
         self.link_up = False
         self.heard_ns: int | None = None
         """When the newest heartbeat came."""
@@ -35,6 +43,7 @@ class Scenery:
         self._stage = stage
         self._presence = presence
         self._clock = clock
+        self._nights = Nights(timezone)
         self._people: dict[SessionId, Person] = {}
 
     def hear(self, item: LinkChanged | EnrolmentChanged) -> None:
@@ -113,6 +122,7 @@ class Scenery:
             "gateway": self.link_up and not heard,
             "directory": not self._custody.has_directory,
         }
+        policy = self._custody.place().policy
         age_ms = freshness.age_ms
         age_s = None if age_ms is None else age_ms // 1000 // _COARSE_S * _COARSE_S
         return Surroundings(
@@ -121,4 +131,6 @@ class Scenery:
             clock=freshness.clock.value,
             waits_for=tuple(name for name, is_missing in missing.items() if is_missing),
             enrolling=self.enrolling,
+            night=self._nights.is_night(policy.night, self._custody.stamp().wall_ms),
+            sound=policy.sound.value,
         )

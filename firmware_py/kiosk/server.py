@@ -1,6 +1,7 @@
 """The kiosk's server: an application of ASGI's shape on loopback, in the daemon's own loop.
 
-GET ``/`` is the page; GET ``/state`` streams views (Server-Sent Events, the newest at once); POST
+GET ``/`` is the page; GET ``/state`` streams views (Server-Sent Events, the newest at once); GET
+``/info`` is what the information page says; POST
 ``/pin``, ``/position``, ``/activity``, ``/lock``, ``/cancel`` and ``/received`` are commands. Ten
 routes that never grow need no framework, and a terminal's memory is counted.
 """
@@ -8,9 +9,10 @@ routes that never grow need no framework, and a terminal's memory is counted.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -78,6 +80,8 @@ class Kiosk:
     ) -> None:
         self._board = board
         self._sink = sink
+        self.inform: Callable[[], Mapping[str, object]] = dict
+        """What the information page says now (`firmware_py.kiosk.info`)."""
         self.port: int = listener.getsockname()[1]
         self._rules = Rules(f"{LOOPBACK}:{self.port}", secret)
         self._refusing = Trouble(LOG, "a request to the kiosk")
@@ -126,6 +130,9 @@ class Kiosk:
             await _answer(send, status, words)
         elif method == "GET" and path == "/state":
             await self._state(receive, send)
+        elif method == "GET" and path == "/info":
+            body = json.dumps(self.inform(), ensure_ascii=False).encode()
+            await _answer(send, 200, body, b"application/json")
         else:
             await _answer(send, 404, b"not here\n")
 

@@ -109,6 +109,9 @@ class Surroundings:
     clock: Literal["site", "rtc", "unconfirmed"] = "unconfirmed"
     waits_for: tuple[str, ...] = ()
     enrolling: Enrolling | None = None
+    night: bool = False
+    """By the ward's hours: dim and silent."""
+    sound: Literal["off", "soft"] = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,8 @@ class View:
                 "rights_age_s": self.around.rights_age_s,
                 "clock": self.around.clock,
                 "waits_for": list(self.around.waits_for),
+                "night": self.around.night,
+                "sound": self.around.sound,
                 "seen_ns": self.seen_ns,
                 "covered": self.covered,
                 "panels": self.panels,
