@@ -110,10 +110,22 @@ class HelpNews:
 
 
 @dataclass(frozen=True, slots=True)
+class RoamingNews:
+    """Something that roaming put off: `about` says what (`firmware_py.roaming`)."""
+
+    about: object
+
+
+@dataclass(frozen=True, slots=True)
 class WorkspaceBroke:
     """What was asked of the workspace went wrong after the asking."""
 
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PagesChanged:
+    """A page has come to the kiosk, or has left it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +135,20 @@ class EmergencyNews:
     then: Callable[[], None]
 
 
+@dataclass(frozen=True, slots=True)
+class AppAsked:
+    """An application on this terminal asks by the local API; `about` says what, in its room."""
+
+    about: object
+
+
 Item = (
     HelpNews
+    | AppAsked
     | EmergencyNews
+    | RoamingNews
     | WorkspaceBroke
+    | PagesChanged
     | ReaderEvent
     | Command
     | SiteMessage

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from firmware_py.kiosk.view import View
@@ -64,6 +64,8 @@ class Board:
         self._seq = 1
         self._view = first
         self._watchers: set[Watcher] = set()
+        self.on_pages: Callable[[], None] = lambda: None
+        """Called when somebody has begun to watch, or has left."""
 
     @property
     def view(self) -> View:
@@ -91,11 +93,13 @@ class Board:
             raise TooManyWatchers(f"more than {MAX_WATCHERS} state streams")
         watcher = Watcher((self._seq, self._view.to_json(self._seq)))
         self._watchers.add(watcher)
+        self.on_pages()
         return watcher
 
     def leave(self, watcher: Watcher) -> None:
         """Stop watching."""
         self._watchers.discard(watcher)
+        self.on_pages()
 
     def close(self) -> None:
         """End every stream."""
