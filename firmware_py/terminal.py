@@ -24,6 +24,7 @@ from firmware_py.help.line import HelpLine
 from firmware_py.inside import Desk, Inside
 from firmware_py.items import Item
 from firmware_py.kiosk import commands, words
+from firmware_py.kiosk.pages import PageDesk
 from firmware_py.kiosk.presenting import Notice, compose
 from firmware_py.kiosk.scenery import Scenery
 from firmware_py.kiosk.view import Screen
@@ -97,7 +98,12 @@ class Terminal:
             outage=self.outage,
         )
         self._around = Around(inside, self._scenery, self._pacing, self._tell_news)
-        self._desks: tuple[Desk, ...] = (PinLine(inside), HelpLine(inside), WorkspaceDesk(inside))
+        self._desks: tuple[Desk, ...] = (
+            PinLine(inside),
+            HelpLine(inside),
+            WorkspaceDesk(inside),
+            PageDesk(inside),
+        )
         self._led_by_ns: int | None = None
         self._deciding: Purpose | None = None
         self._answered = 0
@@ -278,11 +284,16 @@ class Terminal:
         return self._custody.place().policy
 
     def _cover(self) -> None:
-        """While a card is looked at, no input reaches any work. Raises JournalFailed."""
-        if self._checking() is None:
-            self._stage.uncover("card")
-        else:
-            self._stage.cover("card")
+        """While a card is looked at, or joining is offered, no input reaches any work.
+
+        Raises JournalFailed.
+        """
+        offered = self._stage.newest.offered is not None
+        for why, covers in (("offer", offered), ("card", self._checking() is not None)):
+            if covers:
+                self._stage.cover(why)
+            else:
+                self._stage.uncover(why)
 
     def _show(self) -> None:
         scene = self._scenery.scene(
