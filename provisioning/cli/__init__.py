@@ -13,7 +13,7 @@ from collections.abc import Callable
 import typer
 
 from hardware.apdu import HardwareError
-from provisioning.cli import card, directory, site, staff, terminal, ward
+from provisioning.cli import card, directory, site, spare, staff, terminal, ward
 from provisioning.cli.console import words
 from provisioning.errors import CardTrouble, DiskFailed, ProvisioningError
 from runtime.durable import StorageError
@@ -29,6 +29,7 @@ for name, group in {
     "site": site.app,
     "terminal": terminal.app,
     "card": card.app,
+    "spare": spare.app,
     "ward": ward.app,
     "staff": staff.app,
     "directory": directory.app,

@@ -86,6 +86,11 @@ def test_online_a_spare_is_somebodys_in_seconds_and_everywhere(ward: Ward, log: 
     assert given["detail"]["online"]
     assert (judged["detail"]["priority"], judged["detail"]["reason"]) == ("routine", "granted")
     assert judged["detail"]["subject"] == given["detail"]["subject"]
+    (reviewed,) = ward.tapover("spare", "review")["assignments"]
+    assert (reviewed["lead"], reviewed["holder"], reviewed["ward"]) == ("h-elena", "h-amal", "ed")
+    assert (reviewed["checked"], reviewed["offline"], reviewed["reason"]) == ("", False, "granted")
+    (listed,) = ward.tapover("spare", "list")["spares"]
+    assert (listed["guid"], listed["state"]) == (reviewed["spare"], "used")
     log.verified()
 
 
