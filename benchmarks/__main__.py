@@ -15,6 +15,7 @@ from typing import Final
 from rich.console import Console
 
 from benchmarks.harness import baseline, machine, page, table
+from benchmarks.harness.joining import join
 from benchmarks.harness.progress import in_words
 from benchmarks.harness.record import Run
 from benchmarks.harness.runner import Runner, Start
@@ -41,11 +42,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="the headlines alone, in minutes")
     parser.add_argument("--only", default="", help=f"of {','.join(MODULES)}")
     parser.add_argument("--resume", action="store_true", help="go on where the last run ended")
+    parser.add_argument("--join", action="store_true", help="puts it into the last whole run")
     parser.add_argument("--record", type=Path, default=LATEST, help="for the other commands")
     asked = parser.parse_args(argv)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _LOG_WIDTH)
     if asked.command == "run":
         names = [name for name in asked.only.split(",") if name] or list(MODULES)
+        if asked.join:
+            return _run_and_join(names, console, quick=asked.quick)
         return _run(names, console, quick=asked.quick, resume=asked.resume)
     record = Run.load(asked.record)
     if asked.command == "show":
@@ -59,27 +63,54 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(names: list[str], console: Console, *, quick: bool, resume: bool) -> int:
-    BUILD.mkdir(parents=True, exist_ok=True)
-    start = Start(
-        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        commit=machine.commit(_REPOSITORY),
-        machine=machine.describe(BUILD),
-        settings={"quick": quick, "only": ",".join(names)},
-    )
+    start = _start(names, quick=quick)
     latest = QUICK if quick else LATEST
-    kept = BUILD / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
+    kept = _kept()
     runner = Runner(start, workloads(names), lambda run: _keep(run, kept, latest), console)
     if resume and latest.exists() and start.continues(earlier := Run.load(latest)):
         runner.resume(earlier)
         console.print(f"Goes on with the run of {earlier.started_at}.")
     elif resume:
         console.print("No unfinished run of this commit and plan: all is measured.")
+    run = _measured(runner, kept, console)
+    _keep(run, kept, latest)
+    return status(run)
+
+
+def _run_and_join(names: list[str], console: Console, *, quick: bool) -> int:
+    """The named ones alone; the last run keeps the rest. Raises OSError where there is none."""
+    latest, kept = QUICK if quick else LATEST, _kept()
+    earlier = Run.load(latest)
+    start = _start(names, quick=quick)
+    run = _measured(
+        Runner(start, workloads(names), lambda run: _keep(run, kept), console), kept, console
+    )
+    _keep(join(earlier, run, workloads()), latest)
+    console.print(f"Joined to the run of {earlier.started_at} in {latest}.")
+    return status(run)
+
+
+def _start(names: list[str], *, quick: bool) -> Start:
+    BUILD.mkdir(parents=True, exist_ok=True)
+    return Start(
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=machine.commit(_REPOSITORY),
+        machine=machine.describe(BUILD),
+        settings={"quick": quick, "only": ",".join(names)},
+    )
+
+
+def _kept() -> Path:
+    return BUILD / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
+
+
+def _measured(runner: Runner, kept: Path, console: Console) -> Run:
     seconds = sum(one.step.expected_s for one in runner.left)
     console.print(f"{len(runner.left)} steps, about {in_words(seconds)}. Record: {kept}")
     run = runner.run()
-    _keep(run, kept, latest)
+    _keep(run, kept)
     table.show(run, console, baseline.compare(run))
-    return status(run)
+    return run
 
 
 def status(run: Run) -> int:

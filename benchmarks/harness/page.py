@@ -127,6 +127,10 @@ def _facts(cells: Sequence[Cell]) -> list[str]:
 def _machine(run: Run, pictures: Path) -> Iterable[str]:
     yield "## The machine"
     yield f"Begun {run.started_at}, commit `{run.commit}`."
+    if run.joined:
+        yield "\n".join(
+            f"- {name} was measured later: {told}." for name, told in run.joined.items()
+        )
     yield "\n".join(f"- {name}: {words}" for name, words in run.machine.items())
     if run.scheduling.samples:
         yield "What the machine itself costs whoever waits on it, measured beside the workloads:"

@@ -136,6 +136,8 @@ class Run:
     steps: tuple[StepRecord, ...] = ()
     complete: bool = False
     """Every planned step has ended well."""
+    joined: Mapping[str, str] = field(default_factory=dict)
+    """By workload that was measured by a later run: which (`benchmarks.harness.joining`)."""
 
     @property
     def scheduling(self) -> Figure:
