@@ -156,7 +156,6 @@ class Stage:
 
         For whoever leaves, and for break-glass, which was kept elsewhere or is shown as unrecorded.
         """
-        self._line.clear()
         self._owed += (*details, *_changes(transition))
         self._queue(transition, None, then)
 

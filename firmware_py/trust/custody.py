@@ -82,6 +82,8 @@ class Custody:
         self.keys_heard: bytes | None = None
         """A key statement that was said, to be judged in its turn."""
         self.damaged = False
+        self.fallback = default_policy()
+        """A ward's policy while no directory is whole: what outlives it (`emergency.wards_own`)."""
         self.time_to_keep = True
         self.provisional: Callable[[Guid, Entitlement | None], Entitlement | None] = _as_held
         """What was given here offline stands beside the directory until the gateway has judged."""
@@ -147,7 +149,7 @@ class Custody:
                 return self.served.place(self.kept.directory.place(self.kept.terminal))
             except (DirectoryDamaged, DirectoryFailed) as error:
                 self._note_damage(error)
-        return Place(None, None, default_policy())
+        return Place(None, None, self.fallback)
 
     def _terminal(self, terminal: TerminalId) -> Terminal | None:
         return self.kept.directory.terminal(terminal)
