@@ -31,6 +31,8 @@ from firmware_py.kiosk.secret import secret_of_boot, write_url
 from firmware_py.kiosk.server import Kiosk, bind
 from firmware_py.kiosk.view import Screen, View
 from firmware_py.kiosk.words import STARTING
+from firmware_py.local_api.apps import Apps
+from firmware_py.local_api.door import Doors
 from firmware_py.outside import Outside
 from firmware_py.parts import Mailbox, Parts
 from firmware_py.settings import Settings
@@ -74,6 +76,7 @@ class App:
     journal: Journal
     alarms: Alarms
     listener: socket.socket
+    doors: Doors
     manager: ServiceManager
     software: str = SOFTWARE
 
@@ -93,6 +96,7 @@ class App:
         self._journal_start(recalled)
         outside = await Outside.make(self, mailbox)
         kiosk.inform = partial(self._inform, outside)
+        apps = Apps(mailbox.post)
         workspace = made(self.settings.workspace, self.clock, os.environ, mailbox.post)
         parts = Parts(
             clock=self.clock,
@@ -100,13 +104,16 @@ class App:
             journal=self.journal,
             custody=self.custody,
             workspace=workspace,
+            apps=apps,
             board=board,
             sound=self.alarms.sound,
             publish_pin=outside.publish_pin,
             pins=recalled.pins,
+            shifts=recalled.shifts,
             card_deadline_s=self.settings.card_deadline_s,
             timezone=self.settings.timezone,
             help=outside.help_tools(),
+            roaming=outside.roaming_tools(),
         )
         terminal = Terminal(parts, mailbox)
         outside.attach(terminal)
@@ -116,6 +123,7 @@ class App:
                 {
                     **outside.parts(),
                     "kiosk": kiosk.serve(),
+                    "local_api": self.doors.serve(apps, self.clock.monotonic_ns),
                     "terminal": terminal.run(),
                     "ready": self._ready(kiosk, on_ready),
                     "watchdog": self.manager.keep_alive(
@@ -136,7 +144,6 @@ class App:
         except JournalFailed as error:
             LOG.error("the start could not be journalled", extra={"why": str(error)})  # noqa: TRY400
 
-    def _secret(self) -> str:
     def _inform(self, outside: Outside) -> Mapping[str, object]:
         from firmware_py.kiosk.info import info  # noqa: PLC0415 - read by few, and memory counts
 
@@ -148,6 +155,7 @@ class App:
             support=self.settings.support,
         )
 
+    def _secret(self) -> str:
         try:
             return secret_of_boot(self.settings.state_dir, self.clock.boot_id)
         except StorageError as error:
@@ -192,6 +200,7 @@ def build(
     roots = roots_of(settings, remembered.roots)
     identity = load_identity(settings, remembered.keys, roots, clock.wall_ms, floor_ms)
     listener = bind(settings.kiosk_port)
+    doors = Doors.open(settings.local_api, settings.state_dir)
     folder.trust.keep_keys(identity.keys.envelope.to_bytes())
     now = Moment(boot_of(clock), clock.monotonic_ns() // 1_000_000)
     time = SiteTime.at_start(remembered.time, BUILD_MS, now, rtc()).new_epoch(
@@ -219,6 +228,7 @@ def build(
         journal=journal,
         alarms=alarms,
         listener=listener,
+        doors=doors,
         manager=ServiceManager(os.environ),
     )
 

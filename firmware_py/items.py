@@ -16,6 +16,7 @@ from firmware_py.site.link import SiteMessage
 from firmware_py.trust.statements import Change, Held
 from hardware.apdu import HardwareError
 from hardware.readers import ReaderEvent, ReaderName
+from hardware.sensor import SensorEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,14 @@ class CardRests:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOver:
+    """A card that was announced as left has lain there for the ward's cap."""
+
+    reader: ReaderName
+    arrived_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class TimingDue:
     """The kiosk has not said in time that it received a tap's view."""
 
@@ -164,5 +173,7 @@ Item = (
     | TimePassed
     | NoticeOver
     | CardRests
+    | LeftOver
+    | SensorEvent
     | TimingDue
 )

@@ -63,4 +63,4 @@ class Outage:
             self._pacing.fork_again()
             return
         self.begin_anew()
-        self._signon.forget_pins()
+        self._signon.pins.forget()

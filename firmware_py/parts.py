@@ -16,8 +16,15 @@ from firmware_py.evidence.journal import Journal
 from firmware_py.items import Item
 from firmware_py.kiosk.board import Board
 from firmware_py.kiosk.commands import Command
+from firmware_py.local_api.apps import Apps
 from firmware_py.signon.grace import ProvenPins
-from firmware_py.site.link import DirectoryHeard, HeartbeatHeard, HelpHeard
+from firmware_py.site.link import (
+    DirectoryHeard,
+    HeartbeatHeard,
+    HelpHeard,
+    MoveHeard,
+    PinProofHeard,
+)
 from firmware_py.trust.custody import Custody, Sound
 from firmware_py.trust.statements import Keys
 from firmware_py.workspace.port import Workspace
@@ -28,7 +35,9 @@ LOG: Final = logging.getLogger("tapover.terminal")
 
 # A page and a gateway make a few items a second; whoever makes this many floods.
 MAX_QUEUED: Final = 10_000
-_FROM_OTHERS: Final = Command | HeartbeatHeard | DirectoryHeard | HelpHeard
+_FROM_OTHERS: Final = (
+    Command | HeartbeatHeard | DirectoryHeard | HelpHeard | MoveHeard | PinProofHeard
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +51,15 @@ class HelpTools:
     ask: Callable[[str, bytes, int], Awaitable[bytes]]
     """The gateway, of a kind of help. Raises FetchFailed."""
     publish: Callable[[bytes], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class RoamingTools:
+    """What `firmware_py.roaming` needs of the world."""
+
+    batch: Signer
+    publish: Callable[[bytes], None]
+    """On this terminal's own `move` topic, if the link stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +88,18 @@ class Parts:
     publish_pin: Callable[[PinProof], None]
     pins: ProvenPins
     card_deadline_s: float
+    timezone: str = ""
+    """As in the settings; empty: the machine's own."""
+    apps: Apps | None = None
+    """The applications of this terminal; null: there are none."""
     help: HelpTools | None = None
     """What helping at 03:00 needs besides; null: nobody is helped here."""
     emergency: EmergencyTools | None = None
     """Null: break-glass waits for the journal, and nobody else is told of it."""
     downtime: Event | None = None
     """Its declaration of this boot, where the journal has one that still stands."""
+    roaming: RoamingTools | None = None
+    """Null: nothing moves to or from here."""
 
 
 class Mailbox:
@@ -87,8 +111,6 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[Item] = asyncio.Queue()
-    timezone: str = ""
-    """As in the settings; empty: the machine's own."""
         self._flooded = False
 
     def post(self, item: Item) -> None:

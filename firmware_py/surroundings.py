@@ -12,9 +12,10 @@ from firmware_py.inside import Inside
 from firmware_py.items import Item
 from firmware_py.kiosk.scenery import Scenery
 from firmware_py.pacing import Pacing
-from firmware_py.sessions.machine import Lost
+from firmware_py.sessions.machine import Away, Back, Lost
 from firmware_py.site.link import Asked, DirectoryHeard, HeartbeatHeard, LinkChanged
 from hardware import readers
+from hardware.sensor import NobodySeen, SensorBlind, SomebodySeen
 
 
 class Around:
@@ -53,6 +54,10 @@ class Around:
             case items.SurroundingsChanged():
                 self.started = self.started or self._presence.service_up
                 self._pacing.look_again()
+            case NobodySeen():
+                self._inside.happen(Away())
+            case SomebodySeen() | SensorBlind():
+                self._inside.happen(Back())
             case _:
                 return self._takes_readers(item)
         return True

@@ -19,19 +19,19 @@ from contract.policy import Policy
 from firmware_py import items
 from firmware_py.card.presence import Presence
 from firmware_py.card.visits import Purpose, Visits
+from firmware_py.desks import desks_of
+from firmware_py.countersign.line import CountersignLine
 from firmware_py.evidence.journal import JournalFailed
-from firmware_py.help.line import HelpLine
 from firmware_py.inside import Desk, Inside
 from firmware_py.items import Item
 from firmware_py.kiosk import commands, words
-from firmware_py.kiosk.pages import PageDesk
 from firmware_py.kiosk.presenting import Notice, compose
 from firmware_py.kiosk.scenery import Scenery
 from firmware_py.kiosk.view import Screen
+from firmware_py.local_api.line import LocalApiLine
 from firmware_py.outage import Outage
 from firmware_py.pacing import Pacing
 from firmware_py.parts import Mailbox, Parts
-from firmware_py.pin.line import PinLine
 from firmware_py.sessions.machine import (
     Activity,
     Happening,
@@ -45,7 +45,6 @@ from firmware_py.signon.signon import SignOn
 from firmware_py.surroundings import Around
 from firmware_py.timers import Timers
 from firmware_py.workspace.about import about_of
-from firmware_py.workspace.desk import WorkspaceDesk
 from hardware import readers
 
 LOG: Final = logging.getLogger("tapover.terminal")
@@ -77,6 +76,7 @@ class Terminal:
         self._signon = SignOn(
             made.journal, made.custody, self._stage, made.pins, made.sound, made.publish_pin
         )
+        self._signon.shifts = made.shifts
         timers: Timers[Item] = Timers(made.clock, mailbox.post)
         self._pacing = Pacing(made.clock, timers)
         self.outage = Outage(made.journal, self._stage, self._signon, self._pacing)
@@ -98,12 +98,7 @@ class Terminal:
             outage=self.outage,
         )
         self._around = Around(inside, self._scenery, self._pacing, self._tell_news)
-        self._desks: tuple[Desk, ...] = (
-            PinLine(inside),
-            HelpLine(inside),
-            WorkspaceDesk(inside),
-            PageDesk(inside),
-        )
+        self._desks: tuple[Desk, ...] = desks_of(inside)
         self._led_by_ns: int | None = None
         self._deciding: Purpose | None = None
         self._answered = 0
@@ -127,6 +122,8 @@ class Terminal:
     async def run(self) -> None:
         """Watch the readers and consume, until cancelled; then every session ends."""
         self._parts.readers.start(self._mailbox.post)
+        if self._parts.sensor is not None:
+            self._parts.sensor.start(self._mailbox.post)
         self._pacing.look_again()
         try:
             while True:
@@ -198,9 +195,6 @@ class Terminal:
                 self._signon.outcomes.notice = None
             case items.TimingDue(record):
                 self.outage.note(*self._pacing.overdue(record))
-            case items.CardRests():
-                if self._presence.rests(item):
-                    self._signon.outcomes.left()
             case items.JournalForked():
                 self.outage.forked(at_rest=self.at_rest)
             case _:
@@ -270,6 +264,8 @@ class Terminal:
 
     def _stop(self) -> None:
         self._parts.readers.stop()
+        if self._parts.sensor is not None:
+            self._parts.sensor.stop()
         self._pacing.close()
         self._visits.close()
         if self._stage.takes(ShuttingDown) and not self.outage.down:

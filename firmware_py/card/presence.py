@@ -44,13 +44,21 @@ class Presence:
         """Whether a card could be held to anything."""
         return bool(self._readers)
 
+    def place(self, reader: ReaderName) -> int:
+        """The reader's place in the terminal's list; what events name it by."""
+        return self._places.setdefault(reader, len(self._places))
+
+    def interface(self, reader: ReaderName) -> Interface:
+        """How a card touches it."""
+        return self._readers.get(reader, Interface.CONTACT)
+
     def service(self, event: ServiceLost | ServiceRestored) -> None:
         """The card service came or went."""
         self.service_up = isinstance(event, ServiceRestored)
 
     def reader(self, event: ReaderAttached | ReaderDetached) -> ReaderChanged:
         """A reader came or went; what to journal of it, by its place and never its name."""
-        place = self._places.setdefault(event.reader, len(self._places))
+        place = self.place(event.reader)
         if isinstance(event, ReaderAttached):
             self._readers[event.reader] = event.interface
             interface = event.interface

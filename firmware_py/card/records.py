@@ -7,10 +7,11 @@ itself journalled once, just before its first use, in the same commit (DESIGN §
 from __future__ import annotations
 
 import secrets
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 from contract.directory import Credential, Entitlement
 from contract.events import (
@@ -31,6 +32,9 @@ from firmware_py.evidence.journal import Place as ChainPlace
 from firmware_py.sessions.values import Session
 from firmware_py.signon.decision import Place
 from firmware_py.trust.sitetime import Freshness, Moment
+
+# Of the newest records: a PIN is typed for a minute at most, and few cards are held meanwhile.
+MAX_NAMED: Final = 16
 
 
 class Rights(Protocol):
@@ -95,6 +99,7 @@ class Evidence:
         self._journal = journal
         self._rights = rights
         self._held: tuple[JournalId, Digest] | None = None
+        self._named: deque[Envelope] = deque(maxlen=MAX_NAMED)
 
     def record_tap(self, guid: Guid, seal: Digest | None = None) -> Written:
         """Append what 9E is to sign; its flush begins at once. Raises JournalFailed."""
@@ -107,6 +112,11 @@ class Evidence:
     def record_countersign(self, guid: Guid, text: Digest, document: Digest) -> Written:
         """Append what a colleague's 9A is to sign, after her PIN. Raises JournalFailed."""
         return self._record(guid, partial(CountersignRecord, text=text, document=document))
+
+    def heartbeat_named_in(self, record: bytes) -> Envelope | None:
+        """The heartbeat that one of the newest records names, for whoever must believe it."""
+        named = (one for one in reversed(self._named) if one.digest.encode() in record)
+        return next(named, None)
 
     def forget_heartbeat(self) -> None:
         """The journal was opened anew: what it holds is not known here."""
@@ -131,6 +141,8 @@ class Evidence:
                 )
             )
 
+        if heartbeat is not None and (not self._named or self._named[-1] != heartbeat):
+            self._named.append(heartbeat)
         if heartbeat is None or self._held == (self._journal.id, heartbeat.digest):
             return self._journal.append(make, more=True)
         first_use = HeartbeatHeld(envelope=encode_base64(heartbeat.to_bytes()))
@@ -151,6 +163,7 @@ def outcome(
     session: Session | None = None,
     pin_record: int | None = None,
     attempts: int | None = None,
+    shared: bool = False,
 ) -> CardOutcome:
     """What came of a card. ``record`` stands where a record was written and never signed."""
     return CardOutcome(
@@ -167,4 +180,5 @@ def outcome(
         pin_record=pin_record,
         clock=clock,
         attempts=attempts,
+        shared=shared,
     )

@@ -15,6 +15,8 @@ from firmware_py.evidence.committer import Connection
 from firmware_py.evidence.journal import Journal
 from firmware_py.sessions.machine import Changed, ended_by_restart
 from firmware_py.signon.grace import ProvenPins, rebuild
+from firmware_py.signon.positions import Shifts
+from firmware_py.signon.positions import rebuild as rebuild_shifts
 from firmware_py.trust.sitetime import Moment
 
 # Six events a tap and twenty taps an hour fill this in more than a day: longer than grace can last.
@@ -24,6 +26,7 @@ _TELLING: Final = (
     b'"kind":"session.changed"',
     b'"kind":"card.outcome"',
     b'"purpose":"pin"',
+    b'"kind":"pin.heard"',
 )
 
 
@@ -34,6 +37,8 @@ class Recalled:
     ended: tuple[Changed, ...]
     """Sessions that nobody closed, to be closed now."""
     pins: ProvenPins
+    shifts: Shifts
+    """In which position each one works."""
 
 
 async def recall(journal: Journal, now: Moment) -> Recalled:
@@ -49,7 +54,11 @@ async def recall(journal: Journal, now: Moment) -> Recalled:
         ]
 
     events = [event for line in await journal.run(read) if (event := _parsed(line))]
-    return Recalled(ended_by_restart(events), rebuild(events, journal.terminal, now))
+    return Recalled(
+        ended_by_restart(events),
+        rebuild(events, journal.terminal, now),
+        rebuild_shifts(events, now),
+    )
 
 
 def _parsed(line: bytes) -> Event | None:

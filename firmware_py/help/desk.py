@@ -43,7 +43,7 @@ from firmware_py.kiosk import commands, words
 from firmware_py.kiosk.presenting import Notice
 from firmware_py.kiosk.view import Screen
 from firmware_py.pin.words import TOO_EASY
-from firmware_py.signon.signon import as_judged, as_tapped
+from firmware_py.signon.answers import as_judged, as_tapped
 from firmware_py.site.link import HelpHeard
 from hardware.apdu import HardwareError
 from hardware.easypins import why_easy

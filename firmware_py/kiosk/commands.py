@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from contract.ids import HolderId, PositionId, is_name
 from contract.wire import WireError, check_i_json
+from firmware_py.emergency import commands as emergency
 from firmware_py.help import commands as help_
 from firmware_py.pin import commands as pin
-from firmware_py.emergency import commands as emergency
+from firmware_py.sessions import commands as sessions
 from firmware_py.workspace import commands as workspace
 from hardware.piv import Pin
 
@@ -74,6 +76,20 @@ class NewPinWanted:
     """Somebody's PIN is blocked."""
 
 
+class Language(StrEnum):
+    """What the page has a catalogue for."""
+
+    EN = "en"
+    CY = "cy"
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageChosen:
+    """Whoever is signed on wants the glass in this language."""
+
+    language: Language
+
+
 Command = (
     PinEntered
     | PositionChosen
@@ -83,9 +99,11 @@ Command = (
     | Received
     | SpareWanted
     | NewPinWanted
+    | LanguageChosen
     | workspace.Typed
     | emergency.EmergencyCommand
     | pin.Command
+    | sessions.Command
     | help_.FindPerson
 )
 
@@ -114,6 +132,14 @@ def _received(fields: dict[str, object]) -> Command:
     return Received(seq)
 
 
+def _language(fields: dict[str, object]) -> Command:
+    code = fields.pop("code", None)
+    try:
+        return LanguageChosen(Language(str(code)))
+    except ValueError as error:
+        raise CommandRefused("code is a language of the page") from error
+
+
 def _spare(fields: dict[str, object]) -> Command:
     holder, name = fields.pop("holder", ""), fields.pop("name", "")
     number, lost = fields.pop("number", ""), fields.pop("lost", False)
@@ -139,9 +165,11 @@ _READERS: Final[dict[str, Callable[[dict[str, object]], Command]]] = {
     "received": _received,
     "spare": _spare,
     "newpin": lambda _: NewPinWanted(),
+    "language": _language,
     **workspace.READERS,
     **emergency.READERS,
     **pin.READERS,
+    **sessions.READERS,
     **help_.READERS,
 }
 _CAPS: Final = {"typed": workspace.MAX_TYPED_BYTES}

@@ -1,6 +1,7 @@
 """From the terminal's state to the one view on its glass. Pure.
 
-In this order: starting; a card is being looked at; a passing notice; the pad; somebody's open work;
+In this order: starting; a card is being looked at; a passing notice; the pad; an offer at a held
+screen; somebody's open work;
 work on its way to the glass; nobody's.
 """
 
@@ -56,6 +57,8 @@ class Scene:
     """Whose work is on the glass and takes input."""
     aside: bool = False
     """... but for now: something else is asked of whoever stands there."""
+    held: Person | None = None
+    """Whose screen is held, while a newcomer is offered to join or to take over."""
     greeting: str = words.OPEN
     returning: bool = False
     parked: tuple[ParkedLine, ...] = ()
@@ -105,6 +108,9 @@ def _face(scene: Scene) -> View:
         )
     if scene.pad is not None:
         return _pad(scene.pad, scene)
+    if scene.held is not None:
+        line = words.JOIN_OR_TAKE
+        return View(Screen.NOTICE, line, person=scene.held, seen_ns=seen_ns, around=around)
     if scene.visible is not None:
         screen, line = _FACES.get(scene.mode, (Screen.OPEN, scene.greeting))
         return View(

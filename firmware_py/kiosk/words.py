@@ -30,8 +30,16 @@ PIN_CHECKING: Final = "Checking your PIN."
 CARD_BACK: Final = "Put your card back, then enter your PIN."
 SLOT_ONCE: Final = "Put your card in the slot once, then tap for the rest of the shift."
 CHOOSE: Final = "Which role now?"
+JOIN_OR_TAKE: Final = "This screen is shared. Join, or take over?"
 TAKE_CARD: Final = "Take your card with you."
 
+UNSAVED_HERE: Final = (
+    "You have unsaved work here as {role}. It is kept for another {minutes} minutes."
+)
+UNSAVED_GONE: Final = (
+    "Unsaved work of yours as {role} was closed here {minutes} minutes ago: there was no more room"
+    " or time for it."
+)
 COLLEAGUE_HELPS: Final = "A colleague can help you here, with a card of her own."
 
 _REFUSED: Final = "This card cannot be used here."

@@ -32,8 +32,9 @@ from firmware_py.pin.commands import NewPinEntered
 from firmware_py.pin.work import NotWritten, PinChange
 from firmware_py.sessions.happenings import Activity
 from firmware_py.sessions.values import Session
+from firmware_py.signon.answers import as_judged
 from firmware_py.signon.outcomes import proved_by
-from firmware_py.signon.signon import STUCK_MS, as_judged
+from firmware_py.signon.signon import STUCK_MS
 from hardware.apdu import CardGone, HardwareError
 from hardware.easypins import why_easy
 from hardware.piv import Pin, PinNotTaken, WrongPin
@@ -95,8 +96,8 @@ class PinDesk:
         """
         if self._change is not None:
             return False
-        visible = self._inside.stage.visible
-        gone = visible is None or visible.id != self._session.id
+        shown = self._inside.stage.newest.shown  # covered for a moment, she has not gone
+        gone = shown is None or shown.id != self._session.id
         return self._ended or gone or self._now_ns() >= self._until_ns
 
     def panel(self) -> Panel:
@@ -210,7 +211,7 @@ class PinDesk:
             self._uncertain(visit, Reason.CARD_KEY_WRONG)
             return
         changed = self._changed(visit, signed.sequence, certain=True)
-        remember = self._inside.signon.remember(self._owner, signed, visit.asked_at)
+        remember = self._inside.signon.pins.remember(self._owner, signed, visit.asked_at)
         told = (*proved_by(visit, self._owner, signed, self._clock()), changed)
         self._end(told, words.CHANGED, remember)
 

@@ -23,7 +23,8 @@ Pure; the first rule that fits decides:
   contact one or the ward takes PINs without contact. If 9A is not gated a PIN would be no proof:
   PIN_UNGATED.
 * A PIN owed for whatever could be opened: NeedsPin, before any choice (the card is still there).
-* Several positions and none remembered: ChoosePosition; the chosen one is then judged for itself.
+* Several positions, none remembered and none that the ward picks: ChoosePosition; the chosen one
+  is then judged for itself.
 * One: Open.
 """
 
@@ -46,6 +47,7 @@ from contract.ids import Guid, KeyId, PositionId, Version, WardId
 from contract.policy import BreakGlassState, Downtime, OfflineBoot, Policy
 from firmware_py.signon.because import Because, why_asked, why_not
 from firmware_py.signon.grace import ProvenPin
+from firmware_py.signon.positions import picked
 from firmware_py.trust.sitetime import Freshness, Moment
 from hardware.readers import Interface
 
@@ -153,8 +155,8 @@ def decide(
     """What this proof opens, here and now.
 
     `entitlement` is the directory's under the proof's GUID, `grace` the newest proven PIN of that
-    card here, `preferred` the position just chosen or the one this holder has work parked in,
-    `downtime` the one that is declared here.
+    card here, `preferred` the position chosen now or in this shift, or the one this holder has work
+    in, `downtime` the one that is declared here.
     """
     if (reason := _wrong_place(place)) is not None:
         return _without_rights(reason, place.policy)
@@ -170,6 +172,7 @@ def decide(
     if not positions:
         return _without_rights(Reason.ROLE_NOT_ALLOWED, place.policy)
     chosen = next((p for p in positions if p.id == preferred), None)
+    chosen = chosen or picked(positions, place.policy)
     return _judge(
         _Case(proof, entitlement, place, grace, freshness, now),
         (chosen,) if chosen else positions,

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from contract.directory import Entitlement
-from contract.events import ClockTrust, Detail, OutcomeResult, Reason
+from contract.events import CardOutcome, ClockTrust, Detail, OutcomeResult, Reason
+from contract.ids import Guid
 from contract.pinning import PinContactless
 from firmware_py.card.records import Rights, SignedRecord, outcome
 from firmware_py.card.visits import Visit
@@ -21,11 +22,11 @@ from firmware_py.evidence.journal import Journal
 from firmware_py.kiosk import words
 from firmware_py.kiosk.presenting import Notice
 from firmware_py.kiosk.view import Screen
-from firmware_py.sessions.machine import Transition
+from firmware_py.sessions.machine import Session, Transition
 from firmware_py.sessions.stage import Acted, Stage
 from firmware_py.signon.pad import Pad, Tapped
 from firmware_py.signon.turn import Turn, Visitor
-from hardware.readers import Interface
+from hardware.readers import Interface, ReaderName
 
 LOG: Final = logging.getLogger("tapover.signon")
 
@@ -58,6 +59,11 @@ class Outcomes:
         self._journal = journal
         self._rights = rights
         self._stage = stage
+        self.on_session: Callable[[Tapped, OutcomeResult, Session], None] = lambda *_: None
+        """Called when a tap's step of a session has acted: what it came to, and whose session."""
+        self.beside: Callable[[Tapped], Sequence[Detail]] = lambda _: ()
+        """What is to be noted in the same commit as what came of a tap."""
+        self._at: dict[ReaderName, Tapped] = {}
         self._last_timed: int | None = None
         self._turn = Turn()
 
@@ -65,6 +71,14 @@ class Outcomes:
         """A card has come: what was said before is over, and the glass is its holder's."""
         self.notice = None
         self._turn.take(visitor, self._rights.moment().monotonic_ms)
+
+    def read(self, tap: Tapped) -> None:
+        """A card's answer, or that it gave none."""
+        self._at[tap.reader] = tap
+
+    def newest_at(self, reader: ReaderName) -> Tapped | None:
+        """What the newest card at a reader came to."""
+        return self._at.get(reader)
 
     def opened(
         self,
@@ -77,17 +91,23 @@ class Outcomes:
     ) -> None:
         """A tap did something to a session; its result is the transition's."""
         assert transition.result is not None  # noqa: S101 - Granted and OwnTap have one
-        done = outcome(
+        done = self._outcome(
             transition.result,
             reason,
             tap.guid,
-            self._rights.freshness().clock,
             signed=tap.signed,
             entitlement=tap.entitlement,
             session=transition.session,
             pin_record=pin_record,
         )
-        self._commit(tap, transition, (*before, done), then, asked=False)
+        result, session = transition.result, transition.session
+
+        def acted() -> None:
+            then()
+            if session is not None and result is not OutcomeResult.JOINED:
+                self.on_session(tap, result, session)
+
+        self._commit(tap, transition, (*before, done), acted, asked=False)
 
     def asked(
         self,
@@ -98,15 +118,36 @@ class Outcomes:
         then: Callable[[], None] = lambda: None,
     ) -> None:
         """A PIN or a choice is owed. The signature is kept for what may rest on it later."""
-        asked = outcome(
+        asked = self._outcome(
             OutcomeResult.ASKED,
             reason,
             tap.guid,
-            self._rights.freshness().clock,
             record=tap.record,
             entitlement=tap.entitlement,
         )
         self._commit(tap, transition, (*before, asked), then, asked=True)
+
+    def offered(self, tap: Tapped, transition: Transition) -> None:
+        """At a held screen: to join, or to take over. As `asked`."""
+        offered = self._outcome(
+            OutcomeResult.OFFERED,
+            Reason.SHARED,
+            tap.guid,
+            record=tap.record,
+            entitlement=tap.entitlement,
+        )
+        self._commit(tap, transition, (offered,), lambda: None, asked=True)
+
+    def lapsed(self, tap: Tapped, reason: Reason, transition: Transition) -> None:
+        """What was offered came to nothing; the glass goes on without a word."""
+        lapsed = self._outcome(
+            OutcomeResult.REFUSED,
+            reason,
+            tap.guid,
+            signed=tap.signed,
+            entitlement=tap.entitlement,
+        )
+        self._stage.commit(transition, (lapsed,))
 
     def turned_away(
         self,
@@ -117,11 +158,10 @@ class Outcomes:
         before: Sequence[Detail] = (),
     ) -> None:
         """Refused, or offered something else: whoever is on the glass stays there."""
-        turned = outcome(
+        turned = self._outcome(
             result,
             reason,
             tap.guid,
-            self._rights.freshness().clock,
             signed=tap.signed,
             record=tap.record,
             entitlement=tap.entitlement if tap.signed else None,
@@ -135,12 +175,36 @@ class Outcomes:
         """Something that does not answer was put to a reader."""
         self._unread(Reason.CARD_ERROR, Screen.REFUSED, thing)
 
-    def left(self) -> None:
-        """A card was left behind: a reminder, whoever reads it."""
-        self._unread(Reason.CARD_LEFT, Screen.NOTICE, None)
+    def _outcome(
+        self,
+        result: OutcomeResult,
+        reason: Reason,
+        guid: Guid | None,
+        *,
+        signed: SignedRecord | None = None,
+        record: int | None = None,
+        entitlement: Entitlement | None = None,
+        session: Session | None = None,
+        pin_record: int | None = None,
+        attempts: int | None = None,
+    ) -> CardOutcome:
+        """While a screen is held, what comes of any card there has no certain author."""
+        return outcome(
+            result,
+            reason,
+            guid,
+            self._rights.freshness().clock,
+            signed=signed,
+            record=record,
+            entitlement=entitlement,
+            session=session,
+            pin_record=pin_record,
+            attempts=attempts,
+            shared=self._stage.newest.hold is not None,
+        )
 
     def _unread(self, reason: Reason, screen: Screen, about: Visitor | None) -> None:
-        refused = outcome(OutcomeResult.REFUSED, reason, None, self._rights.freshness().clock)
+        refused = self._outcome(OutcomeResult.REFUSED, reason, None)
         self._announce(reason, None, (refused,), screen, about, lambda _: None)
 
     def at_pad(
@@ -155,11 +219,10 @@ class Outcomes:
         announced: bool = False,
     ) -> None:
         """Something at the pad came to nothing; `announced` when the pad ends with it."""
-        refused = outcome(
+        refused = self._outcome(
             OutcomeResult.REFUSED,
             reason,
             pad.entitlement.guid,
-            self._rights.freshness().clock,
             signed=signed,
             record=record,
             entitlement=pad.entitlement,
@@ -207,7 +270,7 @@ class Outcomes:
             self._turn.take(tap, self._rights.moment().monotonic_ms, asked=asked)
             self._time(tap, acted)
 
-        self._stage.commit(transition, details, act)
+        self._stage.commit(transition, (*details, *self.beside(tap)), act)
 
     def _time(self, tap: Tapped, acted: Acted) -> None:
         """Once a tap: what a person does at the pad afterwards is not the software's time."""

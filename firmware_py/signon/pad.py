@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from contract.directory import Entitlement, Position
 from contract.events import Reason
-from contract.ids import Guid
+from contract.ids import Guid, PositionId
 from firmware_py.card.records import SignedRecord
 from firmware_py.kiosk import words
 from firmware_py.signon.decision import ChoosePosition, NeedsPin, Proof
@@ -60,8 +60,23 @@ class Pad:
     why: str = words.PIN
     attempts: int | None = None
     pin_record: int | None = None
+    wants: PositionId | None = None
+    """What was chosen, where a PIN is owed for it."""
 
     @property
     def takes_pin(self) -> bool:
         """Whether digits are of use now."""
         return isinstance(self.asks, NeedsPin) and self.asks.here
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Somebody's good card at a held screen: to join, or to take over."""
+
+    tapped: Tapped
+    entitlement: Entitlement
+    proof: Proof
+    role: str
+    """The name of the position she would have here; empty while she would have to choose."""
+    may_join: bool
+    """Her tap alone would have opened something: no PIN is owed."""

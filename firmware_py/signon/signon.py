@@ -16,12 +16,10 @@ from typing import Final
 
 from contract.directory import Entitlement, Slot, Status
 from contract.events import AlarmCode, Detail, OutcomeResult, Reason
-from contract.ids import Guid, PositionId, SessionId
+from contract.ids import Digest, Guid, HolderId, PositionId, SessionId
 from contract.policy import Downtime
-from contract.signing import SignatureRefused
 from contract.tap import PinProof, card_digest
-from contract.wire import encode_base64
-from firmware_py.card.records import Evidence, Rights, SignedRecord
+from firmware_py.card.records import Evidence, Rights
 from firmware_py.card.tap import AnotherCard, CardAnswer, Challenge, LastTry, reason_of
 from firmware_py.card.visits import Purpose, Visit
 from firmware_py.evidence.journal import Journal, JournalFailed, Written
@@ -32,6 +30,7 @@ from firmware_py.kiosk.view import Screen
 from firmware_py.sessions.machine import (
     Cancelled,
     Granted,
+    Joining,
     Kind,
     Owing,
     OwnTap,
@@ -39,6 +38,7 @@ from firmware_py.sessions.machine import (
     Transition,
 )
 from firmware_py.sessions.stage import Stage
+from firmware_py.signon.answers import as_judged, as_tapped
 from firmware_py.signon.decision import (
     ChoosePosition,
     Decision,
@@ -50,11 +50,12 @@ from firmware_py.signon.decision import (
     decide,
     is_holders,
 )
-from firmware_py.signon.grace import ProvenPin, ProvenPins
+from firmware_py.signon.grace import ProvenPins
 from firmware_py.signon.outcomes import Outcomes, proved_by
-from firmware_py.signon.pad import Pad, Shut, Tapped, Vouched
+from firmware_py.signon.pad import Offer, Pad, Shut, Tapped, Vouched
+from firmware_py.signon.pins import Pins
+from firmware_py.signon.positions import Shifts
 from firmware_py.trust.custody import Sound
-from firmware_py.trust.sitetime import Moment
 from hardware.apdu import HardwareError
 from hardware.piv import WrongPin
 
@@ -80,6 +81,11 @@ class SignOn:
         on_pin_proof: Callable[[PinProof], None],
     ) -> None:
         self.pad: Pad | None = None
+        self.offer: Offer | None = None
+        """At a held screen."""
+        self.entered: Tapped | None = None
+        """The tap that the session on the glass rests on."""
+        self.shifts = Shifts()
         self.greeting = words.OPEN
         self.outcomes = Outcomes(journal, rights, stage)
         self._journal = journal
@@ -94,9 +100,10 @@ class SignOn:
         """The newest tap, where it came to nothing that break-glass may mend."""
         self.downtime: Downtime | None = None
         """As it is declared here."""
-        self._pins = pins
+        self.seal: Callable[[], Digest | None] = lambda: None
+        """The digest of a fresh key, for each tap's record: what moves here is sealed to it."""
+        self.pins = Pins(journal.terminal, self._evidence, pins, on_pin_proof)
         self._sound = sound
-        self._on_pin_proof = on_pin_proof
 
     def asks(self, item: CardAsks, visit: Visit) -> None:
         """A card wants to know what to sign: append the record and hand its digest down.
@@ -106,7 +113,7 @@ class SignOn:
         visit.guid = item.guid
         entitlement = self._rights.entitlement(item.guid)
         slot = Slot.CARD_AUTHENTICATION
-        record: Callable[[Guid], Written] = self._evidence.record_tap
+        record: Callable[[Guid], Written] = self._record_tap
         if visit.purpose in (Purpose.PIN, Purpose.CHANGE):
             slot, record = Slot.PIV_AUTHENTICATION, self._evidence.record_pin
         visit.entitlement = entitlement
@@ -124,6 +131,9 @@ class SignOn:
         digest = card_digest(visit.record.data)
         item.question.answer(Challenge(visit.credential.algorithm, digest))
 
+    def _record_tap(self, guid: Guid) -> Written:
+        return self._evidence.record_tap(guid, self.seal())
+
     # --- a tap ended ------------------------------------------------------------------------
 
     def tapped(self, visit: Visit, end: CardAnswer | HardwareError) -> None:
@@ -131,6 +141,7 @@ class SignOn:
         self.outcomes.counts.taps += 1
         self.shut = None
         tap = as_tapped(visit, end)
+        self.outcomes.read(tap)
         if isinstance(end, HardwareError):
             reason = reason_of(end)
             if reason is Reason.CARD_HUNG:
@@ -150,27 +161,30 @@ class SignOn:
         if entitlement and own and is_holders(proof, entitlement):
             self._own_tap(tap, entitlement)
         else:
-            self._decided(tap, proof, self._decide(proof, entitlement, None))
+            self.decided(tap, proof, self.decide(proof, entitlement))
 
     def _own_tap(self, tap: Tapped, entitlement: Entitlement) -> None:
         in_use = entitlement.status is Status.ACTIVE
         transition = self._stage.consider(OwnTap(entitlement.holder, may_stay=in_use))
         still = transition.result is OutcomeResult.STILL_YOU
         self.greeting = words.STILL_YOU if still else words.OPEN
+        self.entered = tap
         self.outcomes.opened(tap, Reason.GRANTED, transition)
 
-    def _decide(
-        self, proof: Proof, entitlement: Entitlement | None, chosen: PositionId | None
+    def decide(
+        self, proof: Proof, entitlement: Entitlement | None, chosen: PositionId | None = None
     ) -> Decision:
-        preferred = chosen
+        """What this proof opens here and now, in the position chosen now or in this shift."""
+        preferred, now = chosen, self._rights.moment()
         if preferred is None and entitlement is not None:
-            preferred = self._stage.newest.preferred(entitlement.holder)
-        now = self._rights.moment()
+            holder, policy = entitlement.holder, self._rights.place().policy
+            preferred = self.shifts.of(holder, policy, now.monotonic_ms)
+            preferred = preferred or self._stage.newest.preferred(holder)
         decision = decide(
             proof,
             entitlement,
             self._rights.place(),
-            self._pins.of(proof.guid),
+            self.pins.of(proof.guid),
             self._rights.freshness(),
             now,
             preferred=preferred,
@@ -181,7 +195,7 @@ class SignOn:
             return Open(vouched.position)
         return decision
 
-    def _decided(
+    def decided(
         self,
         tap: Tapped,
         proof: Proof,
@@ -191,6 +205,8 @@ class SignOn:
     ) -> None:
         """What a decision sets going; ``before`` stands before its outcome in the same commit."""
         entitlement = tap.entitlement
+        if entitlement and not before and self._offered(tap, entitlement, proof, decision):
+            return
         match decision:
             case Open(position, pin) if entitlement is not None:
                 pad = self.pad if self.pad and self.pad.tapped is tap else None
@@ -203,22 +219,57 @@ class SignOn:
                     Kind.DOWNTIME if self.downtime else Kind.ORDINARY,
                 )
                 transition = self._stage.consider(Granted(session))
-                self.pad, self.greeting = None, words.OPEN
+                if pad and pad.wants == position.id:
+                    self.chose(entitlement.holder, position.id)
+                self.pad, self.greeting, self.entered = None, words.OPEN, tap
                 self.outcomes.opened(tap, decision.reason, transition, before, pin_record, then)
             case NeedsPin() | ChoosePosition() if entitlement is not None:
-                transition = self._stage.consider(Owing(entitlement.holder, proof.guid))
-                pin_record = self.pad.pin_record if before and self.pad else None
-                self.pad = Pad(tap, entitlement, proof, decision, pin_record=pin_record)
-                if isinstance(decision, NeedsPin) and not decision.here:
-                    self.pad.why = words.SLOT_ONCE
-                reason = decision.logged if isinstance(decision, NeedsPin) else decision.reason
-                self.outcomes.asked(tap, reason, transition, before, then)
+                owing = self._stage.consider(Owing(entitlement.holder, proof.guid))
+                self.ask(tap, entitlement, proof, decision, owing, before, then)
             case OfferBreakGlass(reason):
                 self._turn_away(tap, reason, OutcomeResult.OFFERED, before)
                 self.shut = Shut(tap, reason, self._rights.moment().monotonic_ms)
             case _:
                 assert isinstance(decision, Refuse)  # noqa: S101 - nothing else is left
                 self._turn_away(tap, decision.reason, OutcomeResult.REFUSED, before)
+
+    def ask(
+        self,
+        tap: Tapped,
+        entitlement: Entitlement,
+        proof: Proof,
+        decision: NeedsPin | ChoosePosition,
+        transition: Transition,
+        before: Sequence[Detail] = (),
+        then: Callable[[], None] = lambda: None,
+        wants: PositionId | None = None,
+    ) -> None:
+        """A PIN or a choice is owed: the pad. Raises JournalFailed."""
+        pin_record = self.pad.pin_record if before and self.pad else None
+        wants = self.pad.wants if self.pad and self.pad.tapped is tap else wants
+        self.pad = Pad(tap, entitlement, proof, decision, pin_record=pin_record, wants=wants)
+        if isinstance(decision, NeedsPin) and not decision.here:
+            self.pad.why = words.SLOT_ONCE
+        reason = decision.logged if isinstance(decision, NeedsPin) else decision.reason
+        self.outcomes.asked(tap, reason, transition, before, then)
+
+    def _offered(
+        self, tap: Tapped, entitlement: Entitlement, proof: Proof, decision: Decision
+    ) -> bool:
+        """Whether the screen is held by others: then nothing opens before she has chosen."""
+        newest = self._stage.newest
+        if newest.hold is None or not isinstance(decision, Open | NeedsPin | ChoosePosition):
+            return False
+        transition = self._stage.consider(Joining(entitlement.holder, proof.guid))
+        role = decision.position.name if isinstance(decision, Open) else ""
+        may_join = not isinstance(decision, NeedsPin)
+        self.offer = Offer(tap, entitlement, proof, role, may_join)
+        self.outcomes.offered(tap, transition)
+        return True
+
+    def chose(self, holder: HolderId, position: PositionId) -> None:
+        """Of several, by her own touch: remembered for the shift."""
+        self.shifts.chose(holder, position, self._rights.moment().monotonic_ms)
 
     def _turn_away(
         self, tap: Tapped, reason: Reason, result: OutcomeResult, before: Sequence[Detail] = ()
@@ -237,8 +288,9 @@ class SignOn:
             return
         if position in {p.id for p in pad.asks.positions}:
             entitlement = self._rights.entitlement(pad.entitlement.guid)
-            decision = self._decide(pad.proof, entitlement, position)
-            self._decided(pad.tapped, pad.proof, decision)
+            pad.wants = position
+            decision = self.decide(pad.proof, entitlement, position)
+            self.decided(pad.tapped, pad.proof, decision)
 
     def abandoned(self) -> None:
         """The pad was left: cancelled, or its time is over. Raises JournalFailed."""
@@ -260,31 +312,12 @@ class SignOn:
             self.outcomes.at_pad(pad, reason, self._end_pad(), signed=signed, announced=True)
             return
         guid = pad.entitlement.guid
-        then = self.remember(pad.entitlement, signed, visit.asked_at)
+        then = self.pins.remember(pad.entitlement, signed, visit.asked_at)
         pad.pin_record = signed.sequence
         proof = Proof(guid, visit.interface, Slot.PIV_AUTHENTICATION, signed.key, pin_verified=True)
-        decision = self._decide(proof, self._rights.entitlement(guid), None)
+        decision = self.decide(proof, self._rights.entitlement(guid), pad.wants)
         before = proved_by(visit, pad.entitlement, signed, self._rights.freshness().clock)
-        self._decided(pad.tapped, proof, decision, before, then)
-
-    def remember(
-        self, entitlement: Entitlement, signed: SignedRecord, asked_at: Moment
-    ) -> Callable[[], None]:
-        """To be called once the proof is durable: its grace begins, and the ward is told of it."""
-        fact = ProvenPin(
-            entitlement.guid,
-            signed.key,
-            self._journal.terminal,
-            asked_at,
-            signed.sequence,
-            entitlement.holder,
-        )
-
-        def then() -> None:
-            self._pins = self._pins.with_proof(fact)
-            self._on_pin_proof(_proof_of(signed))
-
-        return then
+        self.decided(pad.tapped, proof, decision, before, then)
 
     def _pin_failed(self, pad: Pad, visit: Visit, error: HardwareError) -> None:
         reason = reason_of(error)
@@ -330,36 +363,3 @@ class SignOn:
         self.pad = None
         self._evidence.forget_heartbeat()
         self.outcomes.notice = Notice(Screen.REFUSED, words.NOT_NOW)
-
-    def forget_pins(self) -> None:
-        """Another journal: records of the old one prove nothing in it."""
-        self._pins = ProvenPins.none()
-
-
-def as_tapped(visit: Visit, end: CardAnswer | HardwareError) -> Tapped:
-    answer = end if isinstance(end, CardAnswer) else None
-    return Tapped(
-        guid=answer.guid if answer else visit.guid,
-        reader=visit.reader,
-        interface=visit.interface,
-        seen_ns=visit.seen_ns,
-        card_ns=answer.card_ns if answer else 0,
-        exchanges=answer.exchanges if answer else 0,
-        entitlement=visit.entitlement,
-        signed=as_judged(visit, answer) if answer else None,
-        record=visit.record.sequence if visit.record else None,
-    )
-
-
-def as_judged(visit: Visit, answer: CardAnswer) -> SignedRecord | None:
-    if visit.record is None or visit.credential is None or answer.signature is None:
-        return None
-    try:
-        return SignedRecord.judge(visit.record, visit.credential, answer.signature)
-    except SignatureRefused:
-        LOG.warning("an entitlement's key is of no use", extra={"guid": answer.guid})
-        return None
-
-
-def _proof_of(signed: SignedRecord) -> PinProof:
-    return PinProof(record=encode_base64(signed.event), signature=encode_base64(signed.signature))

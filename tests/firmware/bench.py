@@ -175,6 +175,7 @@ class Bench:
             sound=self._sound,
             publish_pin=self.proofs.append,
             pins=recalled.pins,
+            shifts=recalled.shifts,
             card_deadline_s=self._deadline_s,
         )
         self.terminal = Terminal(parts, self.mailbox)

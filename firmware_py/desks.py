@@ -1,0 +1,30 @@
+"""The desks of a terminal, in the order in which they are asked (`firmware_py.inside`).
+
+Who is in the middle of something comes before who only begins: a PIN, a hand to help, an offer.
+"""
+
+from __future__ import annotations
+
+from firmware_py.card.left import LeftDesk
+from firmware_py.help.line import HelpLine
+from firmware_py.inside import Desk, Inside
+from firmware_py.kiosk.pages import PageDesk
+from firmware_py.pin.line import PinLine
+from firmware_py.sessions.telling import UnsavedDesk
+from firmware_py.signon.changing import PositionsDesk
+from firmware_py.signon.holding import HoldDesk
+from firmware_py.workspace.desk import WorkspaceDesk
+
+
+def desks_of(inside: Inside) -> tuple[Desk, ...]:
+    """Everything that a person can do here beside signing on."""
+    return (
+        PinLine(inside),
+        HelpLine(inside),
+        HoldDesk(inside),
+        PositionsDesk(inside),
+        LeftDesk(inside),
+        UnsavedDesk(inside),
+        WorkspaceDesk(inside),
+        PageDesk(inside),
+    )
