@@ -1,7 +1,7 @@
 """A second person's card under a text: what came of it, in the terminal's journal.
 
-The card signed a `CountersignRecord` (`contract.tap`), which names by digest the text that the kiosk
-showed and the document for which an application asked; its `card.outcome` has the signature.
+The card signed a `CountersignRecord` (`contract.tap`), which names by digest the text that the
+kiosk showed and the document for which an application asked; its `card.outcome` has the signature.
 """
 
 from __future__ import annotations

@@ -6,9 +6,11 @@ Who is in the middle of something comes before who only begins: a PIN, a hand to
 from __future__ import annotations
 
 from firmware_py.card.left import LeftDesk
+from firmware_py.countersign.line import CountersignLine
 from firmware_py.help.line import HelpLine
 from firmware_py.inside import Desk, Inside
 from firmware_py.kiosk.pages import PageDesk
+from firmware_py.local_api.line import LocalApiLine
 from firmware_py.pin.line import PinLine
 from firmware_py.sessions.telling import UnsavedDesk
 from firmware_py.signon.changing import PositionsDesk
@@ -21,10 +23,12 @@ def desks_of(inside: Inside) -> tuple[Desk, ...]:
     return (
         PinLine(inside),
         HelpLine(inside),
+        CountersignLine(inside),
         HoldDesk(inside),
         PositionsDesk(inside),
         LeftDesk(inside),
         UnsavedDesk(inside),
         WorkspaceDesk(inside),
         PageDesk(inside),
+        LocalApiLine(inside),
     )

@@ -65,7 +65,7 @@ class LocalApiSettings:
     socket: bool = True
     """On ``run/local.sock`` in the state folder, for its owner and group."""
     port: Annotated[int, Range(0, 65535)] | None = None
-    """On loopback too, with this boot's token in ``run/local.token``; 0 takes any free port."""
+    """On loopback too, with this run's token in ``run/local.json``; 0 takes any free port."""
 
 
 @dataclass(frozen=True, slots=True)

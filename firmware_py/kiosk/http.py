@@ -37,6 +37,8 @@ IDLE_S: Final = 5
 CLOSE_S: Final = 1
 """What is under way at the end has so long to come to its own."""
 _PIECE: Final = 4096
+SOCKET: Final = "tapover.socket"
+"""Key of a request's scope: the connection it came by."""
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -101,6 +103,7 @@ class Listener:
                 await connection.refuse(503, b"too many connections\n")
                 return
             scope[PROVEN] = lambda: self._callers.proven(writer)
+            scope[SOCKET] = writer.get_extra_info("socket")
             await self._application(scope, connection.receive, connection.send)
             if not await connection.turn():
                 return

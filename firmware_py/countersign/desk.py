@@ -1,0 +1,319 @@
+"""Countersign: the glass shows a text, and another person's card signs it (DESIGN §4, §5).
+
+* The present session stays as it is; its work is put aside while the text stands there.
+* Whoever signs is another *person* than those who work in the session, whichever card she holds,
+  and one who could sign on here; a refused card ends nothing.
+* A card that comes in the first second was on its way to something else: it taps over, as always.
+* A tap signs with 9E; where the application asks for the PIN, 9A signs after it. What came of it is
+  durable before the application hears of it, and nothing is told once the session was hidden.
+* A record that a card signed for one text counts for nothing else, whatever became of that text.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from contract.countersigning import CountersignResult
+from contract.directory import Entitlement, Slot
+from contract.events import CardOutcome, OutcomeResult, Reason
+from contract.ids import HolderId
+from contract.tap import card_digest
+from firmware_py.card.records import SignedRecord, outcome
+from firmware_py.card.tap import AnotherCard, CardAnswer, Challenge, LastTry, reason_of
+from firmware_py.card.visits import Purpose, Visit
+from firmware_py.countersign import words as said
+from firmware_py.countersign.errand import Errand
+from firmware_py.countersign.values import Signed, Wanted, Withdrawn
+from firmware_py.evidence.journal import JournalFailed, Written
+from firmware_py.inside import Inside, Panel
+from firmware_py.items import AppAsked, CardAsks, Item, JournalDown, VisitEnded
+from firmware_py.kiosk import commands, words
+from firmware_py.sessions.values import UNIDENTIFIED
+from firmware_py.signon.decision import NeedsPin, OfferBreakGlass, Proof, Refuse, decide
+from firmware_py.signon.signon import as_judged, as_tapped
+from hardware.apdu import HardwareError
+from hardware.piv import Pin, WrongPin
+
+LOG: Final = logging.getLogger("tapover.countersign")
+
+
+class CountersignDesk:
+    """Belongs to the consumer."""
+
+    def __init__(self, inside: Inside) -> None:
+        self._inside = inside
+        self._rights = inside.parts.custody
+        self._now_ns = inside.parts.clock.monotonic_ns
+        self._errand: Errand | None = None
+        self._ours: dict[int, Errand] = {}
+        """Visits that serve a countersign, and which."""
+
+    def takes(self, item: Item) -> bool:
+        """Whether the item was for us; then it is dealt with. Raises JournalFailed."""
+        self._look()
+        errand = self._errand
+        match item:
+            case AppAsked(Wanted() as wanted):
+                self._begin(wanted)
+            case AppAsked(Withdrawn(wanted)):
+                if errand and errand.wanted is wanted and errand.waits:
+                    self._end(CountersignResult.WITHDRAWN)
+            case CardAsks() if (visit := self._inside.visits.find(item.visit)) is not None:
+                return self._asks(item, visit)
+            case VisitEnded() if item.visit in self._ours:
+                return self._ended(item, self._ours.pop(item.visit))
+            case commands.PinEntered(pin):
+                return self._pin(pin)
+            case commands.Cancelled() if errand is not None:
+                if errand.waits:
+                    self._end(CountersignResult.CANCELLED)
+            case _:
+                return False
+        return True
+
+    def panel(self) -> Panel | None:
+        """The text, where its session is on the glass."""
+        errand = self._errand
+        return errand.panel(self._now_ns()) if errand and self._is_there(errand) else None
+
+    def _is_there(self, errand: Errand) -> bool:
+        visible = self._inside.stage.visible
+        return visible is not None and visible.id == errand.wanted.session
+
+    def _authors(self) -> set[HolderId]:
+        """Who works in the session: none of them can be the second person."""
+        newest = self._inside.stage.newest
+        joined = newest.hold.joined if newest.hold else ()
+        return {*joined, *((newest.shown.holder,) if newest.shown else ())}
+
+    # --- from the asking to the answer ------------------------------------------------------
+
+    def _begin(self, wanted: Wanted) -> None:
+        visible = self._inside.stage.visible
+        if visible is None or visible.id != wanted.session:
+            wanted.answer(CountersignResult.SESSION_ENDED)
+            return
+        busy = self._errand is not None and self._errand.step != "done"
+        if busy or self._inside.stage.aside or UNIDENTIFIED in self._authors():
+            wanted.answer(None)
+            return
+        self._errand = Errand.begin(wanted, self._now_ns())
+        self._inside.stage.put_aside()
+
+    def _look(self) -> None:
+        """Whether its time is over, or its session hidden."""
+        errand = self._errand
+        if errand is None:
+            return
+        if not self._is_there(errand):
+            self._end(CountersignResult.SESSION_ENDED)
+        elif self._now_ns() >= errand.until_ns and errand not in self._ours.values():
+            if errand.step == "done":
+                self._errand = None
+            elif errand.waits:
+                self._end(CountersignResult.EXPIRED)
+
+    def _end(self, result: CountersignResult) -> None:
+        """Nothing is told of what was signed: only the journal has it by now."""
+        errand, self._errand = self._errand, None
+        if errand is None or errand.step == "done":
+            return
+        errand.wanted.answer(result)
+        try:
+            if errand.waits:
+                self._inside.stage.commit(None, (errand.ended(result),))
+            if self._is_there(errand):
+                self._inside.stage.bring_back()
+        except JournalFailed as error:  # said by the journal itself; the item in hand still counts
+            self._inside.post(JournalDown(str(error)))
+
+    # --- cards ------------------------------------------------------------------------------
+
+    def _asks(self, item: CardAsks, visit: Visit) -> bool:
+        """A card wants to know what to sign."""
+        errand = self._errand
+        if visit.purpose is Purpose.PIN:
+            errand = self._ours.get(visit.number)
+        elif errand is None or not errand.waits or not errand.could_be_read(visit.seen_ns):
+            return False
+        entitlement = self._rights.entitlement(item.guid)
+        if errand is None or entitlement is None:
+            return False  # sign-on turns away a card that nobody knows
+        self._ours[visit.number] = errand
+        visit.guid, visit.entitlement = item.guid, entitlement
+        proves = visit.purpose is Purpose.PIN
+        slot = Slot.PIV_AUTHENTICATION if proves else Slot.CARD_AUTHENTICATION
+        visit.credential = entitlement.credential(slot)
+        visit.asked_at = self._rights.moment()
+        if visit.credential is None or entitlement.holder in self._authors():
+            item.question.answer(None)
+            return True
+        try:
+            visit.record = self._record(errand, visit, entitlement)
+        except JournalFailed:
+            visit.failed = Reason.JOURNAL_FAILED
+            item.question.answer(None)
+            return True
+        digest = card_digest(visit.record.data)
+        item.question.answer(Challenge(visit.credential.algorithm, digest))
+        return True
+
+    def _record(self, errand: Errand, visit: Visit, entitlement: Entitlement) -> Written:
+        evidence, wanted = self._inside.signon.evidence, errand.wanted
+        if wanted.pin and visit.purpose is Purpose.TAP:
+            return evidence.record_tap(entitlement.guid)
+        return evidence.record_countersign(entitlement.guid, wanted.digest, wanted.document)
+
+    def _ended(self, item: VisitEnded, errand: Errand) -> bool:
+        """One of ours has answered, or not. Raises JournalFailed."""
+        visit, end = self._inside.visits.find(item.visit), item.end
+        if visit is None or (isinstance(end, HardwareError) and visit.purpose is Purpose.TAP):
+            return False  # sign-on says that it should be held still, or is no card
+        self._inside.visits.ended(item.visit)
+        if errand is not self._errand or not errand.waits:
+            signed = as_judged(visit, end) if isinstance(end, CardAnswer) else None
+            self._commit(OutcomeResult.REFUSED, Reason.OFFER_ABANDONED, visit, signed)
+        elif isinstance(end, HardwareError):
+            self._pin_failed(errand, visit, end)
+        else:
+            self._answered(errand, visit, end)
+        return True
+
+    def _answered(self, errand: Errand, visit: Visit, end: CardAnswer) -> None:
+        signed = as_judged(visit, end)
+        entitlement = self._rights.entitlement(end.guid)
+        reason = self._why_not(errand, visit, signed, entitlement)
+        if reason is not None or signed is None or entitlement is None:
+            self._refuse(errand, reason or Reason.CARD_UNKNOWN, visit, signed)
+        elif errand.wanted.pin and visit.purpose is Purpose.TAP:
+            errand.ask_pin(entitlement, as_tapped(visit, end), self._now_ns())
+            self._commit(OutcomeResult.ASKED, Reason.PIN_NEEDED, visit, signed)
+        else:
+            self._countersigned(errand, visit, signed, entitlement)
+
+    def _why_not(
+        self,
+        errand: Errand,
+        visit: Visit,
+        signed: SignedRecord | None,
+        entitlement: Entitlement | None,
+    ) -> Reason | None:
+        """The rules of sign-on, for another person. Null: she may countersign."""
+        if entitlement is None:
+            return Reason.CARD_UNKNOWN
+        if entitlement.holder in self._authors():
+            return Reason.SAME_PERSON
+        if visit.failed or signed is None or not signed.holds:
+            return visit.failed or Reason.CARD_KEY_WRONG
+        proves = visit.purpose is Purpose.PIN
+        slot = Slot.PIV_AUTHENTICATION if proves else Slot.CARD_AUTHENTICATION
+        proof = Proof(entitlement.guid, visit.interface, slot, signed.key, pin_verified=proves)
+        rights = self._rights
+        place, fresh, now = rights.place(), rights.freshness(), rights.moment()
+        match decide(proof, entitlement, place, None, fresh, now):
+            case Refuse(Reason.PIN_UNGATED) if not errand.wanted.pin:
+                return None
+            case Refuse(reason) | OfferBreakGlass(reason):
+                return reason
+            case NeedsPin() as owed if proves:
+                return owed.logged
+            case _:
+                return None
+
+    def _countersigned(
+        self, errand: Errand, visit: Visit, signed: SignedRecord, by: Entitlement
+    ) -> None:
+        errand.step, errand.colleague = "signing", by
+
+        def tell() -> None:
+            if self._errand is errand and self._is_there(errand):
+                errand.done(self._now_ns())
+                errand.wanted.answer(Signed(signed, by))
+                self._inside.stage.bring_back()
+
+        done = self._outcome(OutcomeResult.COUNTERSIGNED, Reason.GRANTED, visit, signed)
+        ended = errand.ended(CountersignResult.SIGNED, signed.sequence)
+        self._inside.stage.commit(None, (done, ended), lambda _: tell())
+
+    def _refuse(
+        self, errand: Errand, reason: Reason, visit: Visit, signed: SignedRecord | None
+    ) -> None:
+        """This card does not do; another may."""
+        journal = self._inside.parts.journal
+        reference = words.reference(journal.id, journal.next_sequence)
+        same = reason is Reason.SAME_PERSON
+        sentence = said.ANOTHER_PERSON if same else words.refused(reason)
+        LOG.info("refused", extra={"reason": reason, "reference": reference})
+        self._commit(OutcomeResult.REFUSED, reason, visit, signed)
+        errand.again(sentence, self._now_ns(), reference)
+
+    # --- the PIN ----------------------------------------------------------------------------
+
+    def _pin(self, pin: Pin) -> bool:
+        """Digits, where they are for the second person's card."""
+        errand, visits = self._errand, self._inside.visits
+        if errand is None or errand.step != "pin" or errand.colleague is None:
+            return False
+        if visits.newest is not None or errand.tapped is None:
+            return True
+        contactless = self._inside.policy().pin_contactless
+        card = self._inside.presence.for_pin(errand.tapped.reader, contactless=contactless)
+        if card is None:
+            errand.words = words.CARD_BACK
+            return True
+        visit = visits.prove_pin(card, pin, errand.colleague, warned=errand.attempts == 1)
+        self._ours[visit.number] = errand
+        return True
+
+    def _pin_failed(self, errand: Errand, visit: Visit, error: HardwareError) -> None:
+        if isinstance(error, AnotherCard):
+            errand.words = words.CARD_BACK
+            return
+        if isinstance(error, LastTry):
+            errand.attempts, errand.words = 1, words.LAST_TRY
+            return
+        attempts = error.attempts if isinstance(error, WrongPin) else None
+        blocked = attempts == 0
+        reason = Reason.PIN_BLOCKED if blocked else reason_of(error)
+        visit.guid = errand.colleague.guid if errand.colleague else visit.guid
+        self._commit(OutcomeResult.REFUSED, reason, visit, None, attempts)
+        match reason:
+            case Reason.PIN_WRONG:
+                errand.attempts = attempts
+                errand.words = words.LAST_TRY if attempts == 1 else words.PIN_AGAIN
+            case Reason.CARD_TORN:
+                errand.words = words.CARD_BACK
+            case Reason.PIN_NOT_HERE:
+                errand.words = said.PIN_IN_SLOT
+            case _:
+                errand.again(words.refused(reason), self._now_ns())
+
+    # --- the journal ------------------------------------------------------------------------
+
+    def _commit(
+        self,
+        result: OutcomeResult,
+        reason: Reason,
+        visit: Visit,
+        signed: SignedRecord | None,
+        attempts: int | None = None,
+    ) -> None:
+        told = self._outcome(result, reason, visit, signed, attempts)
+        self._inside.stage.commit(None, (told,))
+
+    def _outcome(
+        self,
+        result: OutcomeResult,
+        reason: Reason,
+        visit: Visit,
+        signed: SignedRecord | None,
+        attempts: int | None = None,
+    ) -> CardOutcome:
+        return outcome(
+            *(result, reason, visit.guid, self._rights.freshness().clock),
+            signed=signed,
+            record=visit.record.sequence if visit.record else None,
+            entitlement=visit.entitlement if signed else None,
+            attempts=attempts,
+        )

@@ -1,0 +1,137 @@
+"""The local API over HTTP: guards first, then the table of routes; the stream of sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from firmware_py.kiosk.callers import PROVEN
+from firmware_py.kiosk.http import Message, Receive, Send
+from firmware_py.local_api import bodies
+from firmware_py.local_api.apps import Apps, TooManyWatchers
+from firmware_py.local_api.guard import Door, Pace
+from firmware_py.local_api.routes import ROUTES, Here, Refused, Route, hung_up, who
+from runtime.logs import Trouble
+
+LOG: Final = logging.getLogger("tapover.local_api")
+
+PING_S: Final = 10.0
+"""A stream that says nothing for three of these is dead."""
+_STATUS: Final = {"no-token": 401, "not-from-a-page": 403}
+_ODD: Final = frozenset({401, 403, 429})
+"""No honest application is refused so; whoever floods us does not flood the log."""
+_HEADERS: Final = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+
+
+class Server:
+    """An application of ASGI's shape for one door."""
+
+    def __init__(
+        self,
+        door: Door,
+        apps: Apps,
+        pace: Pace,
+        now_ns: Callable[[], int],
+    ) -> None:
+        self._door = door
+        self._apps = apps
+        self._pace = pace
+        self._now_ns = now_ns
+        self._refusing = Trouble(LOG, "a request of an application")
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            route = self._let_in(scope)
+            if route.serve is None:
+                await self._stream(receive, send)
+                return
+            body = await _body(scope, receive) if route.takes else b""
+            given = await route.serve(Here(self._apps, body, lambda: hung_up(receive)))
+            answer = None if given is None else given.model_dump_json().encode()
+        except Refused as refused:
+            if refused.status in _ODD:
+                self._refusing.failed(refused.error)
+            told = {"error": refused.error, "words": str(refused)}
+            await _answer(send, refused.status, json.dumps(told).encode())
+        else:
+            await _answer(send, 204 if answer is None else 200, answer or b"")
+
+    def _let_in(self, scope: Message) -> Route:
+        if (why := self._door.refusal(scope)) is not None:
+            raise Refused(_STATUS[why], why, "see the description of this interface")
+        scope[PROVEN]()
+        if not self._pace.lets(self._now_ns()):
+            raise Refused(429, "too-fast", "ask less often")
+        at = [route for route in ROUTES if route.path == scope["path"]]
+        if not at:
+            raise Refused(404, "not-here", "there is no such thing to ask")
+        here = [route for route in at if route.method == scope["method"]]
+        if not here:
+            raise Refused(405, "wrong-method", f"ask with {at[0].method}")
+        return here[0]
+
+    async def _stream(self, receive: Receive, send: Send) -> None:
+        try:
+            watcher = self._apps.watch()
+        except TooManyWatchers as error:
+            raise Refused(503, "too-many", str(error)) from None
+        gone = asyncio.ensure_future(hung_up(receive))
+        gone.add_done_callback(lambda _: watcher.set())
+        try:
+            await _start(send, 200, b"text/event-stream", None)
+            last: bytes | None = None
+            while not gone.done() and not self._apps.closing.is_set():
+                watcher.clear()
+                now = who(self._apps.who()).model_dump_json().encode()
+                piece = b"event: ping\ndata: {}\n\n"
+                if now != last:
+                    last, piece = now, b"event: session\ndata: %s\n\n" % now
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await _set_or(watcher, PING_S)
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
+            self._apps.leave(watcher)
+
+
+async def _set_or(event: asyncio.Event, after_s: float) -> None:
+    try:
+        async with asyncio.timeout(after_s):
+            await event.wait()
+    except TimeoutError:
+        return
+
+
+async def _body(scope: Message, receive: Receive) -> bytes:
+    """At most MAX_BODY_BYTES, however long the sender says or goes on. Raises Refused."""
+    kinds = [value for key, value in scope["headers"] if key == b"content-type"]
+    if [kind.split(b";")[0].strip() for kind in kinds] != [b"application/json"]:
+        raise Refused(415, "malformed", "send JSON")
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refused(400, "malformed", "gone before the end")
+        body += message.get("body", b"")
+        if len(body) > bodies.MAX_BODY_BYTES:
+            raise Refused(413, "too-much", f"more than {bodies.MAX_BODY_BYTES} bytes")
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+async def _answer(send: Send, status: int, body: bytes) -> None:
+    await _start(send, status, b"application/json", len(body))
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _start(send: Send, status: int, kind: bytes, length: int | None) -> None:
+    headers = [*_HEADERS]
+    if status != 204:  # noqa: PLR2004 - which has no body by its definition
+        headers.append((b"content-type", kind))
+        if length is not None:
+            headers.append((b"content-length", str(length).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
