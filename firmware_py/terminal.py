@@ -20,7 +20,6 @@ from firmware_py import items
 from firmware_py.card.presence import Presence
 from firmware_py.card.visits import Purpose, Visits
 from firmware_py.desks import desks_of
-from firmware_py.countersign.line import CountersignLine
 from firmware_py.evidence.journal import JournalFailed
 from firmware_py.inside import Desk, Inside
 from firmware_py.items import Item
@@ -28,7 +27,6 @@ from firmware_py.kiosk import commands, words
 from firmware_py.kiosk.presenting import Notice, compose
 from firmware_py.kiosk.scenery import Scenery
 from firmware_py.kiosk.view import Screen
-from firmware_py.local_api.line import LocalApiLine
 from firmware_py.outage import Outage
 from firmware_py.pacing import Pacing
 from firmware_py.parts import Mailbox, Parts
