@@ -14,7 +14,7 @@ from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import WardTerminal, is_open_for
 from tests.browser.keys import press, stops
 from tests.browser.looking import targets
-from tests.browser.ward_life import CREW, held, nobody, there, watching
+from tests.browser.ward_life import CREW, HAND_MS, held, nobody, there, watching
 from tests.e2e.asking import LONG_DAY, shows
 
 pytestmark = pytest.mark.timeout(120)
@@ -45,9 +45,9 @@ def test_the_pin_by_keys_with_a_slip_taken_back(
     mark = bay.glass.mark()
     with held(ward, bay, amal, slot=True):
         screen.wait("pin")
-        screen.page.keyboard.type(amal.pin[:3] + "9")
+        screen.page.keyboard.type(amal.pin[:3] + "9", delay=HAND_MS)
         screen.page.keyboard.press("Backspace")
-        screen.page.keyboard.type(amal.pin[3:])
+        screen.page.keyboard.type(amal.pin[3:], delay=HAND_MS)
         screen.page.keyboard.press("Enter")
         bay.glass.wait(lambda view: is_open_for(view, amal), mark)
     screen.wait_name(amal.shown)
@@ -59,7 +59,7 @@ def test_the_pin_by_a_number_block(ward: Ward, bay: WardTerminal, screen: Screen
     with held(ward, bay, bronwen, slot=True):
         screen.wait("pin")
         for digit in bronwen.pin:
-            screen.page.keyboard.press(f"Numpad{digit}")
+            screen.page.keyboard.press(f"Numpad{digit}", delay=HAND_MS)
         screen.page.keyboard.press("NumpadEnter")
         screen.wait_name(bronwen.shown)
 
@@ -81,7 +81,7 @@ def test_escape_turns_the_pad_down(ward: Ward, bay: WardTerminal, screen: Screen
     nobody(bay, screen)
     with held(ward, bay, ward.member("h-dafydd"), slot=True):
         screen.wait("pin")
-        screen.page.keyboard.type("12345")
+        screen.page.keyboard.type("12345", delay=HAND_MS)
         screen.page.keyboard.press("Escape")
         screen.wait("locked", "notice")
 
@@ -91,7 +91,7 @@ def test_a_position_is_chosen_by_keys(ward: Ward, bay: WardTerminal, screen: Scr
     nobody(bay, screen)
     with held(ward, bay, farah, slot=True):
         screen.wait("pin")
-        screen.page.keyboard.type(farah.pin)
+        screen.page.keyboard.type(farah.pin, delay=HAND_MS)
         screen.page.keyboard.press("Enter")
         screen.wait("choose")
         press(screen, "Nurse in charge")

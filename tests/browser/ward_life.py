@@ -17,6 +17,10 @@ from hardware.virtual.names import Access
 FARAH: Final = person("h-farah", "Farah Idris", "730582", NURSE, LEAD)
 """She holds two positions."""
 CREW: Final = (*STAFF, FARAH)
+HAND_MS: Final = 40
+"""Between two keys: what comes quicker is taken for a scanner's."""
+HELD_MS: Final = 1700
+"""The glass breaks after a second and a half."""
 
 
 def names(ward: Ward) -> list[str]:
@@ -68,12 +72,27 @@ def held(
 def press_digits(screen: Screen, digits: str, *, touch: bool = True) -> None:
     """The PIN at the pad, and Enter."""
     if not touch:
-        screen.page.keyboard.type(digits)
+        screen.page.keyboard.type(digits, delay=HAND_MS)
         screen.page.keyboard.press("Enter")
         return
     for digit in digits:
         screen.page.get_by_role("button", name=digit, exact=True).tap()
     screen.page.get_by_role("button", name="Enter", exact=True).tap()
+
+
+def press(screen: Screen, label: str) -> None:
+    """One touch of a button that says so."""
+    screen.page.get_by_role("button", name=label, exact=True).tap()
+
+
+def break_glass(screen: Screen, reason: str) -> None:
+    """The finger stays on the button; then one reason by one touch."""
+    button = screen.page.locator("[data-hold]").first
+    button.hover()
+    screen.page.mouse.down()
+    screen.page.wait_for_timeout(HELD_MS)
+    screen.page.mouse.up()
+    press(screen, reason)
 
 
 def sign_on(ward: Ward, bay: WardTerminal, screen: Screen, member: Member) -> None:

@@ -1,0 +1,126 @@
+"""What two people do at one screen, and one person at two: each state by real cards, looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.ward.chromium import Chromium
+from benchmarks.ward.evidence import wait_held
+from benchmarks.ward.screen import Screen
+from benchmarks.ward.site import Ward
+from benchmarks.ward.terminals import WardTerminal, is_open_for
+from tests.browser.looking import inspected
+from tests.browser.ward_life import CREW, held, names, nobody, press, sign_on, tap, there, watching
+from tests.e2e.asking import LONG_DAY, shows
+
+pytestmark = pytest.mark.timeout(120)
+
+HOLDING: dict[str, object] = {**LONG_DAY, "hold_s": 1800}
+
+
+@pytest.fixture(scope="module")
+def ward(module_tmp: Path) -> Iterator[Ward]:
+    with Ward(module_tmp / "ward", ("bay-1", "bay-2"), CREW, HOLDING) as ward:
+        yield ward
+
+
+@pytest.fixture(scope="module")
+def bay(ward: Ward) -> WardTerminal:
+    return ward["bay-1"]
+
+
+@pytest.fixture(scope="module")
+def screen(ward: Ward, bay: WardTerminal, chromium: Chromium) -> Iterator[Screen]:
+    with watching(ward, chromium, bay) as screen:
+        yield screen
+
+
+def test_a_role_is_changed_from_the_bar_without_signing_on_again(
+    ward: Ward, bay: WardTerminal, screen: Screen
+) -> None:
+    farah = ward.member("h-farah")
+    nobody(bay, screen)
+    with held(ward, bay, farah, slot=True):
+        screen.wait("pin")
+        screen.page.keyboard.type(farah.pin, delay=40)
+        screen.page.keyboard.press("Enter")
+        screen.wait("choose")
+        press(screen, "Nurse")
+        screen.wait_name(farah.shown)
+    press(screen, "Change role")
+    assert "Nurse (now)" in inspected(screen, "change-role")
+    press(screen, "Nurse in charge")
+    shows(bay, lambda view: view["role"] == "Nurse in charge" and view["screen"] == "open")
+    assert "Nurse in charge" in inspected(screen, "role-changed", named=farah.shown)
+
+
+def test_a_screen_held_open_says_so_by_its_border_and_offers_to_join(
+    ward: Ward, bay: WardTerminal, screen: Screen
+) -> None:
+    amal, bronwen = ward.member("h-amal"), ward.member("h-bronwen")
+    there(ward, bay, screen, bronwen)
+    there(ward, bay, screen, amal)
+    press(screen, "Hold open")
+    shows(bay, lambda view: view["panels"]["hold"]["left_s"] is not None)
+    assert "Held open" in inspected(screen, "hold", named=amal.shown)
+    mark = bay.glass.mark()
+    with held(ward, bay, bronwen):
+        bay.glass.wait(lambda view: bool(view["panels"].get("hold", {}).get("asks")), mark)
+    screen.page.get_by_role("button", name="Join", exact=True).wait_for()
+    text = inspected(screen, "hold-offer")
+    assert "BP" in text
+    press(screen, "Join")
+    shows(bay, lambda view: bool(view["panels"]["hold"]["joined"]))
+    text = inspected(screen, "hold-joined", named=amal.shown)
+    assert "author uncertain" in text
+    assert [name for name in names(ward) if name in text] == [amal.shown]
+
+
+def test_who_takes_over_a_held_screen_gets_her_own(
+    ward: Ward, bay: WardTerminal, screen: Screen
+) -> None:
+    amal, bronwen = ward.member("h-amal"), ward.member("h-bronwen")
+    there(ward, bay, screen, bronwen)
+    there(ward, bay, screen, amal)
+    if bay.glass.latest and bay.glass.latest.view["panels"]["hold"]["left_s"] is None:
+        press(screen, "Hold open")
+    with held(ward, bay, bronwen):
+        screen.page.get_by_role("button", name="Take over", exact=True).wait_for()
+    press(screen, "Take over")
+    screen.wait_name(bronwen.shown)
+
+
+def test_a_card_left_in_the_slot_is_announced_with_initials_beside_the_work(
+    ward: Ward, bay: WardTerminal, screen: Screen
+) -> None:
+    amal = ward.member("h-amal")
+    wait_held(ward, ward.set_policy(left_card_s=5))
+    try:
+        there(ward, bay, screen, amal)
+        mark = bay.glass.mark()
+        with held(ward, bay, amal, slot=True):
+            bay.glass.wait(lambda view: bool(view["panels"].get("left")), mark, timeout_s=20.0)
+            text = inspected(screen, "left-card")
+            assert "A card was left in the slot" in text
+            assert "AH" in text
+    finally:
+        wait_held(ward, ward.set_policy())
+
+
+def test_tap_here_closes_there(
+    ward: Ward, bay: WardTerminal, screen: Screen, chromium: Chromium
+) -> None:
+    amal, other = ward.member("h-amal"), ward["bay-2"]
+    with watching(ward, chromium, other) as elsewhere:
+        sign_on(ward, other, elsewhere, amal)
+        there(ward, bay, screen, amal)
+        shows(other, lambda view: view["screen"] == "locked" and view["name"] is None)
+        elsewhere.wait("locked")
+        text = inspected(elsewhere, "moved-away")
+        assert [name for name in names(ward) if name in text] == []
+        tap(ward, other, elsewhere, amal)
+        inspected(elsewhere, "moved-here", named=amal.shown)
+        shows(bay, lambda view: not is_open_for(view, amal))
