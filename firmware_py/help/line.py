@@ -50,6 +50,8 @@ class HelpLine:
 
     def panel(self) -> Panel | None:
         """As `firmware_py.help.screens` has it; an offer, where somebody's PIN is blocked."""
+        if self.inside.parts.help is None:
+            return None
         drawn = None if self._desk is None else self._desk.panel()
         if drawn is None and self._now_ms() < self.inside.signon.stuck_until_ms:
             return _OFFER

@@ -27,7 +27,7 @@ from firmware_py.kiosk.board import Board
 from firmware_py.kiosk.commands import Activity, Command, PinEntered
 from firmware_py.kiosk.presenting import Scene, compose
 from firmware_py.kiosk.view import Screen, View
-from firmware_py.parts import Mailbox, Parts
+from firmware_py.parts import HelpTools, Mailbox, Parts
 from firmware_py.sessions.machine import Mode
 from firmware_py.site.fetch import FetchFailed
 from firmware_py.site.link import Asked, DirectoryHeard, HeartbeatHeard, LinkChanged
@@ -133,6 +133,7 @@ class Bench:
         readers: BenchReaders | None = None,
         *,
         card_deadline_s: float = 3.0,
+        helping: bool = False,
     ) -> None:
         self.clock = clock or ManualClock(wall_ms=rights.NOW_MS)
         self.readers = readers or BenchReaders(self.clock.monotonic_ns)
@@ -145,6 +146,7 @@ class Bench:
         self._handled = asyncio.Event()
         self.journal_path = folder / stores.JOURNAL
         self._deadline_s = card_deadline_s
+        self._help_path = folder / "help.json" if helping else None
         self._folder = stores.open_folder(folder)
         now = Moment(boot_of(self.clock), self.clock.monotonic_ns() // 1_000_000)
         remembered = self._folder.trust.remembered
@@ -177,6 +179,7 @@ class Bench:
             pins=recalled.pins,
             shifts=recalled.shifts,
             card_deadline_s=self._deadline_s,
+            help=self._help_tools(),
         )
         self.terminal = Terminal(parts, self.mailbox)
         self.terminal.on_news = self._held.set
@@ -199,6 +202,20 @@ class Bench:
             asyncio.create_task(self.terminal.run()),
         ]
         return self
+
+    def _help_tools(self) -> HelpTools | None:
+        """As of a terminal whose gateway is away."""
+
+        async def ask(_: str, __: bytes, ___: int) -> bytes:
+            raise FetchFailed("away")
+
+        async def publish(_: bytes) -> bool:
+            return False
+
+        if self._help_path is None:
+            return None
+        batch = rights.signer("batch")
+        return HelpTools(self._help_path, batch, lambda: self.custody.kept.keys, ask, publish)
 
     async def __aexit__(self, *_: object) -> None:
         for task in reversed(self._tasks):
