@@ -18,7 +18,8 @@ from dataclasses import replace
 
 from contract.administration import APPROVAL_MS, ChangeSet, Decision, Findings
 from contract.directory import Entry, EntryKind
-from contract.events import ChangeDecided, Denial, Detail
+from contract.events import Detail
+from contract.governing import ChangeDecided, Denial
 from contract.ids import Digest, SiteId
 from contract.signing import Envelope
 from gateway import guard

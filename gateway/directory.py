@@ -23,12 +23,8 @@ from contract.directory import (
     Terminal,
     entry_key,
 )
-from contract.events import (
-    ChangeDenied,
-    Denial,
-    Detail,
-    DirectoryPublished,
-)
+from contract.events import Detail
+from contract.governing import ChangeDenied, Denial, DirectoryPublished
 from contract.ids import Digest, OperatorId, Version
 from contract.journal import join_lines
 from contract.signing import sha256

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from contract.escrow import EscrowRefused, PukEscrow
-from contract.events import Denial
+from contract.governing import Denial
 from contract.journal import require_bodies, split_lines
 from contract.puk import MAX_ESCROWS_BYTES, Escrows
 from contract.signing import Envelope, SignatureRefused

@@ -11,7 +11,8 @@ from importlib.metadata import version
 from typing import Final
 
 from contract.checkpoint import Checkpoint
-from contract.events import GatewayStarted, JournalOpened
+from contract.events import JournalOpened
+from contract.governing import GatewayStarted
 from contract.ids import Digest, JournalId, KeyId
 from contract.journal import Holds
 from contract.restoration import Restoration

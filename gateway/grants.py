@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from contract.administration import Approval, Decision
 from contract.directory import EntryKind
 from contract.enrolment import EnrolmentRefused, Grant
-from contract.events import Denial
+from contract.governing import Denial
 from contract.ids import TerminalId
 from contract.signing import Envelope, SignatureRefused
 from contract.topics import GATEWAY, RESERVED

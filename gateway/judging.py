@@ -7,7 +7,8 @@ from typing import Final
 
 from contract.administration import Findings
 from contract.directory import Entry, entry_key, parse_entry
-from contract.events import ChangeHeld, Detail, LockFlagged
+from contract.events import Detail
+from contract.governing import ChangeHeld, LockFlagged
 from contract.ids import Digest, OperatorId
 from gateway import guard, taking
 from gateway.guard import Judgement

@@ -26,7 +26,7 @@ from contract.directory import (
     entry_key,
     parse_entry,
 )
-from contract.events import Denial
+from contract.governing import Denial
 from contract.ids import OperatorId, SiteId
 from contract.journal import join_lines, require_bodies, split_lines
 from contract.signing import Algorithm, Envelope, SignatureRefused, VerifyKey

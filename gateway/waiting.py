@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from contract.administration import Approval, ChangeSet, Findings
 from contract.directory import Key, entry_key, parse_entry
-from contract.events import Denial
+from contract.governing import Denial
 from contract.ids import Digest
 from contract.signing import Envelope, SignatureRefused
 from contract.wire import WireError, decode_base64

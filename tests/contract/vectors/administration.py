@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from contract import events
+from contract import events, governing
 from contract.administration import Approval, ChangeSet, Decision
 from contract.ids import Digest, OperatorId, SiteId
 from contract.signing import Signer
@@ -36,16 +36,16 @@ def vectors(
         until_ms=NOW + 3_600_000,
     ).seal(second)
     told: dict[str, events.Detail] = {
-        "change-held": events.ChangeHeld(
+        "change-held": governing.ChangeHeld(
             operator=INES, subject=subject, people=21, positions=1, leads=1
         ),
-        "change-decided": events.ChangeDecided(
+        "change-decided": governing.ChangeDecided(
             subject=subject, result="approved", approval=approval.digest
         ),
-        "change-denied": events.ChangeDenied(
-            operator=INES, subject=subject, reason=events.Denial.SAME_PERSON
+        "change-denied": governing.ChangeDenied(
+            operator=INES, subject=subject, reason=governing.Denial.SAME_PERSON
         ),
-        "lock-flagged": events.LockFlagged(request=request, positions=0, leads=1),
+        "lock-flagged": governing.LockFlagged(request=request, positions=0, leads=1),
     }
     lines = {f"event-{name}": event(n, detail) for n, (name, detail) in enumerate(told.items())}
     return {"change-set": change_set.to_bytes(), "approval": approval.to_bytes(), **lines}
