@@ -45,7 +45,6 @@ MAX_MOVE_BYTES: Final = _SEALED_CAP + 4 * 1024
 
 _SUITE: Final = Suite(KEM.P256, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _DOMAIN: Final = "tapover:session-state:v1"
-_IS_REQUEST: Final = b'{"type":"tapover/move-request/v1"'
 
 
 class StateRefused(Exception):
@@ -89,11 +88,6 @@ class StateTaken(Statement):
     """The one that was parked at `origin`."""
 
 
-def is_request(message: bytes) -> bool:
-    """Whether a message of the topic is a request; else it is a statement in an envelope."""
-    return message.startswith(_IS_REQUEST)
-
-
 def seal_state(handover: SessionHandover, request: MoveRequest, state: bytes) -> bytes:
     """The line that goes behind `handover`, whose `state` is not looked at.
 
@@ -125,4 +119,5 @@ def open_state(handover: SessionHandover, key: ec.EllipticCurvePrivateKey, line:
 
 def _info(handover: SessionHandover) -> bytes:
     said = handover
-    return "\n".join((_DOMAIN, said.record, said.session, said.terminal, said.to)).encode()
+    named = f"{said.record}\n{said.session}\n{said.terminal}\n{said.to}"
+    return f"{_DOMAIN}\n{named}".encode()

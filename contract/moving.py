@@ -15,6 +15,7 @@ from contract.ids import (
     KeyIdField,
     SessionIdField,
     TerminalIdField,
+    WardIdField,
 )
 from contract.wire import Count, Part, UnixMs
 
@@ -30,11 +31,8 @@ class MoveReason(StrEnum):
     CARD_LOST = "card-lost"
     REPLAYED = "replayed"
     """That terminal has shown a later heartbeat before."""
-    NOT_ASKED = "not-asked"
-    """State that nobody here waits for."""
     NOT_OPENED = "not-opened"
     """State that was not sealed to this terminal's key, or is none."""
-    TOO_MANY = "too-many"
 
 
 class MovedState(StrEnum):
@@ -85,6 +83,8 @@ class PinHeard(Part):
 
     kind: Literal["pin.heard"] = "pin.heard"
     terminal: TerminalIdField
+    ward: WardIdField
+    """Of both terminals."""
     record: DigestField
     """SHA-256 of the PIN record's event."""
     guid: GuidField

@@ -24,6 +24,7 @@ DOMAIN = b"tapover:card:v1\n"
 
 # An event of 4 KiB, an RSA-2048 signature, a key and a heartbeat's envelope, in base64.
 MAX_SIGNED_BYTES = 12 * 1024
+_REQUEST = b'{"type":"tapover/move-request/v1"'
 
 
 class DirectoryVersion(Part):
@@ -117,6 +118,11 @@ class MoveRequest(Record):
     """DER SubjectPublicKeyInfo, P-256; its SHA-256 is the record's `seal`."""
     heartbeat: Base64 | None = None
     """The envelope of the heartbeat that the record names: the tap was not before it."""
+
+
+def is_move_request(message: bytes) -> bool:
+    """Whether a message of a `move` topic is a request; else it is a statement in an envelope."""
+    return message.startswith(_REQUEST)
 
 
 def card_message(event: bytes) -> bytes:

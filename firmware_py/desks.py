@@ -12,6 +12,7 @@ from firmware_py.inside import Desk, Inside
 from firmware_py.kiosk.pages import PageDesk
 from firmware_py.local_api.line import LocalApiLine
 from firmware_py.pin.line import PinLine
+from firmware_py.roaming.line import RoamingLine
 from firmware_py.sessions.telling import UnsavedDesk
 from firmware_py.signon.changing import PositionsDesk
 from firmware_py.signon.holding import HoldDesk
@@ -30,5 +31,6 @@ def desks_of(inside: Inside) -> tuple[Desk, ...]:
         UnsavedDesk(inside),
         WorkspaceDesk(inside),
         PageDesk(inside),
+        RoamingLine(inside),
         LocalApiLine(inside),
     )

@@ -9,17 +9,19 @@ import asyncio
 import logging
 import random
 from collections.abc import Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from contract.checkpoint import Checkpoint
 from contract.tap import PinProof
+from contract.topics import FromTerminal
 from firmware_py.evidence import checkpoints, proving, retention
 from firmware_py.evidence.checkpoints import Checkpoints, LogTrust
 from firmware_py.evidence.committer import CommitFailed
 from firmware_py.evidence.journal import JournalDamaged, JournalFailed
 from firmware_py.evidence.shipper import Shipper
 from firmware_py.items import EnrolmentChanged, Item, JournalBack, JournalDown, JournalForked
-from firmware_py.parts import HelpTools
+from firmware_py.parts import HelpTools, RoamingTools
 from firmware_py.site.fetch import FetchFailed, Gateway
 from firmware_py.site.link import KeysHeard, Link, LinkChanged, Report, SiteMessage
 from firmware_py.site.renewing import Known, Renewing
@@ -56,7 +58,7 @@ class Outside:
         self._mailbox = mailbox
         self._terminal: Terminal | None = None
         self._failed = asyncio.Event()
-        self._proofs: set[asyncio.Task[bool]] = set()
+        self._telling: set[asyncio.Task[bool]] = set()
         identity = app.identity
         self._gateway = Gateway(
             app.settings.gateway_address, identity.tls, app.clock, identity.tls_to_anybody
@@ -127,17 +129,24 @@ class Outside:
             "renewing": self._renewing.run(),
         }
 
-    def publish_pin(self, proof: PinProof) -> None:
-        """Tell the other terminals, if the link stands."""
     @property
     def newest_note(self) -> str | None:
         """The newest checkpoint that was accepted, as it was signed."""
         held = self._checkpoints.held
         return held.note if held else None
 
-        task = asyncio.ensure_future(self._link.publish_pin(proof))
-        self._proofs.add(task)
-        task.add_done_callback(self._proofs.discard)
+    def publish_pin(self, proof: PinProof) -> None:
+        """Tell the other terminals, if the link stands: they only gain comfort by it."""
+        self._tell(FromTerminal.PIN, proof.to_bytes())
+
+    def _tell(self, channel: FromTerminal, payload: bytes) -> None:
+        task = asyncio.ensure_future(self._link.tell(channel, payload))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    def roaming_tools(self) -> RoamingTools:
+        """To speak on this terminal's own move topic."""
+        return RoamingTools(self._app.identity.batch, partial(self._tell, FromTerminal.MOVE))
 
     def help_tools(self) -> HelpTools:
         """A gateway of its own: nobody at 03:00 stands behind a snapshot."""
@@ -149,7 +158,7 @@ class Outside:
             identity.batch,
             lambda: self._app.custody.kept.keys,
             helping.help,
-            self._link.publish_help,
+            partial(self._link.tell, FromTerminal.HELP),
         )
 
     def _hear(self, message: SiteMessage | KeysHeard) -> None:

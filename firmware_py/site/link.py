@@ -23,7 +23,7 @@ from contract.directory import MAX_CHANGE_BYTES
 from contract.ids import BootId, TerminalId, Version
 from contract.serving import Interface
 from contract.statements import TerminalCounts, TerminalStatus
-from contract.tap import DirectoryVersion, PinProof
+from contract.tap import DirectoryVersion
 from contract.topics import (
     FromTerminal,
     Site,
@@ -38,20 +38,23 @@ from contract.wire import WireError
 from firmware_py.evidence.checkpoints import Checkpoints
 from firmware_py.evidence.journal import Journal
 from firmware_py.evidence.shipper import Shipper
+from firmware_py.site.peerrate import PeerRate
 from runtime.clock import Clock
+from runtime.logs import Trouble
 from runtime.mqtt import Broker, Limits, LinkError, Message, MqttLink, Will
 from runtime.settings import CertificateError
 from runtime.supervisor import Change, State, Supervisor, first_of
 
 _log: Final = logging.getLogger(__name__)
 _S: Final = 1_000_000_000
-_HELP: Final = f"/{FromTerminal.HELP}"
 
 QUESTION_NS: Final = 600 * _S
 STATUS_NS: Final = 30 * _S
 STATUS_CHANGED_NS: Final = 1 * _S
 """A change of the counts is told so much later, together with those that follow it."""
 FAREWELL_S: Final = 1.0
+MAX_PEER_BYTES: Final = 96 * 1024
+"""Of a terminal's word to the others: the longest is a session's sealed state (`contract.move`)."""
 SILENCE_NS: Final = 3 * _S
 """Six heartbeats missed: the gateway is away (shown as offline) until the next one."""
 
@@ -110,13 +113,37 @@ class HelpHeard:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveHeard:
+    """What a terminal said on its own move topic, unverified."""
+
+    terminal: TerminalId
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PinProofHeard:
+    """What a terminal said on its own PIN topic, unverified."""
+
+    terminal: TerminalId
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class EmergencyHeard:
     """Break-glass at some terminal: its envelope, unverified."""
 
     data: bytes
 
 
-SiteMessage = EmergencyHeard | HelpHeard | LinkChanged | Asked | HeartbeatHeard | DirectoryHeard
+SiteMessage = EmergencyHeard | (
+    HelpHeard | MoveHeard | PinProofHeard | LinkChanged | Asked | HeartbeatHeard | DirectoryHeard
+)
+_HEARD: Final = {
+    FromTerminal.HELP: HelpHeard,
+    FromTerminal.MOVE: MoveHeard,
+    FromTerminal.PIN: PinProofHeard,
+}
+_FROM_PEERS: Final = tuple(f"/{channel}" for channel in _HEARD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +206,9 @@ class Link:
         self._inbox = terminal_topic(terminal, ToTerminal.INBOX)
         self._status = terminal_topic(terminal, FromTerminal.STATUS)
         self._audit = terminal_topic(terminal, FromTerminal.AUDIT)
-        self._pin = terminal_topic(terminal, FromTerminal.PIN)
+        self._terminal = terminal
+        self._rate = PeerRate()
+        self._flooding = Trouble(_log, "listening to another terminal")
 
     @property
     def now(self) -> Change:
@@ -208,28 +237,15 @@ class Link:
         self._ask_now = True
         self._status_changed.set()
 
-    async def publish_pin(self, proof: PinProof) -> bool:
-        """Publishes a PIN's proof if the link stands; others only gain comfort by it."""
-        link = self._standing
-        if link is None:
-            return False
-        try:
-            await link.publish(self._pin, proof.to_bytes())
-        except LinkError as error:
-            _log.info("a PIN proof was not published", extra={"reason": str(error)})
-            return False
-        return True
-
-    async def publish_help(self, payload: bytes) -> bool:
+    async def tell(self, channel: FromTerminal, payload: bytes) -> bool:
         """Tells the other terminals, if the link stands; what matters is said again."""
         link = self._standing
         if link is None:
             return False
-        topic = terminal_topic(self._journal.terminal, FromTerminal.HELP)
         try:
-            await link.publish(topic, payload)
+            await link.publish(terminal_topic(self._terminal, channel), payload)
         except LinkError as error:
-            _log.info("help was not published", extra={"reason": str(error)})
+            _log.info("not published", extra={"channel": channel, "reason": str(error)})
             return False
         return True
 
@@ -240,7 +256,8 @@ class Link:
         host, port = self._broker
         will = Will(self._status, self._status_bytes("offline", None), retain=True)
         topics = (
-            *(self._receipt, self._inbox, any_terminal(FromTerminal.HELP)),
+            *(self._receipt, self._inbox),
+            *(any_terminal(channel) for channel in _HEARD),
             *(site_topic(channel) for channel in Site),
         )
         link = MqttLink(
@@ -293,19 +310,26 @@ class Link:
                 self._sink(EmergencyHeard(message.payload))
             case topic if topic == site_topic(Site.CHECKPOINT):
                 self._checkpoints.receive(message.payload)
-            case topic if topic.endswith(_HELP):
-                self._hear_help(topic, message.payload)
+            case topic if topic.endswith(_FROM_PEERS):
+                self._hear_peer(topic, message.payload)
             case topic:
                 _log.debug("not a topic that we asked for", extra={"topic": topic})
 
-    def _hear_help(self, topic: str, payload: bytes) -> None:
+    def _hear_peer(self, topic: str, payload: bytes) -> None:
         """The broker lets a terminal write below its own name alone."""
         try:
             named = parse_topic(topic)
         except WireError:
             return
-        if isinstance(named, TerminalTopic) and named.terminal != self._journal.terminal:
-            self._sink(HelpHeard(named.terminal, payload))
+        if not isinstance(named, TerminalTopic) or named.terminal == self._terminal:
+            return
+        heard = _HEARD.get(named.channel)
+        if heard is None or len(payload) > MAX_PEER_BYTES:
+            return
+        if self._rate.takes(named.terminal, self._clock.monotonic_ns()):
+            self._sink(heard(named.terminal, payload))
+        else:
+            self._flooding.failed(f"{named.terminal} says too much")
 
     def _note_heartbeat(self, now_ns: int) -> None:
         if self._heard_ns is None or now_ns - self._heard_ns > SILENCE_NS:

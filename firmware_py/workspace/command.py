@@ -114,6 +114,10 @@ class CommandWorkspace:
             raise WorkspaceFailed("no state of a session of ours")
         self._states[session] = state
 
+    def forget_state(self, session: SessionId) -> None:
+        """What came from another terminal and went on."""
+        self._states.pop(session, None)
+
     async def close(self) -> None:
         """Lock and dispose of everything, in a bounded time; then whatever still runs is killed."""
         self.lock()

@@ -91,6 +91,10 @@ class Workspace(Protocol):
         """
         ...
 
+    def forget_state(self, session: SessionId) -> None:
+        """Its small state went on elsewhere, and may come back: forget that, and nothing else."""
+        ...
+
     async def close(self) -> None:
         """The terminal stops: end what is under way, soon."""
         ...

@@ -112,5 +112,10 @@ class ScreenWorkspace:
         if self._shown == session:
             self._ticket = secrets.token_hex(_TICKET_BYTES)
 
+    def forget_state(self, session: SessionId) -> None:
+        """An empty text; not of whose work is shown."""
+        if session in self._kept and self._shown != session:
+            self._kept[session].notes = ""
+
     async def close(self) -> None:
         """Nothing is under way."""

@@ -275,9 +275,9 @@ async def test_a_pin_proof_goes_out_when_the_link_stands(
     gateway: Gateway, terminal: Terminal
 ) -> None:
     proof = PinProof(record=encode_base64(b"record"), signature=encode_base64(b"signature"))
-    assert not await terminal.link.publish_pin(proof)
+    assert not await terminal.link.tell(FromTerminal.PIN, proof.to_bytes())
     await terminal.up()
-    assert await terminal.link.publish_pin(proof)
+    assert await terminal.link.tell(FromTerminal.PIN, proof.to_bytes())
     await until(lambda: gateway.pins == [proof.to_bytes()], gateway.news)
 
 
