@@ -21,7 +21,8 @@ from contract.ids import Guid, HolderId, TerminalId
 from contract.policy import BreakGlass, BreakGlassState, Policy
 from firmware_py.signon.decision import Proof, is_holders
 
-_BARRED: Final = frozenset({Status.LOST, Status.REVOKED})
+BARRED: Final = frozenset({Status.LOST, Status.REVOKED})
+"""Of a card in whose name nothing opens, whatever happens."""
 _NOBODYS: Final = frozenset(
     {
         BreakGlassState.NO_DIRECTORY,
@@ -60,7 +61,7 @@ def judge_card(
         return None
     if entitlement is None:
         return Claim(state, None, proof.guid) if state in _NOBODYS else None
-    if not is_holders(proof, entitlement) or entitlement.status in _BARRED:
+    if not is_holders(proof, entitlement) or entitlement.status in BARRED:
         return None
     return Claim(state, entitlement.holder, proof.guid)
 

@@ -1,0 +1,305 @@
+"""Two people declare downtime at a screen: card and PIN, the one after the other (DESIGN §5).
+
+Each card signs an ordinary tap record and then, after its PIN, a countersign record with the
+digests of the same terms and of the one text that is shown for them. Who may: somebody of the
+roles that the ward's policy names, of this ward, with a card in use. Not the same person twice.
+That it is over, one of them declares alone: it takes rights away and gives none.
+
+A refused card or a wrong PIN does not end it; its time does, and whoever cancels.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from contract.directory import Entitlement, Slot, Status
+from contract.emergency import (
+    Declarer,
+    DowntimeDeclared,
+    DowntimeEnd,
+    DowntimeTerms,
+)
+from contract.events import OutcomeResult, Reason
+from contract.ids import Digest
+from contract.signing import sha256
+from contract.tap import card_digest
+from contract.wire import encode_base64
+from firmware_py import items
+from firmware_py.card.records import SignedRecord, outcome
+from firmware_py.card.tap import CardAnswer, Challenge, LastTry, reason_of
+from firmware_py.card.visits import Purpose, Visit
+from firmware_py.emergency import words
+from firmware_py.evidence.journal import JournalFailed
+from firmware_py.items import CardAsks, Item
+from firmware_py.kiosk import words as kiosk
+from firmware_py.kiosk.commands import Cancelled, PinEntered
+from firmware_py.kiosk.presenting import Notice
+from firmware_py.kiosk.view import Screen
+from firmware_py.signon.decision import Proof, allowed_here, is_holders
+from firmware_py.signon.outcomes import proved_by
+from firmware_py.signon.pad import Tapped
+from firmware_py.signon.signon import as_judged, as_tapped
+from hardware.apdu import HardwareError
+from hardware.piv import Pin, WrongPin
+
+if TYPE_CHECKING:
+    from firmware_py.emergency.downtime import DowntimeLine
+
+STEP_MS: Final = 120_000
+"""From one step to the next: the second person comes from another bay."""
+
+
+class Step(StrEnum):
+    """What is waited for."""
+
+    CARD = "card"
+    PIN = "pin"
+    DISK = "disk"
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """How far it has come."""
+
+    terms: DowntimeTerms
+    until_ms: int
+    step: Step = Step.CARD
+    said: str = words.FIRST_CARD
+    by: tuple[Declarer, ...] = ()
+    initials: tuple[str, ...] = ()
+    card: Entitlement | None = field(default=None, repr=False)
+    tapped: Tapped | None = field(default=None, repr=False)
+    attempts: int | None = None
+
+
+class Declaring:
+    """Belongs to the consumer."""
+
+    def __init__(self, line: DowntimeLine) -> None:
+        self._line = line
+        self._inside = line.inside
+        self._custody = line.inside.parts.custody
+        self._now: Declaration | None = None
+
+    @property
+    def now(self) -> Declaration | None:
+        """Null when nobody declares anything, or not any more."""
+        if self._now is not None and self._now.until_ms <= self._line.now_ms():
+            self._now = None
+            self._say(words.NOT_DECLARED, Screen.REFUSED)
+        return self._now
+
+    def begin(self, *, ends: bool) -> None:
+        """Somebody wants to; whatever was begun before is void."""
+        policy, place = self._line.policy(), self._custody.place().terminal
+        if policy is None or place is None or self._inside.outage.down:
+            return
+        terms = DowntimeTerms(
+            site=self._custody.kept.keys.site,
+            terminal=place.terminal,
+            ward=place.ward,
+            begins_ms=self._custody.freshness().now_ms,
+            limit_s=policy.renew_s,
+            off=policy.off,
+            ends=ends,
+            nonce=secrets.token_hex(32),
+        )
+        self._go_on(Declaration(terms, 0), words.END_CARD if ends else words.FIRST_CARD)
+
+    def takes(self, item: Item) -> bool:
+        """Cards and digits, while somebody declares. Raises JournalFailed."""
+        if (now := self.now) is None:
+            return False
+        match item:
+            case items.CardAsks() if visit := self._inside.visits.find(item.visit):
+                self._asks(now, item, visit)
+            case items.VisitEnded() if self._inside.visits.find(item.visit) is not None:
+                visit = self._inside.visits.ended(item.visit)
+                assert visit is not None  # noqa: S101 - it was found
+                self._ended(now, visit, item.end)
+            case PinEntered(pin) if now.step is Step.PIN:
+                self._pin(now, pin)
+            case Cancelled():
+                self._drop(words.NOT_DECLARED)
+            case items.JournalDown():
+                self._now = None
+                return False
+            case _:
+                return False
+        return True
+
+    # --- cards --------------------------------------------------------------------------------
+
+    def _asks(self, now: Declaration, item: CardAsks, visit: Visit) -> None:
+        visit.guid = item.guid
+        visit.entitlement = self._custody.entitlement(item.guid)
+        pin = visit.purpose is Purpose.PIN
+        slot = Slot.PIV_AUTHENTICATION if pin else Slot.CARD_AUTHENTICATION
+        visit.credential = visit.entitlement.credential(slot) if visit.entitlement else None
+        visit.asked_at = self._custody.moment()
+        if visit.credential is None:
+            item.question.answer(None)
+            return
+        evidence = self._inside.signon.evidence
+        try:
+            if pin:
+                text = Digest(sha256(now.terms.words().encode()))
+                document = sha256(now.terms.to_bytes())
+                visit.record = evidence.record_countersign(item.guid, text, document)
+            else:
+                visit.record = evidence.record_tap(item.guid)
+        except JournalFailed:
+            visit.failed = Reason.JOURNAL_FAILED
+            item.question.answer(None)
+            return
+        digest = card_digest(visit.record.data)
+        item.question.answer(Challenge(visit.credential.algorithm, digest))
+
+    def _pin(self, now: Declaration, pin: Pin) -> None:
+        if now.card is None or now.tapped is None or self._inside.visits.newest is not None:
+            return
+        contactless = self._inside.policy().pin_contactless
+        card = self._inside.presence.for_pin(now.tapped.reader, contactless=contactless)
+        if card is None:
+            self._say(kiosk.CARD_BACK)
+            return
+        self._inside.visits.prove_pin(card, pin, now.card, warned=now.attempts == 1)
+
+    def _ended(self, now: Declaration, visit: Visit, end: CardAnswer | HardwareError) -> None:
+        if isinstance(end, HardwareError):
+            self._unread(now, visit, end)
+            return
+        signed = as_judged(visit, end)
+        if visit.purpose is Purpose.PIN:
+            self._proved(now, visit, signed)
+        else:
+            self._shown(now, visit, end, signed)
+
+    def _shown(
+        self, now: Declaration, visit: Visit, end: CardAnswer, signed: SignedRecord | None
+    ) -> None:
+        tap = as_tapped(visit, end)
+        held = signed is not None and signed.holds
+        key = signed.key if signed and held else None
+        proof = Proof(end.guid, visit.interface, Slot.CARD_AUTHENTICATION, key)
+        card = self._custody.entitlement(end.guid)
+        reason = self._refused(proof, card)
+        if card is None or reason is not None:
+            self._commit(OutcomeResult.REFUSED, reason or Reason.CARD_UNKNOWN, visit, signed)
+            self._say(words.NOT_YOU, Screen.REFUSED)
+        elif card.holder in {one.holder for one in now.by}:
+            self._commit(OutcomeResult.REFUSED, Reason.ROLE_NOT_ALLOWED, visit, signed)
+            self._say(words.ANOTHER_PERSON, Screen.REFUSED)
+        else:
+            self._commit(OutcomeResult.ASKED, Reason.PIN_NEEDED, visit, signed)
+            asked = replace(now, card=card, tapped=tap, attempts=None, step=Step.PIN)
+            self._go_on(asked, words.DECLARER_PIN.format(text=now.terms.words()))
+
+    def _refused(self, proof: Proof, card: Entitlement | None) -> Reason | None:
+        """Why this card cannot declare it; null: it can. What the directory knew must do."""
+        policy, now_ms = self._line.policy(), self._custody.freshness().now_ms
+        if card is None or policy is None:
+            return Reason.CARD_UNKNOWN
+        if not is_holders(proof, card):
+            return Reason.CARD_KEY_WRONG
+        if card.status is not Status.ACTIVE or self._custody.spare(card.guid) is not None:
+            return Reason.ROLE_NOT_ALLOWED
+        if not card.not_before_ms <= now_ms < card.not_after_ms:
+            return Reason.EXPIRED
+        key = card.credential(Slot.PIV_AUTHENTICATION)
+        if key is None or not key.pin_gated:
+            return Reason.PIN_UNGATED
+        held = allowed_here(card, self._custody.place())
+        fits = any(position.role in policy.roles for position in held)
+        return None if fits else Reason.ROLE_NOT_ALLOWED
+
+    def _proved(self, now: Declaration, visit: Visit, signed: SignedRecord | None) -> None:
+        if now.card is None or now.step is not Step.PIN or visit.guid != now.card.guid:
+            return
+        if signed is None or not signed.holds:
+            self._commit(OutcomeResult.REFUSED, Reason.CARD_KEY_WRONG, visit, signed)
+            self._drop(words.NOT_DECLARED)
+            return
+        declarer = Declarer(holder=now.card.holder, record=signed.sequence)
+        by = (*now.by, declarer)
+        initials = (*now.initials, now.card.name.initials)
+        told = proved_by(visit, now.card, signed, self._custody.freshness().clock)
+        agreed = replace(now, by=by, initials=initials, card=None, tapped=None, attempts=None)
+        if now.terms.ends:
+            self._now = None
+            self._inside.stage.commit(None, told)
+            self._line.end(DowntimeEnd.DECLARED, declarer)
+        elif len(by) == 1:
+            self._inside.stage.commit(None, told)
+            self._go_on(replace(agreed, step=Step.CARD), words.SECOND_CARD)
+        else:
+            self._go_on(replace(agreed, step=Step.DISK), kiosk.PIN_CHECKING)
+            declared = DowntimeDeclared(
+                ward=now.terms.ward,
+                by=by,
+                terms=encode_base64(now.terms.to_bytes()),
+                statement=None,
+                limit_s=now.terms.limit_s,
+            )
+            self._inside.stage.commit(
+                None, (*told, declared), lambda _: self._declared(declared, initials)
+            )
+
+    def _declared(self, declared: DowntimeDeclared, initials: tuple[str, ...]) -> None:
+        self._now = None
+        self._line.begin(declared, initials)
+        self._say(words.DOWNTIME_ON)
+
+    def _unread(self, now: Declaration, visit: Visit, error: HardwareError) -> None:
+        if isinstance(error, LastTry):
+            self._go_on(replace(now, attempts=1), kiosk.LAST_TRY)
+            return
+        reason = reason_of(error)
+        attempts = error.attempts if isinstance(error, WrongPin) else None
+        self._commit(OutcomeResult.REFUSED, reason, visit, None, attempts)
+        if reason is Reason.PIN_WRONG and attempts != 0:
+            sentence = kiosk.LAST_TRY if attempts == 1 else kiosk.PIN_AGAIN
+            self._go_on(replace(now, attempts=attempts), sentence)
+        else:
+            self._say(kiosk.refused(reason), Screen.REFUSED)
+            first = words.SECOND_CARD if now.by else words.FIRST_CARD
+            ask = words.END_CARD if now.terms.ends else first
+            self._now = replace(now, step=Step.CARD, card=None, tapped=None, said=ask)
+
+    # --- what is said -------------------------------------------------------------------------
+
+    def _commit(
+        self,
+        result: OutcomeResult,
+        reason: Reason,
+        visit: Visit,
+        signed: SignedRecord | None,
+        attempts: int | None = None,
+    ) -> None:
+        told = outcome(
+            result,
+            reason,
+            visit.guid,
+            self._custody.freshness().clock,
+            signed=signed,
+            record=visit.record.sequence if visit.record else None,
+            entitlement=visit.entitlement if signed else None,
+            attempts=attempts,
+        )
+        self._inside.stage.commit(None, (told,))
+
+    def _go_on(self, now: Declaration, said: str) -> None:
+        until_ms = self._line.now_ms() + STEP_MS
+        self._now = replace(now, until_ms=until_ms, said=said)
+        self._inside.timers.set("declaring", STEP_MS / 1000, items.SurroundingsChanged())
+        self._say(said)
+
+    def _drop(self, sentence: str) -> None:
+        self._now = None
+        self._say(sentence, Screen.REFUSED)
+
+    def _say(self, sentence: str, screen: Screen = Screen.NOTICE) -> None:
+        self._inside.signon.outcomes.notice = Notice(screen, sentence)

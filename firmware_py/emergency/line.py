@@ -1,0 +1,224 @@
+"""Where break-glass joins the terminal's one queue: what is offered now, and to whom (DESIGN §5).
+
+Offered beside a PIN pad, after a tap that came to nothing from a state that the ward's policy lists
+(for as long as a pad would wait), and at the terminals that the policy names without any card. What
+a person takes of it is `opening`'s, which is loaded when it is first needed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from contract.emergency import Emergency
+from contract.ids import SessionId
+from contract.policy import BreakGlassState
+from firmware_py import items
+from firmware_py.card.visits import Purpose
+from firmware_py.emergency import commands, words
+from firmware_py.emergency.claims import judge_nobody, offered
+from firmware_py.emergency.reserve import Reserve
+from firmware_py.emergency.wards_own import WardsOwn
+from firmware_py.inside import Inside, Panel
+from firmware_py.items import Item
+from firmware_py.kiosk.commands import Cancelled, LockPressed
+from firmware_py.sessions.values import UNIDENTIFIED
+from firmware_py.signon.decision import NeedsPin, break_glass_from
+from firmware_py.signon.pad import Tapped
+from firmware_py.site.link import LinkChanged
+from hardware.readers import CardArrived
+from runtime.durable import StorageError
+
+if TYPE_CHECKING:
+    from firmware_py.emergency.opening import Opening
+
+LOG: Final = logging.getLogger("tapover.emergency")
+HOLD_MS: Final = 1500
+"""How long the page waits for a finger to stay before it says anything."""
+COLLEAGUE_MS: Final = 60_000
+"""To fetch a colleague from the next bay."""
+_STEP_S: Final = 10
+"""The time left is told in steps: the glass need not change each second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """From where it is offered; `tap` is null without a card."""
+
+    state: BreakGlassState
+    tap: Tapped | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Somebody without a card has said why, and a colleague may confirm it until then."""
+
+    reason: str
+    until_ms: int
+
+
+class BreakGlassLine:
+    """Belongs to the consumer."""
+
+    name = "breakglass"
+
+    def __init__(self, inside: Inside) -> None:
+        """Takes the reserve's space, where there is a place for it."""
+        self.inside = inside
+        self.opened = 0
+        """Since the daemon started: each is somebody whom the system did not let in."""
+        self.active: dict[SessionId, str] = {}
+        """The reason of each emergency session that stands."""
+        self.unrecorded: set[SessionId] = set()
+        """Those that nothing could take yet."""
+        self.waiting: Waiting | None = None
+        self.link_up = False
+        self.reserve: Reserve | None = None
+        self._opening: Opening | None = None
+        self.on_opened: Callable[[Emergency], None] = lambda _: None
+        """Called with each, for the nurse in charge."""
+        self._own: set[int] = set()
+        """Visits that no journal can record."""
+        self._wards_own: WardsOwn | None = None
+        if (tools := inside.parts.emergency) is not None:
+            self.reserve = Reserve(tools.folder / "journal.reserve")
+            self._wards_own = WardsOwn(tools.folder / "break-glass.json", inside.parts.custody)
+            self._prepare(self.reserve)
+
+    def _prepare(self, reserve: Reserve) -> None:
+        try:
+            reserve.prepare()
+        except (StorageError, OSError) as error:
+            LOG.error("no reserve for the journal", extra={"why": str(error)})  # noqa: TRY400
+        if reserve.records():
+            self.opening.owed.replay()
+
+    @property
+    def opening(self) -> Opening:
+        """Loaded when it is first needed."""
+        if self._opening is None:
+            from firmware_py.emergency.opening import Opening  # noqa: PLC0415 - when needed
+
+            self._opening = Opening(self)
+        return self._opening
+
+    def now_ms(self) -> int:
+        """Monotonic."""
+        return self.inside.parts.clock.monotonic_ns() // 1_000_000
+
+    # --- what happens -------------------------------------------------------------------------
+
+    def takes(self, item: Item) -> bool:
+        """Whether the item was for us; then it is dealt with. Raises JournalFailed."""
+        match item:
+            case commands.BreakGlass(reason):
+                self._wanted(reason)
+            case commands.BreakGlassColleague():
+                if (waiting := self.waits()) is not None:
+                    self._wait(waiting.reason)
+            case commands.BreakGlassAlone():
+                if (waiting := self.waits()) is not None:
+                    self.opening.alone(waiting.reason)
+            case items.EmergencyNews(then):
+                then()
+            case items.CardAsks() if item.visit in self._own:
+                self.opening.guests.asks(item)
+            case items.VisitEnded() if item.visit in self._own or self._is_colleagues(item):
+                detached = item.visit in self._own
+                self._own.discard(item.visit)
+                return self.opening.guests.ended(item, detached=detached)
+            case _:
+                self._notes(item)
+                return False
+        return True
+
+    def _notes(self, item: Item) -> None:
+        """What others deal with, and we want to know of. Raises JournalFailed."""
+        match item:
+            case CardArrived() if not item.at_start:
+                self._card_came(item)
+            case Cancelled() | LockPressed():
+                self.waiting = self.inside.signon.shut = None
+            case items.JournalDown() if self._opening is not None:
+                self._opening.journal_failed()
+            case items.JournalBack() if self._opening is not None:
+                self._opening.owed.journal_back()
+            case LinkChanged():
+                self.link_up = item.up
+            case items.DirectoryChanged() if self._wards_own is not None:
+                self._wards_own.changed()
+
+    def _wanted(self, reason: str) -> None:
+        ground, glass = self.ground(), self.inside.policy().break_glass
+        if ground is None or glass is None or reason not in glass.reasons:
+            return
+        if ground.tap is None:
+            self._wait(reason)
+        else:
+            self.opening.by_card(ground.state, ground.tap, reason)
+
+    def _wait(self, reason: str) -> None:
+        self.waiting = Waiting(reason, self.now_ms() + COLLEAGUE_MS)
+        self.inside.timers.set("colleague", COLLEAGUE_MS / 1000, items.SurroundingsChanged())
+
+    def waits(self) -> Waiting | None:
+        """Whether a colleague's card is waited for."""
+        if self.waiting is not None and self.waiting.until_ms <= self.now_ms():
+            self.waiting = None
+        return self.waiting
+
+    def _is_colleagues(self, item: items.VisitEnded) -> bool:
+        visit = self.inside.visits.find(item.visit)
+        return self.waits() is not None and visit is not None and visit.purpose is Purpose.TAP
+
+    def _card_came(self, card: CardArrived) -> None:
+        """No journal can hold a tap's record: the card signs one that stands for itself."""
+        policy = self.inside.policy()
+        failed = self.inside.outage.down or self.inside.parts.journal.failed
+        if failed and (self.waits() or offered(policy, BreakGlassState.JOURNAL_FAILED)):
+            self._own.add(self.inside.visits.tap(card).number)
+
+    # --- what is offered ----------------------------------------------------------------------
+
+    def ground(self) -> Ground | None:
+        """From where it is offered to whoever stands there; null: it is not."""
+        signon, policy, stage = self.inside.signon, self.inside.policy(), self.inside.stage
+        if policy.break_glass is None:
+            return None
+        pad, shut = signon.pad, signon.shut
+        if pad is not None and isinstance(pad.asks, NeedsPin):
+            owed = offered(policy, BreakGlassState.PIN_OWED)
+            return Ground(BreakGlassState.PIN_OWED, pad.tapped) if owed else None
+        if shut is not None and self.now_ms() < shut.at_ms + policy.pin_pad_s * 1000:
+            state = break_glass_from(shut.reason, policy)
+            return Ground(state, shut.tapped) if state else None
+        nobodys = judge_nobody(policy, self.inside.parts.journal.terminal)
+        free = stage.newest.shown is None and pad is None
+        return Ground(BreakGlassState.NO_CARD, None) if nobodys and free else None
+
+    def panel(self) -> Panel | None:
+        """What the page draws of it; null: nothing."""
+        visible = self.inside.stage.visible
+        active = self.active.get(visible.id) if visible else None
+        unrecorded = visible is not None and visible.id in self.unrecorded
+        ground = self.ground() if active is None else None
+        waits = self.waits() is not None
+        if active is None and ground is None and not waits:
+            return None
+        glass = self.inside.policy().break_glass
+        reasons = glass.reasons if glass and ground else ()
+        left_s = None
+        if visible and visible.ends_ms is not None:
+            left_s = max(0, -((self.now_ms() - visible.ends_ms) // (1000 * _STEP_S)) * _STEP_S)
+        return {
+            "offered": ground is not None,
+            "reasons": [{"code": code, "words": words.reason(code)} for code in reasons],
+            "hold_ms": HOLD_MS,
+            "active": {"left_s": left_s, "reason": words.reason(active)} if active else None,
+            "unidentified": bool(active and visible and visible.holder == UNIDENTIFIED),
+            "unrecorded": unrecorded,
+            "waits_for_colleague": waits,
+            "words": words.UNRECORDED if unrecorded else words.COLLEAGUE if waits else None,
+        }

@@ -1,0 +1,57 @@
+"""The ward's break-glass as it was last known: it outlives the directory that said it.
+
+A directory that is damaged or lost takes every right with it, and the policy too. What a ward
+decided about its emergencies is kept beside it, and stands while no directory does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Final
+
+from contract.policy import Policy
+from contract.wire import WireError
+from firmware_py.signon.decision import default_policy
+from firmware_py.trust.custody import Custody
+from runtime.durable import StorageError, read_capped, write_file
+
+LOG: Final = logging.getLogger("tapover.emergency")
+
+
+class WardsOwn:
+    """Belongs to the consumer; writes in a worker thread."""
+
+    def __init__(self, path: Path, custody: Custody) -> None:
+        self._path = path
+        self._custody = custody
+        self._writing: asyncio.Future[None] | None = None
+        self._kept = self._read()
+        custody.fallback = self._as_fallback(self._kept)
+
+    def changed(self) -> None:
+        """The directory is another one."""
+        policy = self._custody.place().policy
+        if self._custody.has_directory and policy != self._kept:
+            self._kept = policy
+            self._custody.fallback = self._as_fallback(policy)
+            self._writing = asyncio.ensure_future(asyncio.to_thread(self._write, policy))
+
+    def _as_fallback(self, policy: Policy | None) -> Policy:
+        """Nothing but break-glass: no other right is judged by what is merely remembered."""
+        if policy is None:
+            return default_policy()
+        return default_policy(policy.ward).model_copy(update={"break_glass": policy.break_glass})
+
+    def _read(self) -> Policy | None:
+        try:
+            return Policy.from_bytes(read_capped(self._path, Policy.CAP))
+        except (StorageError, WireError):
+            return None
+
+    def _write(self, policy: Policy) -> None:
+        try:
+            write_file(self._path, policy.to_bytes())
+        except StorageError as error:
+            LOG.warning("the ward's break-glass is not kept", extra={"why": str(error)})
