@@ -16,6 +16,7 @@ from benchmarks.ward.site import OPERATOR, SITE, Ward
 from contract.ids import Guid
 from firmware_py.help.errand import NEW_PIN_SET, NOT_GIVEN, NOT_SET, SAY, Step
 from firmware_py.kiosk import words
+from firmware_py.pin.words import TOO_EASY
 from provisioning import escrows
 from provisioning.administration import Administration, Gateway, Operator
 from provisioning.card_desk import Desk
@@ -63,7 +64,7 @@ def blocked(ward: Ward, night: Night, member: Member) -> None:
             mark = night.bay.glass.mark()
             night.bay.glass.post("pin", pin="975310")
             night.bay.glass.wait(partial(_left, attempts), mark)
-        night.pin("975310", NOT_HERE)
+        night.pin("975310", words.COLLEAGUE_HELPS)
     finally:
         ward.box.remove(port)
     night.acts.clear()
@@ -78,6 +79,7 @@ def test_online_the_puk_comes_once_and_another_takes_its_place(ward: Ward, log: 
     night.card(amal, SAY["puk", Step.COLLEAGUE])
     night.countersigned("puk", bronwen, bronwen.pin, SAY["puk", Step.NEW_PIN])
     with night.in_slot(amal):
+        night.pin("240689", TOO_EASY)  # and the card was not asked
         night.pin(NEW_PIN, NEW_PIN_SET)
     print(f"\nblocked PIN to a new one: {len(night.acts)} acts")
 

@@ -15,6 +15,8 @@ from benchmarks.ward.people import STAFF, Member, person
 from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import WardTerminal, is_open_for
 from contract.events import Reason
+from firmware_py.kiosk.words import COLLEAGUE_HELPS, LAST_TRY, SLOT_ONCE, TAKE_CARD
+from firmware_py.pin.words import FIRST
 from tests.e2e.asking import (
     LONG_DAY,
     NOT_HERE,
@@ -27,7 +29,7 @@ from tests.e2e.asking import (
     turned_away,
 )
 
-WRONG = "975310"
+WRONG, VERIFY = "975310", 0x20
 TAP, VERIFIED = 3, 5  # exchanges of a tap; of a PIN visit until VERIFY has been answered
 GIVE_UP = {"card_deadline_s": 2.0}
 UNGATED = person(
@@ -94,6 +96,7 @@ def test_a_wrong_pin_is_told_with_the_attempts_left_and_the_right_one_opens(
     with in_the_slot(ward, bay, owing) as mark:
         asked = pad(bay, mark, None)
         assert (asked.view["name"], asked.view["covered"]) == (None, True)  # Amal's is covered
+        assert asked.view["pin"]["why_asked"] == FIRST
         again = pad(bay, enter(bay, WRONG), 2)
         assert again.view["words"] == "That PIN was not right. Try again."
         bay.glass.wait(lambda view: is_open_for(view, owing), enter(bay, owing.pin))
@@ -141,7 +144,8 @@ def test_three_wrong_pins_block_the_card_and_then_the_right_one_is_refused_too(
 
     seen = log.events()
     for refused in (blocked, still):
-        assert refused.view["words"] == NOT_HERE
+        assert refused.view["words"] == COLLEAGUE_HELPS
+        assert refused.view["panels"]["help"]["step"] == "offered"
         assert_neutral(refused.view)
         outcome = referred(seen, refused.view["reference"])["detail"]
         assert (outcome["result"], outcome["reason"]) == ("refused", Reason.PIN_BLOCKED)
@@ -186,6 +190,57 @@ def test_a_strict_card_on_the_plate_is_sent_to_the_slot_once(
     bay.sign_on_with_pin(owing)
     at_work(ward, bay, ward.member("h-amal"))
     tap(ward, bay, owing)  # now a tap is enough
+
+
+def test_a_card_that_stays_in_the_slot_after_its_pin_is_reminded_of(
+    ward: Ward, bay: WardTerminal, owing: Member
+) -> None:
+    wait_held(ward, ward.set_policy(left_card_s=5))
+    try:
+        tap(ward, bay, owing, lambda view: view["words"] == SLOT_ONCE)
+        with in_the_slot(ward, bay, owing) as mark:
+            pad(bay, mark, None)
+            bay.glass.wait(lambda view: is_open_for(view, owing), enter(bay, owing.pin))
+            left = bay.glass.wait(lambda view: view["words"] == TAKE_CARD, mark)
+        assert left.view["name"] == owing.shown  # her work goes on beneath it
+        at_work(ward, bay, ward.member("h-amal"))
+        tap(ward, bay, owing)
+    finally:
+        wait_held(ward, ward.set_policy())
+
+
+def test_a_copied_card_that_keeps_still_at_its_tap_is_not_given_the_pin(
+    ward: Ward, bay: WardTerminal, owing: Member, log: Log
+) -> None:
+    """It takes the place of the card that was asked, and its own tap is nobody's refusal."""
+    forged = ward.clone(owing)
+    with in_the_slot(ward, bay, owing) as mark:
+        pad(bay, mark, None)
+    with in_the_slot(ward, bay, forged, faults=(f"status:sw=6F00,at={TAP}",)) as mark:
+        bay.glass.wait(lambda view: view["screen"] == "checking", mark)
+        pad(bay, mark, None)
+        refused = bay.glass.wait_screen("refused", mark=enter(bay, owing.pin))
+    assert_neutral(refused.view)
+    outcome = referred(log.events(), refused.view["reference"])["detail"]
+    assert (outcome["result"], outcome["reason"]) == ("refused", Reason.CARD_KEY_WRONG)
+    asked = [one["ins"] for one in ward.box.log(forged.card)["exchanges"]]
+    assert VERIFY not in asked
+    bay.sign_on_with_pin(owing)
+
+
+def test_the_last_try_is_not_spent_before_it_was_warned_of(
+    ward: Ward, bay: WardTerminal, owing: Member
+) -> None:
+    with in_the_slot(ward, bay, owing) as mark:
+        pad(bay, mark, None)
+        for attempts in (2, 1):
+            pad(bay, enter(bay, WRONG), attempts)
+        bay.glass.post("cancel")
+    with in_the_slot(ward, bay, owing) as mark:  # another pad, which nobody has told
+        pad(bay, mark, None)
+        warned = pad(bay, enter(bay, WRONG), 1)
+        assert warned.view["words"] == LAST_TRY
+        bay.glass.wait(lambda view: is_open_for(view, owing), enter(bay, owing.pin))
 
 
 def test_a_card_taken_out_too_soon_is_asked_for_again(
