@@ -128,6 +128,18 @@ class TerminalCounts(Part):
     unshipped: Count = 0
     """Journal events not yet receipted."""
     alarms: Count = 0
+    break_glass: Count = 0
+    """Faults of the system: each is somebody whom it did not let in."""
+    unrecorded: Count = 0
+    """Break-glass that nothing could take yet."""
+    downtimes: Count = 0
+    """Declared at this terminal; counted apart."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        fields: dict[str, object] = write(self)
+        later = ("break_glass", "unrecorded", "downtimes")
+        return {name: count for name, count in fields.items() if count or name not in later}
 
 
 class TerminalStatus(Record):

@@ -113,6 +113,8 @@ class App:
             card_deadline_s=self.settings.card_deadline_s,
             timezone=self.settings.timezone,
             help=outside.help_tools(),
+            emergency=outside.emergency_tools(),
+            downtime=recalled.downtime,
             roaming=outside.roaming_tools(),
         )
         terminal = Terminal(parts, mailbox)

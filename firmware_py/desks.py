@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from firmware_py.card.left import LeftDesk
 from firmware_py.countersign.line import CountersignLine
+from firmware_py.emergency.alerts import AlertsLine
+from firmware_py.emergency.downtime import DowntimeLine
+from firmware_py.emergency.line import BreakGlassLine
 from firmware_py.help.line import HelpLine
 from firmware_py.inside import Desk, Inside
 from firmware_py.kiosk.pages import PageDesk
@@ -21,7 +24,12 @@ from firmware_py.workspace.desk import WorkspaceDesk
 
 def desks_of(inside: Inside) -> tuple[Desk, ...]:
     """Everything that a person can do here beside signing on."""
+    alerts, break_glass = AlertsLine(inside), BreakGlassLine(inside)
+    break_glass.on_opened = alerts.add
     return (
+        break_glass,
+        alerts,
+        DowntimeLine(inside),
         PinLine(inside),
         HelpLine(inside),
         CountersignLine(inside),

@@ -21,7 +21,7 @@ from firmware_py.evidence.committer import CommitFailed
 from firmware_py.evidence.journal import JournalDamaged, JournalFailed
 from firmware_py.evidence.shipper import Shipper
 from firmware_py.items import EnrolmentChanged, Item, JournalBack, JournalDown, JournalForked
-from firmware_py.parts import HelpTools, RoamingTools
+from firmware_py.parts import EmergencyTools, HelpTools, RoamingTools
 from firmware_py.site.fetch import FetchFailed, Gateway
 from firmware_py.site.link import KeysHeard, Link, LinkChanged, Report, SiteMessage
 from firmware_py.site.renewing import Known, Renewing
@@ -161,6 +161,17 @@ class Outside:
             partial(self._link.tell, FromTerminal.HELP),
         )
 
+    def emergency_tools(self) -> EmergencyTools:
+        """A gateway of its own: break-glass stands behind nothing."""
+        identity, address = self._app.identity, self._app.settings.gateway_address
+        telling = Gateway(address, identity.tls, self._clock)
+        return EmergencyTools(
+            self._app.folder.path,
+            identity.batch,
+            lambda: self._app.custody.kept.keys,
+            telling.help,
+        )
+
     def _hear(self, message: SiteMessage | KeysHeard) -> None:
         if isinstance(message, KeysHeard):
             self._app.custody.hear_keys(message.data)
@@ -205,6 +216,9 @@ class Outside:
             taps=counts.taps if counts else 0,
             refused=counts.refused if counts else 0,
             alarms=self._app.alarms.count,
+            break_glass=counts.break_glass if counts else 0,
+            unrecorded=counts.unrecorded if counts else 0,
+            downtimes=counts.downtimes if counts else 0,
             readers=self._terminal.reader_count if self._terminal else None,
             interfaces=self._app.custody.served.interfaces(),
             rtc=self._app.custody.time.rtc_checked,

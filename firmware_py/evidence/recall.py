@@ -1,4 +1,4 @@
-"""What the journal tells a daemon that starts: sessions left open, PINs proved in this boot.
+"""What the journal tells a daemon that starts: sessions left open, and what began in this boot.
 
 Only the newest events are read, and of them only those that say so: a restart must not take long.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from contract.emergency import DowntimeDeclared, DowntimeEnded
 from contract.events import Event
 from contract.wire import WireError
 from firmware_py.evidence import journal_store
@@ -27,6 +28,7 @@ _TELLING: Final = (
     b'"kind":"card.outcome"',
     b'"purpose":"pin"',
     b'"kind":"pin.heard"',
+    b'"kind":"downtime.',
 )
 
 
@@ -39,6 +41,8 @@ class Recalled:
     pins: ProvenPins
     shifts: Shifts
     """In which position each one works."""
+    downtime: Event | None = None
+    """Its newest declaration of this boot, where nothing has ended it."""
 
 
 async def recall(journal: Journal, now: Moment) -> Recalled:
@@ -58,7 +62,15 @@ async def recall(journal: Journal, now: Moment) -> Recalled:
         ended_by_restart(events),
         rebuild(events, journal.terminal, now),
         rebuild_shifts(events, now),
+        _downtime_of(events, now),
     )
+
+
+def _downtime_of(events: list[Event], now: Moment) -> Event | None:
+    told = [one for one in events if isinstance(one.detail, DowntimeDeclared | DowntimeEnded)]
+    newest = told[-1] if told else None
+    on = newest is not None and isinstance(newest.detail, DowntimeDeclared)
+    return newest if newest is not None and on and newest.boot == now.boot else None
 
 
 def _parsed(line: bytes) -> Event | None:

@@ -46,6 +46,12 @@ class Counts:
 
     taps: int = 0
     refused: int = 0
+    break_glass: int = 0
+    """Each is somebody whom the system did not let in."""
+    unrecorded: int = 0
+    """Of these, what nothing could take yet."""
+    downtimes: int = 0
+    """Declared here."""
 
 
 class Outcomes:

@@ -156,6 +156,9 @@ class Report:
     alarms: int
     readers: int | None = None
     rtc: bool | None = None
+    break_glass: int = 0
+    unrecorded: int = 0
+    downtimes: int = 0
     interfaces: frozenset[Interface] = frozenset()
 
 
@@ -369,6 +372,9 @@ class Link:
                 refused=report.refused,
                 unshipped=self._shipper.unshipped,
                 alarms=report.alarms,
+                break_glass=report.break_glass,
+                unrecorded=report.unrecorded,
+                downtimes=report.downtimes,
             ),
             question=nonce,
             readers=report.readers,
