@@ -54,8 +54,6 @@ class DowntimeLine:
         """Goes on with what the journal says was declared in this boot."""
         self.inside = inside
         self.on: On | None = None
-        self.declared = 0
-        """Since the daemon started."""
         self._declaring: Declaring | None = None
         event = inside.parts.downtime
         if event is not None and isinstance(event.detail, DowntimeDeclared):
@@ -118,7 +116,7 @@ class DowntimeLine:
 
     def begin(self, declared: DowntimeDeclared, initials: tuple[str, ...]) -> None:
         """It was declared here, and that is durable."""
-        self.declared += 1
+        self.inside.signon.outcomes.counts.downtimes += 1
         self._begin(declared, self.now_ms(), initials)
         LOG.warning("downtime", extra={"by": [one.holder for one in declared.by]})
 

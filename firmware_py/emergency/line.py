@@ -67,8 +67,6 @@ class BreakGlassLine:
     def __init__(self, inside: Inside) -> None:
         """Takes the reserve's space, where there is a place for it."""
         self.inside = inside
-        self.opened = 0
-        """Since the daemon started: each is somebody whom the system did not let in."""
         self.active: dict[SessionId, str] = {}
         """The reason of each emergency session that stands."""
         self.unrecorded: set[SessionId] = set()

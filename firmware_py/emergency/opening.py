@@ -188,7 +188,7 @@ class Opening:
 
     def _is_open(self, wish: Wish, opened: BreakGlassOpened) -> None:
         line = self.line
-        line.opened += 1
+        self.inside.signon.outcomes.counts.break_glass += 1
         standing = {session.id for session in self.inside.stage.newest.standing}
         line.active = {id_: one for id_, one in line.active.items() if id_ in standing}
         unrecorded = opened.kept is Kept.LATER
@@ -201,6 +201,7 @@ class Opening:
             self.inside.parts.sound(AlarmCode.NOT_IDENTIFIED, None, opened.session)
         if unrecorded:
             line.unrecorded.add(opened.session)
+            self._count()
             self.inside.parts.sound(AlarmCode.NOT_RECORDED, None, opened.session)
         self._tell(opened)
 
@@ -259,6 +260,10 @@ class Opening:
 
     def _recorded(self, session: SessionId) -> None:
         self.line.unrecorded.discard(session)
+        self._count()
+
+    def _count(self) -> None:
+        self.inside.signon.outcomes.counts.unrecorded = len(self.line.unrecorded)
 
     def _emergency(self, opened: BreakGlassOpened) -> Emergency:
         return Emergency(
