@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from contract.ids import SessionId
 from firmware_py.card.presence import Presence
+from firmware_py.emergency.words import NOT_IDENTIFIED, READ_ONLY, ROLE
 from firmware_py.items import EnrolmentChanged
 from firmware_py.kiosk.night import Nights
 from firmware_py.kiosk.presenting import Notice, Scene, person
 from firmware_py.kiosk.view import Enrolling, ParkedLine, Person, Surroundings
-from firmware_py.sessions.machine import Session
+from firmware_py.sessions.machine import Kind, Session
 from firmware_py.sessions.stage import Stage
 from firmware_py.signon.pad import Pad
 from firmware_py.site.link import SILENCE_NS, LinkChanged
@@ -19,6 +21,7 @@ from firmware_py.trust.custody import Custody
 from runtime.clock import Clock
 
 _MS: Final = 1_000_000
+_EMERGENCY: Final = {Kind.BREAK_GLASS: ROLE, Kind.EMERGENCY_VIEW: READ_ONLY}
 _COARSE_S: Final = 10
 """An age is shown in steps: the glass need not change each second."""
 
@@ -96,9 +99,11 @@ class Scenery:
             guid = session.guid if session.keeps else None
             entitlement = self._custody.entitlement(guid) if guid else None
             form = self._custody.place().policy.name_form
-            if entitlement is None:  # its card was taken out of the directory meanwhile
-                return Person("?", session.position, "?")
-            known = self._people[session.id] = person(entitlement, session.position, form)
+            role = _EMERGENCY.get(session.kind)
+            if entitlement is None:  # nobody's, or its card was taken out of the directory
+                return Person(NOT_IDENTIFIED if role else "?", role or session.position, "?")
+            known = person(entitlement, session.position, form)
+            self._people[session.id] = known = replace(known, role=role or known.role)
         return known
 
     def _parked(self) -> tuple[ParkedLine, ...]:
