@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -92,6 +93,28 @@ def test_online_a_spare_is_somebodys_in_seconds_and_everywhere(ward: Ward, log: 
     (listed,) = ward.tapover("spare", "list")["spares"]
     assert (listed["guid"], listed["state"]) == (reviewed["spare"], "used")
     log.verified()
+
+
+def test_who_needs_it_is_found_by_initials_and_never_named(ward: Ward) -> None:
+    elena, bay = ward.member("h-elena"), ward["bay-1"]
+    spare = spare_of(ward)
+    night, mark = Night(ward, bay), bay.glass.mark()
+    bay.glass.post("find_person", text="ah")
+    night.acts.append("initials")
+    found = bay.glass.wait(lambda view: bool(drawn(view).get("found")), mark)
+    (person_found,) = drawn(found.view)["found"]
+    assert person_found == {"holder": "h-amal", "initials": "AH", "role": "Nurse"}
+    night.assign(spare, elena, GIVEN, holder=person_found["holder"], lost=True)
+    panels = [drawn(seen.view) for seen in bay.glass.since(mark)]
+    steps = [panel["step"] for panel in panels if panel]
+    assert list(dict.fromkeys(steps)) == ["person", "card", "colleague", "pin", "gateway"]
+    assert "Haddad" not in json.dumps(panels)
+    told(night, "online, by initials")
+
+
+def drawn(view: dict[str, Any]) -> dict[str, Any]:
+    """What the page draws of the help desk."""
+    return view["panels"].get("help") or {}
 
 
 def test_offline_it_works_here_at_once_and_on_the_ward_when_it_hears(ward: Ward, log: Log) -> None:
