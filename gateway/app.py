@@ -19,10 +19,11 @@ from gateway.broker import BrokerSession
 from gateway.checkpoints import Checkpoints
 from gateway.desk import Desk
 from gateway.directory import Directory
+from gateway.emergencies import Emergencies
 from gateway.enrolling import EnrolmentParts, Inner
 from gateway.escrows import Deposits
 from gateway.fleet import Fleet
-from gateway.http import operators, renewal, terminals
+from gateway.http import emergencies, operators, renewal, terminals
 from gateway.http.est import MOST_CONNECTIONS
 from gateway.http.help import Helping, add_terminal_routes
 from gateway.http.listener import Listener, bind
@@ -99,6 +100,9 @@ class Gateway:
         )
         for_terminals = self._for_terminals(known, register, snapshots)
         add_terminal_routes(for_terminals, helping, self._publisher, clock)
+        kept = settings.state_dir / "emergencies.json"
+        self._emergencies = Emergencies(store, evidence, register, known.site, kept, clock)
+        emergencies.add_routes(for_terminals, self._emergencies, self._publisher, clock)
         desk = Desk(store, evidence, self._directory, known.site)
         for_operators = operators.make_app(
             self._directory,
@@ -110,6 +114,7 @@ class Gateway:
             clock,
             enrolling=self._enrolment.routes if self._enrolment else None,
             helping=helping,
+            emergencies=self._emergencies.standing,
         )
         self._terminals = Listener(for_terminals, sockets[0], server_context(known.terminals))
         self._operators = Listener(for_operators, sockets[1], server_context(known.operators))
@@ -134,6 +139,7 @@ class Gateway:
             "receipts": self._publisher.run_receipts(),
             "heartbeats": self._publisher.run_heartbeats(),
             "keys": self._publisher.run_keys(),
+            "emergencies": self._emergencies.run(self._publisher.emergency),
             "terminals": self._terminals.run(),
             "operators": self._operators.run(),
             **self._enrolment_runs(),

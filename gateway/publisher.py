@@ -102,6 +102,10 @@ class Publisher:
     def beat(self) -> None:
         self._send(site_topic(Site.HEARTBEAT), self._heartbeat(None), qos=_REPEATED)
 
+    def emergency(self, message: bytes) -> None:
+        """Break-glass, as its terminal signed it."""
+        self._send(site_topic(Site.EMERGENCIES), message)
+
     def answer(self, terminal: TerminalId, nonce: str) -> None:
         """A heartbeat that answers one terminal's question."""
         self._send(terminal_topic(terminal, ToTerminal.INBOX), self._heartbeat(nonce))

@@ -8,12 +8,13 @@ signature under the same key.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Final
 
 from fastapi import Depends, FastAPI, Query, Request, Response
 from pydantic import BaseModel
 
+from contract.emergency import Emergency
 from contract.statements import TerminalStatus
 from contract.tap import DirectoryVersion
 from contract.wire import MAX_SAFE_INTEGER
@@ -23,6 +24,7 @@ from gateway.directory import Directory
 from gateway.fleet import Fleet
 from gateway.http import changes, grants
 from gateway.http.changes import Counter
+from gateway.http.emergencies import EmergencyAnswer, answer_of
 from gateway.http.grants import Enrolling
 from gateway.http.help import Helping, add_operator_routes
 from gateway.http.limits import Buckets, Rate, too_many
@@ -54,9 +56,10 @@ class FleetTerminal(BaseModel):
 
 
 class FleetAnswer(BaseModel):
-    """Every terminal of the site, by name."""
+    """Every terminal of the site, by name; `emergencies`: break-glass of the last hours."""
 
     terminals: list[FleetTerminal]
+    emergencies: list[EmergencyAnswer] = []
 
 
 class RevocationState(BaseModel):
@@ -96,6 +99,7 @@ def make_app(
     *,
     helping: Helping,
     enrolling: Enrolling | None = None,
+    emergencies: Callable[[], Sequence[Emergency]] = tuple,
 ) -> FastAPI:
     """`enrolling` is None where terminals are enrolled by hand."""
     app = FastAPI(
@@ -127,7 +131,7 @@ def make_app(
             )
             for row in fleet.rows()
         ]
-        return FleetAnswer(terminals=rows)
+        return FleetAnswer(terminals=rows, emergencies=[answer_of(one) for one in emergencies()])
 
     @app.get("/v1/log/checkpoint")
     def checkpoint(since: Annotated[int, Query(ge=0, le=MAX_SAFE_INTEGER)] = 0) -> Response:
