@@ -1,15 +1,14 @@
-"""Break-glass as the terminals tell of it: first a leaf of the log, then said to its ward (DESIGN §5).
+"""Break-glass as the terminals tell of it: first a leaf, then said to its ward (DESIGN §5).
 
 - A terminal tells at once, and where its journal takes nothing this is the record of it. Its answer
   means that the statement is a leaf, and an event of the gateway's own, to be reviewed first.
-- It is passed on as the terminal signed it, and said again every few seconds for some hours: whoever
-  starts, or signs on, later hears of it too. What is kept for that is no evidence, and may be lost.
+- It is passed on as the terminal signed it, and said again every few seconds for some hours, for
+  whoever starts or signs on later. What is kept for that is no evidence, and may be lost.
 - Sent again it is the same one: no second leaf.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 from collections.abc import Callable
@@ -119,7 +118,9 @@ class Emergencies:
         return envelope, emergency
 
     def _keep(self, emergency: Emergency, message: bytes) -> None:
-        self._said = tuple([*self._shown(), (emergency, message)][-MOST_SAID:])
+        session = emergency.opened.session
+        others = [one for one in self._shown() if one[0].opened.session != session]
+        self._said = tuple([*others, (emergency, message)][-MOST_SAID:])
         said = tuple(encode_base64(one) for _, one in self._said)
         try:
             write_file(self._path, _File(said=said).to_bytes())

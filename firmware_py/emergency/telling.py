@@ -32,26 +32,42 @@ class Telling:
         self._tools = parts.emergency
         self._clock = parts.clock
 
-    async def tell(self, emergency: Emergency, within_s: float = ANSWER_S) -> bool:
+    async def tell(self, emergency: Emergency, within_s: float) -> bool:
         """Once; whether the site's log holds it now."""
-        if (tools := self._tools) is None:
-            return False
         try:
             async with asyncio.timeout(within_s):
-                envelope = await asyncio.to_thread(emergency.seal, tools.batch)
-                await tools.ask("emergency", envelope.to_bytes(), ANSWER_BYTES)
+                return await self._told(await self._sealed(emergency))
+        except TimeoutError:
+            LOG.info("the gateway does not answer in time")
+            return False
+
+    async def tell_in_time(self, emergency: Emergency) -> bool:
+        """Until it is told, or nobody would look at it any more. It is signed once."""
+        tries, until_ns = 0, self._clock.monotonic_ns() + SHOWN_MS * 1_000_000
+        message = await self._sealed(emergency)
+        while not await self._told(message):
+            tries += 1
+            now_ns = self._clock.monotonic_ns()
+            if not message or now_ns >= until_ns:
+                return False
+            await self._clock.sleep_until(now_ns + (AGAIN_NS if tries < SOON else LATER_NS))
+        return True
+
+    async def _sealed(self, emergency: Emergency) -> bytes:
+        """Empty where nobody is told anything."""
+        if self._tools is None:
+            return b""
+        # A key in a TPM takes its time.
+        envelope = await asyncio.to_thread(emergency.seal, self._tools.batch)
+        return envelope.to_bytes()
+
+    async def _told(self, message: bytes) -> bool:
+        if self._tools is None:
+            return False
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await self._tools.ask("emergency", message, ANSWER_BYTES)
         except (FetchFailed, TimeoutError) as error:
             LOG.info("the gateway does not hear of break-glass", extra={"why": str(error)})
             return False
-        return True
-
-    async def tell_in_time(self, emergency: Emergency) -> bool:
-        """Until it is told, or nobody would look at it any more."""
-        tries, until_ns = 0, self._clock.monotonic_ns() + SHOWN_MS * 1_000_000
-        while not await self.tell(emergency):
-            tries += 1
-            now_ns = self._clock.monotonic_ns()
-            if self._tools is None or now_ns >= until_ns:
-                return False
-            await self._clock.sleep_until(now_ns + (AGAIN_NS if tries < SOON else LATER_NS))
         return True
