@@ -29,6 +29,7 @@ DEBIAN_PARTS=(
     "libtss2-dev|headers to compile tpm2-pytss, for terminals with a TPM"
     "pkg-config|finds those headers"
     "swtpm|a TPM in software for tests of keys in hardware"
+    "systemd|looks through the units that we write, in tests (it need not run)"
     "mosquitto|the MQTT broker (tests and demo start their own, never Debian's service)"
     "mosquitto-clients|looks at the broker's messages by hand and in tests"
     "openssl|checks our certificates with foreign software"

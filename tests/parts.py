@@ -24,6 +24,7 @@ PACKAGE_OF: Final = {
     "pkcs11-tool": "opensc",
     "softhsm2-util": "softhsm2",
     "swtpm": "swtpm",
+    "systemd-analyze": "systemd",
     "strace": "strace",
     "yubico-piv-tool": "yubico-piv-tool",
 }

@@ -105,8 +105,9 @@ def test_a_policy_beyond_its_ceiling_is_refused_whole(ward: Ward, tmp_path: Path
     (tmp_path / "p.json").write_text(
         json.dumps({"ward": "ed", "offline_limit_s": 10**6, "salt": "5a" * 16})
     )
-    done = tapover("ward", "policy", str(tmp_path / "p.json"), *_signed(ward))
+    done = tapover("ward", "policy", "set", "ed", str(tmp_path / "p.json"), *_signed(ward))
     assert done.returncode == 2
+    assert "[406]" in done.stderr
     assert "offline_limit_s" in done.stderr
 
 

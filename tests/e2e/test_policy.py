@@ -1,0 +1,130 @@
+"""A ward's policy from the desk to the glass: applied while people work, or refused whole."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from benchmarks.ward.evidence import wait_held
+from benchmarks.ward.people import STAFF
+from benchmarks.ward.processes import WardError
+from benchmarks.ward.site import SITE, Ward
+from benchmarks.ward.terminals import WardTerminal
+from contract.checkpoint import origin
+from contract.ids import Version
+from contract.policy import BreakGlass
+from provisioning.administration import PolicyUnservable
+from tests.e2e.asking import LONG_DAY, NOT_HERE, Log, at_work, shows, turned_away
+
+
+@pytest.fixture(scope="module")
+def whole(module_tmp: Path) -> Iterator[Ward]:
+    with Ward(module_tmp / "ward", ("bay-1",), STAFF[:3], LONG_DAY) as ward:
+        yield ward
+
+
+@pytest.fixture
+def ward(whole: Ward) -> Iterator[Ward]:
+    """Amal at work; afterwards the ward has its first policy again."""
+    at_work(whole, whole["bay-1"], whole.member("h-amal"))
+    yield whole
+    wait_held(whole, whole.set_policy())
+
+
+def test_settings_change_while_a_session_is_open_and_nothing_restarts(ward: Ward) -> None:
+    bay = ward["bay-1"]
+    pid = bay.process.pid
+
+    wait_held(ward, ward.set_policy(name_form="full", hold_s=600, sound="soft"))
+    shown = shows(bay, lambda view: view["name"] == "Amal Haddad")
+    assert (shown.screen, shown.view["sound"]) == ("open", "soft")
+    shows(bay, lambda view: (view["panels"].get("hold") or {}).get("allowed") is True)
+
+    at_work(ward, bay, ward.member("h-chidi"))
+    mark = bay.glass.mark()
+    wait_held(ward, ward.set_policy(roles=["R8001"]))  # nurses alone; Chidi is a doctor
+    assert bay.glass.latest is not None
+    assert bay.glass.latest.view["name"] == "Chidi O."  # his open work stays as it is
+    assert not [seen for seen in bay.glass.since(mark) if seen.screen == "locked"]
+    at_work(ward, bay, ward.member("h-amal"))
+    assert turned_away(ward, bay, ward.member("h-chidi")).words == NOT_HERE
+    bay.glass.post("activity")
+
+    wait_held(ward, ward.set_policy(night={"begins_min": 0, "ends_min": 24 * 60 - 1}))
+    shows(bay, lambda view: view["night"] is True)
+
+    wait_held(ward, ward.set_policy(idle_dim_s=5, idle_lock_s=10))
+    shows(bay, lambda view: view["screen"] == "dimmed")
+    shows(bay, lambda view: view["screen"] == "locked")
+    assert bay.process.pid == pid
+
+
+def test_a_policy_that_the_ward_cannot_serve_is_refused_and_nothing_of_it_is_heard(
+    ward: Ward, log: Log
+) -> None:
+    (told,) = ward.ask("/v1/fleet")["terminals"]
+    assert told["status"]["interfaces"] == ["contact", "contactless"]
+    before = head(ward)
+    glass = BreakGlass(
+        allowed=True,
+        position=STAFF[0].holder.positions[0].id,
+        reasons=("E1",),
+        limit_s=600,
+        without_card=("theatre-1",),  # type: ignore[arg-type]
+    )
+    with pytest.raises(PolicyUnservable, match="theatre-1"):
+        ward.set_policy(break_glass=glass, idle_lock_s=60)
+    with pytest.raises(WardError, match=r"nobody holds.*\[407\]"):
+        ward.tapover("ward", "set", "ed", 'roles=["R9999"]', "--yes")
+    assert head(ward) == before
+    denied = [one for one in log.events() if one["detail"]["kind"] == "change.denied"]
+    assert [one["detail"]["reason"] for one in denied] == ["unusable", "unusable"]
+
+
+def head(ward: Ward) -> Version:
+    found = ward.ask("/healthz")["directory"]
+    return Version(found["epoch"], found["n"])
+
+
+def test_the_information_page_says_the_rules_in_force_and_the_newest_checkpoint(
+    ward: Ward,
+) -> None:
+    bay = ward["bay-1"]
+    status, told = info(bay)
+    assert status == http.HTTPStatus.OK
+    assert (told["terminal"], told["ward"]) == ("bay-1", "ed")
+    assert "After your PIN, a tap alone is enough at this screen for 4 h." in told["policy"]
+    wait_held(ward, ward.set_policy(grace_s=1800))
+    _, told = info(bay)
+    assert "After your PIN, a tap alone is enough at this screen for 30 min." in told["policy"]
+    assert len(told["recorded"]) > 3
+    # The very note that an auditor can hold the log to: origin, size, root, and its signature.
+    named, size, _, empty, signature = told["checkpoint"].removesuffix("\n").split("\n")
+    assert named == origin(SITE, 1)
+    assert int(size) > 0
+    assert (empty, signature[:2]) == ("", "\u2014 ")
+    names = [one.person.holder.name for one in ward.members.values()]
+    assert not any(
+        name.full in json.dumps(told) or name.short in json.dumps(told) for name in names
+    )
+    assert info(bay, secret="0" * 32)[0] == http.HTTPStatus.FORBIDDEN
+
+
+def info(bay: WardTerminal, secret: str | None = None) -> tuple[int, dict[str, Any]]:
+    """GET /info as the page asks for it; nothing where it is refused."""
+    url = urlsplit(bay.url)
+    query = url.query if secret is None else f"boot={secret}"
+    connection = http.client.HTTPConnection(url.netloc, timeout=5.0)
+    try:
+        connection.request("GET", f"/info?{query}")
+        answer = connection.getresponse()
+        body = answer.read()
+    finally:
+        connection.close()
+    return answer.status, json.loads(body) if answer.status == http.HTTPStatus.OK else {}
