@@ -59,6 +59,7 @@ ED25519: Final = "ed25519"
 GATEWAY: Final = "gateway"
 PURPOSES: Final = {"tap": "tap", "pin": "PIN proof", "countersign": "countersign", "move": "move"}
 SIGN_ONS: Final = frozenset(("opened", "resumed"))
+NOBODY: Final = "unidentified"
 CLAIMS: Final = SIGN_ONS | {"closed-by-tap", "parked-by-tap", "still-you", "woken", "proved"}
 DIRECTORY: Final = ("batch", "change-request", "directory-change", "directory-manifest")
 UNREAD: Final = (
@@ -72,6 +73,7 @@ UNREAD: Final = (
         "enrolment",
     ),
     *("restoration", "escrows", "spare-assignment", "puk-request", "puk-release", "puk-report"),
+    *("emergency", "downtime"),
 )
 ASKING: Final = ("change-request", "spare-assignment")  # what a directory change may follow from
 ENTRIES: Final = ("entitlement", "terminal", "policy", "spare", "removed")
@@ -108,6 +110,9 @@ SHAPES: Final = {
     "card.outcome": "record:number? guid:hex16? result:text reason:text? key:hex? algorithm:text?"
     " signature:base64? holder:text? position:text? session:text?",
     "session.changed": "session:text holder:text? position:text? change:text cause:any",
+    "break-glass.opened": "session:text position:text holder:text? guid:hex16? record:number?"
+    " proof:card-proof?",
+    "card-proof": "event:base64 key:hex algorithm:text signature:base64",
     "bodies.deleted": "rule:text journal:hex16 first:number count:number",
     "proof": "type:tapover/proof/v1| event:base64 batch:base64 leaf:number inclusion:base64*"
     " checkpoint:text keys:base64",
@@ -740,7 +745,8 @@ class JournalCheck:
         right = (sequence == 0) == (kind == "journal.opened")
         need(right, "a journal that does not begin with journal.opened, or has a second one")
         if "." in kind and kind in SHAPES:
-            getattr(self, f"_{kind.replace('.', '_')}")(sequence, read(kind, detail), body)
+            name = kind.replace(".", "_").replace("-", "_")
+            getattr(self, f"_{name}")(sequence, read(kind, detail), body)
 
     def check_missing(self) -> None:
         """What is missing was deleted, and what was deleted is missing."""
@@ -813,7 +819,8 @@ class JournalCheck:
         if outcome.signature is not None and (claim or outcome.reason != "card-key-wrong"):
             need(number is not None, "a card's signature over no record", NOT_THERE)
             if record:
-                self._signature(self.journal.leaf_of(sequence), outcome, record, event)
+                signed = self.log.bodies.get(event) or b""
+                self._signature(self.journal.leaf_of(sequence), outcome, record, signed)
             else:
                 self.tally.doubts["signature"] += 1
         self.sign_ons[result, outcome.session, outcome.holder, outcome.position] += 1
@@ -837,7 +844,7 @@ class JournalCheck:
         means = "The tap is written down for somebody else than the card's holder."
         same = kind == "spare" or outcome.holder == entitled.holder
         need(same, "an outcome for another holder than the directory's", means)
-        message = b"tapover:card:v1\n" + (self.log.bodies.get(event) or b"")
+        message = b"tapover:card:v1\n" + event
         holds = read_key(used[0].key, outcome.algorithm).signed(outcome.signature, message)
         need(holds, "a card's signature that does not hold", NOT_THERE)
         if outcome.result in CLAIMS:
@@ -851,6 +858,30 @@ class JournalCheck:
             if (issued := self.heartbeats.get(record.heartbeat)) is not None:
                 bounds = [*tally.not_before, issued]
                 tally.not_before = [min(bounds), max(bounds)]
+
+    def _break_glass_opened(self, sequence: int, opened: Shape, _: bytes) -> None:
+        """In nobody's name, by a record of this journal, or by one that no journal holds."""
+        self.tally.doubts["glass"] += 1
+        holder, proof = opened.holder or NOBODY, opened.proof
+        if opened.holder is None:
+            self.tally.doubts["nobody"] += 1
+        elif proof is None:
+            need(opened.record is not None, "break-glass in a name that no card proves", NOT_THERE)
+            return  # an outcome follows, as at any sign-on
+        else:
+            event = read("event", parse(proof.event))
+            detail = typed(event.detail, dict, "the detail")
+            record = read("card.record", detail).record
+            said = (event.terminal, detail.get("kind"), record.purpose, record.guid)
+            right = said == (self.journal.terminal, "card.record", "tap", opened.guid)
+            need(right, "break-glass by another card's record, or another terminal's", NOT_THERE)
+            facts = {"key": proof.key.hex(), "algorithm": proof.algorithm, "holder": holder}
+            outcome = Shape(**facts, signature=proof.signature, result="opened")
+            leaf = self.journal.leaf_of(sequence)
+            self._signature(leaf, outcome, record, proof.event)
+            self.tally.doubts["detached"] += 1
+        for change in SIGN_ONS:
+            self.sign_ons[change, opened.session, holder, opened.position] += 1
 
     def _session_changed(self, _sequence: int, session: Shape, _: bytes) -> None:
         if (change := session.change) in SIGN_ONS:
@@ -896,6 +927,9 @@ DOUBTS: Final = {
     "time": "without a heartbeat: nothing shows *not before*",
     "pin": "by a key that was not seen to need the PIN: the card is proven, the PIN is not",
     "spare": "with a spare that the directory gave nobody yet: whose it was is a ward lead's word",
+    "glass": "to break-glass: a right of the ward's, not of the card's holder",
+    "nobody": "to break-glass in nobody's name: no card proves who it was",
+    "detached": "to break-glass by a tap that no journal could record: its place is not proven",
     "inactive": "with a card that was suspended, revoked or lost in the directory: look there",
 }
 CLOSING: Final = (
