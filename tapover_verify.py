@@ -875,7 +875,7 @@ class JournalCheck:
             said = (event.terminal, detail.get("kind"), record.purpose, record.guid)
             right = said == (self.journal.terminal, "card.record", "tap", opened.guid)
             need(right, "break-glass by another card's record, or another terminal's", NOT_THERE)
-            facts = {"key": proof.key.hex(), "algorithm": proof.algorithm, "holder": holder}
+            facts = {"key": proof.key, "algorithm": proof.algorithm, "holder": holder}
             outcome = Shape(**facts, signature=proof.signature, result="opened")
             leaf = self.journal.leaf_of(sequence)
             self._signature(leaf, outcome, record, proof.event)
