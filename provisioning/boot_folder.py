@@ -99,6 +99,8 @@ def _user_data(file: EnrolmentFile, network: Network) -> dict[str, Any]:
         "package_upgrade": False,
         "runcmd": [["systemctl", "enable", "--now", SERVICE]],
     }
+    if network.timezone:
+        data["timezone"] = network.timezone
     if network.ntp:
         data["ntp"] = {"enabled": True, "servers": list(network.ntp)}
     return data

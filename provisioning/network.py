@@ -16,6 +16,8 @@ BOOT: Final = "/boot/firmware/tapover"
 _MOST_VLAN: Final = 4094
 _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:]{2,45}")
 
+_ZONE: Final = re.compile(r"[A-Za-z_]{2,20}(?:/[A-Za-z0-9_+-]{1,30}){0,2}")
+
 
 @dataclass(frozen=True, slots=True)
 class Static:
@@ -49,12 +51,16 @@ class Dot1x:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """DHCP unless `static`; tagged when there is a `vlan`; `ntp` are the site's own servers."""
+    """DHCP unless `static`; tagged when there is a `vlan`; `ntp` are the site's own servers.
+
+    `timezone` is the ward's, an IANA name: by it the night begins.
+    """
 
     static: Static | None = None
     vlan: int | None = None
     dot1x: Dot1x | None = None
     ntp: tuple[str, ...] = ()
+    timezone: str = ""
 
     def __post_init__(self) -> None:
         """Raises BadInput."""
@@ -63,6 +69,8 @@ class Network:
         for server in self.ntp:
             if not _HOST.fullmatch(server):
                 raise BadInput(f"'{server}' is no name or address of a time server")
+        if self.timezone and not _ZONE.fullmatch(self.timezone):
+            raise BadInput(f"'{self.timezone}' is no time zone: write it as Europe/London")
         if self.static is not None:
             _check_static(self.static)
         if self.dot1x is not None:

@@ -17,6 +17,7 @@ Via = Annotated[str, typer.Option(help="The way out of a fixed address's network
 Dns = Annotated[list[str] | None, typer.Option(help="A name server, with a fixed address.")]
 Vlan = Annotated[int | None, typer.Option(help="The tag of its VLAN.")]
 Ntp = Annotated[list[str] | None, typer.Option(help="A time server of the site's own.")]
+Timezone = Annotated[str, typer.Option(help="The ward's, as Europe/London: when night is.")]
 Dot1xFile = Annotated[
     Path | None,
     typer.Option("--dot1x", help="JSON file: method, identity, password or files, ca."),
@@ -46,12 +47,13 @@ def network(
     vlan: int | None,
     ntp: list[str] | None,
     dot1x: Path | None,
+    timezone: str,
 ) -> Network:
     """Raises BadInput."""
     if not address and (via or dns):
         raise BadInput("--via and --dns belong to a fixed --address")
     static = Static(address, via, tuple(dns or ())) if address else None
-    return Network(static, vlan, _dot1x(dot1x) if dot1x else None, tuple(ntp or ()))
+    return Network(static, vlan, _dot1x(dot1x) if dot1x else None, tuple(ntp or ()), timezone)
 
 
 def _dot1x(path: Path) -> Dot1x:

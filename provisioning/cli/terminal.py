@@ -46,6 +46,7 @@ def add(  # noqa: PLR0917 - Typer's options are its parameters
     dns: network_options.Dns = None,
     vlan: network_options.Vlan = None,
     ntp: network_options.Ntp = None,
+    timezone: network_options.Timezone = "",
     dot1x: network_options.Dot1xFile = None,
     again: Annotated[
         bool, typer.Option("--again", help="Also for one in use: the newcomer replaces it.")
@@ -58,7 +59,7 @@ def add(  # noqa: PLR0917 - Typer's options are its parameters
 
     A list goes on where it was cut off.
     """
-    common = network_options.network(address, via, dns, vlan, ntp, dot1x)
+    common = network_options.network(address, via, dns, vlan, ntp, dot1x, timezone)
     wanted, where = _wanted(terminal, ward, csv, common), out or folder / "boot"
     with desk(SiteFolder(folder), operator, gateway) as at:
         if not again:

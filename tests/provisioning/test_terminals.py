@@ -268,13 +268,15 @@ def test_dhcp_is_what_nobody_says_otherwise() -> None:
     assert made["user"]["hostname"] == made["meta"]["local-hostname"] == "bay-1"
     assert made["user"]["users"] == [{"name": "root", "lock_passwd": True}]
     assert made["user"]["ssh_pwauth"] is False
-    assert "ntp" not in made["user"]
+    assert {"ntp", "timezone"}.isdisjoint(made["user"])
 
 
 def test_a_fixed_address_behind_a_vlan_with_802_1x_and_the_sites_own_time() -> None:
     dot1x = Dot1x("tls", "bay-1", ca=b"ca", certificate=b"crt", key=b"key")
     static = Static("10.1.2.3/24", "10.1.2.1", ("10.1.0.53",))
-    made = made_of(Network(static, 120, dot1x, ("ntp.example", "10.1.0.1")))
+    servers = ("ntp.example", "10.1.0.1")
+    made = made_of(Network(static, 120, dot1x, servers, "Europe/London"))
+    assert made["user"]["timezone"] == "Europe/London"
     assert made["user"]["ntp"] == {"enabled": True, "servers": ["ntp.example", "10.1.0.1"]}
     wire, tagged = made["network"]["ethernets"]["eth0"], made["network"]["vlans"]["vlan120"]
     assert wire["dhcp4"] is False
@@ -303,6 +305,8 @@ def test_a_fixed_address_behind_a_vlan_with_802_1x_and_the_sites_own_time() -> N
     [
         lambda: Network(vlan=0),
         lambda: Network(ntp=("bad host",)),
+        lambda: Network(timezone="../etc/passwd"),
+        lambda: Network(timezone="Europe/London\nrunc"),
         lambda: Network(Static("10.1.2.3", "10.1.2.1")),
         lambda: Network(Static("10.1.2.3/24", "10.9.2.1")),
         lambda: Network(dot1x=Dot1x("peap", "bay-1", ca=b"ca")),
