@@ -18,6 +18,7 @@ import pytest
 from benchmarks.ward.evidence import gather, wait_covered, wait_delivered, wait_held
 from benchmarks.ward.outside import query, wait_until
 from benchmarks.ward.people import STAFF, Member
+from benchmarks.ward.processes import WardError
 from benchmarks.ward.site import Ward
 from contract.checkpoint import CheckpointMessage
 from contract.ids import Version
@@ -155,3 +156,39 @@ def test_a_lost_gateway_comes_back_and_what_is_missing_is_stated(
     found = gather(ward, tmp_path / "export")
     assert (found.lost, found.duplicated, found.verified) == (0, 0, True), found.words
     assert [bay.process.pid for bay in bays] == pids
+
+
+def held_n(ward: Ward) -> int:
+    """The newest version that a terminal says it holds, within the first key epoch."""
+    told = [one["status"] for one in ward.ask("/v1/fleet")["terminals"]]
+    return max((one["directory"]["n"] for one in told if one), default=0)
+
+
+@pytest.mark.full
+def test_what_terminals_hold_and_no_copy_here_has_is_replaced_by_a_persons_word_alone(
+    ward: Ward,
+) -> None:
+    bay, (amal, _, leaver) = ward["bay-1"], people(ward)
+    at_work(ward, bay, amal)
+    lose_the_gateway(ward)
+    restored = [run(ward, block) for block in (DATABASE, DESK, ROOT)]
+    assert "are missing" in restored[-1]
+    ward.start_gateway()
+    for left in ward.site.authority.glob("directory.sqlite*"):
+        left.unlink()  # another desk's copy has the last change, and that desk is elsewhere
+    kept = int(ward.ask("/healthz")["directory"]["n"])
+    wait_until("a terminal says what it holds", lambda: held_n(ward) > kept, 60.0)
+
+    with pytest.raises(WardError, match=r"changes are in no copy here \[409\]"):
+        ward.tapover("directory", "recover", "--yes")
+    assert ward.ask("/healthz")["unsettled"]
+    told = ward.tapover("directory", "recover", "--dry-run")
+    assert (told["changed"], told["terminals"]) == (False, f"1.{held_n(ward)}")
+
+    ward.tapover("directory", "recover", "--accept-lost", "--yes")
+    wait_held(ward, Version(2, 1), 30.0)
+    assert not ward.ask("/healthz")["unsettled"]
+    # What this authority withdrew itself stands in its ledger: no right comes back by a loss.
+    assert turned_away(ward, bay, leaver).words == NOT_HERE
+    with pytest.raises(WardError, match=r"settled.*\[103\]"):
+        ward.tapover("directory", "recover", "--yes")
