@@ -16,7 +16,7 @@ import pytest
 
 from contract.directory import Credential, Entitlement, Name, Slot
 from contract.events import AlarmCode, CardOutcome, Event, SessionChanged
-from contract.ids import Digest, Guid, HolderId, Version
+from contract.ids import Digest, Guid, HolderId, TerminalId, Version
 from contract.signing import CardAlgorithm, Envelope, VerifyKey
 from contract.tap import PinProof
 from firmware_py import stores
@@ -27,7 +27,8 @@ from firmware_py.kiosk.board import Board
 from firmware_py.kiosk.commands import Activity, Command, PinEntered
 from firmware_py.kiosk.presenting import Scene, compose
 from firmware_py.kiosk.view import Screen, View
-from firmware_py.parts import HelpTools, Mailbox, Parts
+from firmware_py.local_api.apps import Apps
+from firmware_py.parts import HelpTools, Mailbox, Parts, RoamingTools
 from firmware_py.sessions.machine import Mode
 from firmware_py.site.fetch import FetchFailed
 from firmware_py.site.link import Asked, DirectoryHeard, HeartbeatHeard, LinkChanged
@@ -134,6 +135,8 @@ class Bench:
         *,
         card_deadline_s: float = 3.0,
         helping: bool = False,
+        terminal: TerminalId = rights.TERMINAL,
+        roaming: RoamingTools | None = None,
     ) -> None:
         self.clock = clock or ManualClock(wall_ms=rights.NOW_MS)
         self.readers = readers or BenchReaders(self.clock.monotonic_ns)
@@ -146,27 +149,27 @@ class Bench:
         self._handled = asyncio.Event()
         self.journal_path = folder / stores.JOURNAL
         self._deadline_s = card_deadline_s
+        self._sensor = sensor
+        self.name = terminal
+        self._roaming = roaming
         self._help_path = folder / "help.json" if helping else None
         self._folder = stores.open_folder(folder)
         now = Moment(boot_of(self.clock), self.clock.monotonic_ns() // 1_000_000)
         remembered = self._folder.trust.remembered
         time = SiteTime.at_start(remembered.time, rights.NOW_MS - 1_000_000, now)
         directory = stores.open_directory(self._folder)
-        kept = Kept(
-            rights.TERMINAL, rights.ROOT_FINGERPRINT, directory, self._folder.trust, rights.KEYS
-        )
+        kept = Kept(terminal, rights.ROOT_FINGERPRINT, directory, self._folder.trust, rights.KEYS)
         self.custody = Custody(kept, time, self.clock)
         self.custody.sound = self._sound
 
     async def __aenter__(self) -> Self:
         self.mailbox = Mailbox()
-        self.journal = stores.open_journal(
-            self._folder, rights.TERMINAL, "0.1.0", self.custody.stamp
-        )
+        self.journal = stores.open_journal(self._folder, self.name, "0.1.0", self.custody.stamp)
         self.journal.on_failed = lambda failure: self.mailbox.post(JournalDown(str(failure)))
         recalled = await recall(self.journal, self.custody.moment())
         if recalled.ended:
             self.journal.append(*(changed.detail for changed in recalled.ended))
+        self.apps = Apps(self.mailbox.post)
         parts = Parts(
             clock=self.clock,
             readers=self.readers,
@@ -174,12 +177,15 @@ class Bench:
             custody=self.custody,
             workspace=self.workspace,
             board=self.board,
+            apps=self.apps,
             sound=self._sound,
             publish_pin=self.proofs.append,
             pins=recalled.pins,
             shifts=recalled.shifts,
+            sensor=self._sensor,
             card_deadline_s=self._deadline_s,
             help=self._help_tools(),
+            roaming=self._roaming,
         )
         self.terminal = Terminal(parts, self.mailbox)
         self.terminal.on_news = self._held.set

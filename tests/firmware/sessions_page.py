@@ -4,32 +4,60 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from firmware_py.sessions.machine import (
-    TABLE,
+from firmware_py.sessions.happenings import (
     Activity,
+    Away,
+    Back,
     Cancelled,
+    Declined,
+    EndAll,
+    Extended,
     Faulted,
     Granted,
+    HoldEnded,
+    HoldPressed,
+    Joined,
+    Joining,
+    LeftLimit,
     LockPressed,
     Lost,
-    Mode,
+    MovedAway,
     Owing,
     OwnTap,
     Passed,
+    Repositioned,
     ShuttingDown,
+    TakenOver,
+    Unsaved,
 )
+from firmware_py.sessions.machine import TABLE, Mode
+from tests.firmware.mistakes import MISTAKES
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "sessions.md"
 
-_EVENTS: dict[type, str] = {
+EVENTS: dict[type, str] = {
     Granted: "a tap is granted",
     OwnTap: "its own card taps",
     Owing: "a newcomer owes a PIN or a choice",
+    Repositioned: "its holder changes position",
     Cancelled: "the pad is cancelled",
     Activity: "input",
     LockPressed: "lock button",
+    HoldPressed: "hold button",
+    HoldEnded: "hold is ended",
+    Joining: "another's good card, while held",
+    Joined: "she joins",
+    TakenOver: "she takes over",
+    Declined: "she does neither",
+    MovedAway: "its holder taps elsewhere",
+    LeftLimit: "a left card's cap",
     Lost: "a card is lost",
+    EndAll: "a ground is gone (downtime over)",
     Faulted: "a fault",
+    Unsaved: "an application: (un)saved",
+    Extended: "an application: in use",
+    Away: "sensor: nobody there",
+    Back: "sensor: somebody there, or blind",
     Passed: "time passes",
     ShuttingDown: "shutting down",
 }
@@ -52,9 +80,16 @@ they differ.
 
 A session is a cardholder in one position at this terminal. At most one is present; every other one
 is parked. Present and parked together are never more than the ward's `parked_max` + 1; the one
-parked longest gives way, and only to a session that really opens. Nobody resumes another person's
-session, and a closed one stays closed. Every change of a session is durable in the journal before
-it is carried out; covering the glass waits for nothing.
+parked longest gives way, what is unsaved last, and only to a session that really opens. Nobody
+resumes another person's session, and a closed one stays closed. Every change of a session is
+durable in the journal before it is carried out; covering the glass waits for nothing.
+
+A session in the ward's emergency position has a limit in time, and is closed then, present or
+parked; one in nobody's name is closed when it loses the glass, because nobody could come back to
+it. A holder's own work is locked and kept when the ground for it is gone (a downtime is over). A
+**hold** keeps the present screen open by agreement: no dim, no lock by idleness, no move elsewhere;
+whoever else taps is offered to join or to take over, and every event inside says `shared`. A left
+card, a lost card, the lock button, a fault and its own limit end it.
 
 | state | what is true in it |
 |---|---|
@@ -68,17 +103,29 @@ What is not in this table is illegal: it raises and changes nothing.
 """
 
 
+_TAPS = """
+## Tap mistakes
+
+What a hurried hand does, and what comes of it. The list is `tests/firmware/mistakes.py`; each line
+names its test, which a test finds.
+
+| what happens | what the screen does | test |
+|---|---|---|
+"""
+
+
 def render() -> str:
     """The whole page."""
     states = "".join(f"| {mode} | {words} |\n" for mode, words in _STATES.items())
     rows = ""
     for mode in Mode:
-        for event, words in _EVENTS.items():
+        for event, words in EVENTS.items():
             row = TABLE.get((mode, event))
             if row is not None:
                 becomes = ", ".join(to for to in Mode if to in row.to)
                 rows += f"| {mode} | {words} | {becomes} | {row.words} |\n"
-    return _HEAD + states + _MIDDLE + rows
+    taps = "".join(f"| {one.what} | {one.comes} | {one.test} |\n" for one in MISTAKES)
+    return _HEAD + states + _MIDDLE + rows + _TAPS + taps
 
 
 if __name__ == "__main__":

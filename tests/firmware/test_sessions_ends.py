@@ -17,32 +17,49 @@ from contract.events import (
     SessionChange,
     SessionChanged,
 )
-from contract.ids import BootId, Guid, JournalId, PositionId, SessionId
-from firmware_py.sessions.machine import (
-    SHOWN,
-    TABLE,
+from contract.ids import BootId, Guid, JournalId, PositionId, SessionId, TerminalId
+from firmware_py.sessions.happenings import (
     Activity,
+    Away,
+    Back,
     Cancelled,
-    Changed,
+    Declined,
+    EndAll,
+    Extended,
     Faulted,
-    Glass,
     Granted,
     Happening,
-    IllegalEvent,
+    HoldEnded,
+    HoldPressed,
+    Joined,
+    Joining,
+    LeftLimit,
     LockPressed,
     Lost,
-    Mode,
+    MovedAway,
     Owing,
     OwnTap,
     Passed,
+    Repositioned,
+    ShuttingDown,
+    TakenOver,
+    Unsaved,
+)
+from firmware_py.sessions.machine import TABLE, ended_by_restart
+from firmware_py.sessions.values import (
+    SHOWN,
+    Changed,
+    Glass,
+    IllegalEvent,
+    Kind,
+    Mode,
     Session,
     Sessions,
-    ShuttingDown,
     Transition,
-    ended_by_restart,
 )
 from tests.firmware.rights import TERMINAL
 from tests.firmware.screen import ALICE, BOB, CAROL, Screen, card, changes
+from tests.firmware.sessions_page import EVENTS as NAMED
 from tests.firmware.sessions_page import PAGE, render
 
 # ---- lost cards, faults, the end of the day --------------------------------------------------
@@ -141,23 +158,47 @@ EVENTS: list[Happening] = [
     Granted(Session(SessionId("ee" * 16), CAROL, PositionId("nurse"), card(CAROL))),
     OwnTap(ALICE),
     Owing(CAROL, card(CAROL)),
+    Repositioned(Session(SessionId("ed" * 16), ALICE, PositionId("lead"), card(ALICE))),
     Cancelled(),
     Activity(),
     LockPressed(),
     Lost(card(ALICE)),
+    LeftLimit(card(ALICE)),
+    MovedAway(ALICE, TerminalId("bay-2")),
+    HoldPressed(),
+    HoldEnded(),
+    Joining(CAROL, card(CAROL)),
+    Joined(),
+    TakenOver(),
+    Declined(),
+    Unsaved(SessionId("ee" * 16), unsaved=True),
+    Extended(SessionId("ee" * 16), 60),
+    Away(),
+    Back(),
+    EndAll(Kind.ORDINARY),
     Faulted(),
     Passed(),
     ShuttingDown(),
 ]
+OFFERED = (Joined, TakenOver, Declined)
 
 
-def in_mode(mode: Mode) -> Screen:
-    screen = Screen()
+def test_every_event_is_named_on_the_page_and_tried_here() -> None:
+    named = {event for _, event in TABLE}
+    assert named == set(NAMED) == {type(event) for event in EVENTS}
+
+
+def in_mode(mode: Mode, event: Happening) -> Screen:
+    screen = Screen(hold_s=600)
     if mode is Mode.ASKING:
         screen.owing(BOB)
     elif mode is not Mode.WAITING:
         screen.granted(ALICE)
         screen.passes({Mode.OPEN: 10, Mode.DIMMED: 130, Mode.WARNING: 290}.get(mode, 400))
+    if mode is Mode.OPEN and isinstance(event, (Joining, *OFFERED)):
+        screen.see(HoldPressed())
+    if mode is Mode.OPEN and isinstance(event, OFFERED):
+        screen.see(Joining(CAROL, card(CAROL)))
     assert screen.state.mode is mode
     return screen
 
@@ -167,7 +208,7 @@ def in_mode(mode: Mode) -> Screen:
 def test_every_cell_does_what_the_table_says_and_the_rest_is_illegal(
     mode: Mode, event: Happening
 ) -> None:
-    screen = in_mode(mode)
+    screen = in_mode(mode, event)
     before = screen.state
     row = TABLE.get((mode, type(event)))
     if row is None:

@@ -8,29 +8,46 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from contract.events import Cause, OutcomeResult, SessionChange
-from contract.ids import Guid, HolderId, PositionId, SessionId
+from contract.ids import Guid, HolderId, PositionId, SessionId, TerminalId
 from contract.policy import TapOut
-from firmware_py.sessions.machine import (
+from firmware_py.sessions.happenings import (
     Activity,
+    Away,
+    Back,
     Cancelled,
-    Changed,
+    Declined,
+    EndAll,
+    Extended,
     Faulted,
-    Glass,
     Granted,
     Happening,
-    IllegalEvent,
+    HoldEnded,
+    HoldPressed,
+    Joined,
+    Joining,
+    LeftLimit,
     LockPressed,
     Lost,
-    Mode,
+    MovedAway,
     Owing,
     OwnTap,
     Passed,
+    Repositioned,
+    ShuttingDown,
+    TakenOver,
+    Unsaved,
+)
+from firmware_py.sessions.machine import due_ms, step
+from firmware_py.sessions.values import (
+    UNIDENTIFIED,
+    Changed,
+    Glass,
+    IllegalEvent,
+    Kind,
+    Mode,
     Session,
     Sessions,
-    ShuttingDown,
     Transition,
-    due_ms,
-    step,
 )
 from tests.firmware.rights import policy
 
@@ -50,10 +67,11 @@ class Ward(RuleBasedStateMachine):
         super().__init__()
         self.state = Sessions()
         self.now_ms = 0
-        self.policy = policy(parked_max=2, parked_age_s=3600)
+        self.policy = policy(parked_max=2, parked_age_s=3600, hold_s=1800)
         self.fresh = itertools.count(1)
         self.standing: dict[SessionId, str] = {}
         self.owner: dict[SessionId, tuple[HolderId, PositionId]] = {}
+        self.ends: dict[SessionId, int] = {}
         self.closed: set[SessionId] = set()
         self.glass: SessionId | None = None
 
@@ -97,7 +115,9 @@ class Ward(RuleBasedStateMachine):
                     assert self.standing[session.id] == "open"
                     self.hide(session, "locked")
                 case SessionChange.CLOSED:
-                    assert effect.cause is not Cause.TAP_OVER, "the loser of the glass was closed"
+                    unasked = {Cause.TAP, Cause.TAP_OVER, Cause.MOVED, Cause.POSITION}
+                    lost = effect.cause in unasked and session.holder != UNIDENTIFIED
+                    assert not lost, "the loser of the glass was closed"
                     del self.standing[session.id]
                     self.closed.add(session.id)
 
@@ -126,7 +146,69 @@ class Ward(RuleBasedStateMachine):
         assert came.result is (OutcomeResult.RESUMED if mine else OutcomeResult.OPENED)
         assert self.state.shown == came.session
 
-    @precondition(lambda self: self.state.shown)
+    @rule(holder=st.one_of(HOLDERS, st.just(UNIDENTIFIED)), seconds=st.sampled_from([60, 600]))
+    def the_glass_is_broken(self, holder: HolderId, seconds: int) -> None:
+        fresh = SessionId(f"{next(self.fresh):032x}")
+        ends_ms = self.now_ms + seconds * 1000
+        where = PositionId("emergency")
+        wanted = Session(fresh, holder, where, card(holder), Kind.BREAK_GLASS, ends_ms)
+        came = self.see(Granted(wanted))
+        if came is not None:
+            assert came.session is not None
+            assert came.session.id == fresh or holder != UNIDENTIFIED, "nobody's work was resumed"
+            before_ms = self.ends.get(came.session.id, ends_ms)
+            assert came.session.ends_ms is not None
+            assert came.session.ends_ms <= before_ms, "coming back made a limit longer"
+            self.ends[came.session.id] = came.session.ends_ms
+
+    @precondition(lambda self: self.state.shown and self.state.shown.holder != UNIDENTIFIED)
+    @rule(position=POSITIONS)
+    def its_owner_wants_another_position(self, position: PositionId) -> None:
+        assert self.state.shown is not None
+        holder, fresh = self.state.shown.holder, SessionId(f"{next(self.fresh):032x}")
+        if self.see(Repositioned(Session(fresh, holder, position, card(holder)))) is not None:
+            assert self.state.shown.holder == holder
+
+    @rule(holder=HOLDERS)
+    def somebody_taps_elsewhere(self, holder: HolderId) -> None:
+        before, held = set(self.standing), self.state.hold
+        assert self.see(MovedAway(holder, TerminalId("bay-2"))) is not None
+        assert set(self.standing) == before, "a tap elsewhere cost somebody their work"
+        shown = self.state.shown
+        assert not shown or shown.holder != holder or held, "here and there at once"
+
+    @rule(event=st.sampled_from([HoldPressed(), HoldEnded(), Joined(), TakenOver(), Declined()]))
+    def something_is_done_about_a_hold(self, event: Happening) -> None:
+        before = self.state.shown
+        self.see(event)
+        assert self.state.shown == before
+
+    @rule(holder=HOLDERS)
+    def another_card_comes_to_a_held_screen(self, holder: HolderId) -> None:
+        before = self.state.shown
+        self.see(Joining(holder, card(holder)))
+        assert self.state.shown == before
+
+    @rule(unsaved=st.booleans(), number=st.integers(0, 3))
+    def an_application_speaks(self, *, unsaved: bool, number: int) -> None:
+        standing = sorted(self.standing)
+        if standing:
+            session = standing[number % len(standing)]
+            assert self.see(Unsaved(session, unsaved)) is not None
+            assert (session in self.state.unsaved) is unsaved
+            assert self.see(Extended(session, 600)) is not None
+
+    @rule(event=st.sampled_from([Away(), Back(), EndAll(Kind.DOWNTIME)]))
+    def the_room_changes(self, event: Happening) -> None:
+        assert self.see(event) is not None
+
+    @rule(holder=HOLDERS)
+    def a_left_card_has_lain_too_long(self, holder: HolderId) -> None:
+        shown = self.state.shown
+        assert self.see(LeftLimit(card(holder))) is not None
+        assert not shown or shown.holder != holder or self.glass is None
+
+    @precondition(lambda self: self.state.shown and self.state.shown.keeps)
     @rule()
     def its_owner_taps(self) -> None:
         assert self.state.shown is not None
@@ -143,7 +225,12 @@ class Ward(RuleBasedStateMachine):
     @rule(seconds=SECONDS)
     def time_passes(self, seconds: int) -> None:
         self.now_ms += seconds * 1000
+        held, shown = self.state.hold, self.state.shown
         self.see(Passed())
+        over = [id_ for id_, ends_ms in self.ends.items() if ends_ms <= self.now_ms]
+        assert not set(over) & set(self.standing), "a limited session outlived its limit"
+        if held and held.until_ms > self.now_ms and shown and shown.ends_ms is None:
+            assert self.state.shown == shown, "a held screen dimmed or locked"
 
     @rule()
     def the_next_deadline_comes(self) -> None:
@@ -166,7 +253,7 @@ class Ward(RuleBasedStateMachine):
 
     @rule(parked_max=st.integers(0, 3), tap_out=st.sampled_from(TapOut))
     def the_ward_changes_its_policy(self, parked_max: int, tap_out: TapOut) -> None:
-        self.policy = policy(parked_max=parked_max, parked_age_s=3600, tap_out=tap_out)
+        self.policy = policy(parked_max=parked_max, parked_age_s=3600, tap_out=tap_out, hold_s=1800)
         self.see(Passed())
 
     @rule()
@@ -185,12 +272,16 @@ class Ward(RuleBasedStateMachine):
         assert sorted(parked) == sorted(p.session.id for p in self.state.parked)
         assert list(self.state.parked) == sorted(self.state.parked, key=lambda p: p.since_ms)
         assert (self.state.asked is not None) is (self.state.mode is Mode.ASKING)
+        assert not self.state.hold or self.state.mode is Mode.OPEN
+        assert not self.state.offered or self.state.hold
+        assert self.state.unsaved <= set(self.standing)
+        assert UNIDENTIFIED not in {p.session.holder for p in self.state.parked}
 
     @invariant()
     def what_is_kept_is_bounded(self) -> None:
         assert len(self.standing) <= self.policy.parked_max + 1
-        kept = [self.owner[id_] for id_ in self.standing]
-        assert len(kept) == len(set(kept)), "one person has two sessions in one position"
+        named = [self.owner[id_] for id_ in self.standing if self.owner[id_][0] != UNIDENTIFIED]
+        assert len(named) == len(set(named)), "one person has two sessions in one position"
 
 
 TestWard = Ward.TestCase

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from contract.bedside import CardLeft
 from contract.directory import Entitlement, Status
 from contract.events import CardRecorded, Reason, TapTiming
 from contract.ids import SessionId
@@ -273,7 +274,9 @@ async def test_a_card_left_behind_is_noticed_and_opens_nothing(ward: Bench) -> N
     await ward.until(lambda v: v.screen is Screen.OPEN, len(ward.board.views) - 1)
     left = await ward.until(lambda v: v.screen is Screen.NOTICE, ward.pass_time(61))
     assert left.words == words.TAKE_CARD
-    assert (await ward.outcomes())[-1] == ("refused", Reason.CARD_LEFT)
+    assert [e.detail.state for e in await ward.events() if isinstance(e.detail, CardLeft)] == [
+        "announced"
+    ]
     await ward.until(lambda v: v.screen is Screen.LOCKED, ward.pass_time(240))
     ward.clock.advance(600)
     assert ward.workspace.shown is None
