@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.ward.people import Member
 from benchmarks.ward.site import Ward
@@ -54,6 +54,36 @@ def ask(ward: Ward, bay: WardTerminal, member: Member) -> str:
     said = {one["reason"] for one in at.since("card.outcome") if one["reason"]}
     what = "break-glass is offered" if first.screen == "offer" else "nothing"
     return _then(bay, f"{what}: “{first.words}” ({', '.join(sorted(said))})")
+
+
+def break_the_glass(ward: Ward, bay: WardTerminal, member: Member, reason: str) -> str:
+    """What break-glass gives to somebody with a good card, in words. Leaves the screen locked."""
+    _clear(bay)
+    tap(ward, bay, member, lambda view: view["screen"] in _ANSWERS)
+    latest = bay.glass.latest
+    assert latest is not None
+    panel = latest.view["panels"].get("breakglass") or {}
+    if not panel.get("offered"):
+        return _then(bay, "not offered")
+    mark = bay.glass.mark()
+    bay.glass.post("breakglass", reason=reason)
+    opened = bay.glass.wait(lambda view: bool(_active(view)), mark)
+    named = not opened.view["panels"]["breakglass"]["unidentified"]
+    words = "the ward's emergency position, " + ("in her name" if named else "in nobody's name")
+    return _then(bay, words)
+
+
+def _active(view: Mapping[str, Any]) -> object:
+    return (view["panels"].get("breakglass") or {}).get("active")
+
+
+def declare(bay: WardTerminal) -> str:
+    """Whether downtime can be declared here now, in words."""
+    _clear(bay)
+    latest = bay.glass.latest
+    assert latest is not None
+    state = (latest.view["panels"].get("downtime") or {}).get("state", "off")
+    return {"off": "not yet", "offered": "can be declared"}[state]
 
 
 def _once_or_each(ward: Ward, bay: WardTerminal, member: Member) -> str:

@@ -18,7 +18,7 @@ from benchmarks.ward.site import SITE, Ward
 from benchmarks.ward.terminals import WardTerminal
 from contract.checkpoint import origin
 from contract.ids import Version
-from contract.policy import BreakGlass
+from contract.policy import BreakGlass, NameForm, Night, Sound
 from provisioning.administration import PolicyUnservable
 from tests.e2e.asking import LONG_DAY, NOT_HERE, Log, at_work, shows, turned_away
 
@@ -41,14 +41,14 @@ def test_settings_change_while_a_session_is_open_and_nothing_restarts(ward: Ward
     bay = ward["bay-1"]
     pid = bay.process.pid
 
-    wait_held(ward, ward.set_policy(name_form="full", hold_s=600, sound="soft"))
+    wait_held(ward, ward.set_policy(name_form=NameForm.FULL, hold_s=600, sound=Sound.SOFT))
     shown = shows(bay, lambda view: view["name"] == "Amal Haddad")
     assert (shown.screen, shown.view["sound"]) == ("open", "soft")
     shows(bay, lambda view: (view["panels"].get("hold") or {}).get("allowed") is True)
 
     at_work(ward, bay, ward.member("h-chidi"))
     mark = bay.glass.mark()
-    wait_held(ward, ward.set_policy(roles=["R8001"]))  # nurses alone; Chidi is a doctor
+    wait_held(ward, ward.set_policy(roles=("R8001",)))  # nurses alone; Chidi is a doctor
     assert bay.glass.latest is not None
     assert bay.glass.latest.view["name"] == "Chidi O."  # his open work stays as it is
     assert not [seen for seen in bay.glass.since(mark) if seen.screen == "locked"]
@@ -56,7 +56,7 @@ def test_settings_change_while_a_session_is_open_and_nothing_restarts(ward: Ward
     assert turned_away(ward, bay, ward.member("h-chidi")).words == NOT_HERE
     bay.glass.post("activity")
 
-    wait_held(ward, ward.set_policy(night={"begins_min": 0, "ends_min": 24 * 60 - 1}))
+    wait_held(ward, ward.set_policy(night=Night(begins_min=0, ends_min=24 * 60 - 1)))
     shows(bay, lambda view: view["night"] is True)
 
     wait_held(ward, ward.set_policy(idle_dim_s=5, idle_lock_s=10))

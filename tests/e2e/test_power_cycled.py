@@ -9,14 +9,15 @@ from typing import Final
 import pytest
 
 from benchmarks.ward.evidence import wait_held
-from benchmarks.ward.people import NURSE, STAFF, Member, hired, person
+from benchmarks.ward.people import DOCTOR, LEAD, NURSE, STAFF, Member, hired, person
 from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import WardTerminal
 from contract.directory import Status
-from contract.policy import OfflineBoot
+from contract.ids import PositionId
+from contract.policy import BreakGlass, Downtime, OfflineBoot
 from runtime.clock import SystemClock
 from tests.e2e.asking import LONG_DAY, Log, at_work, online, shows
-from tests.e2e.power_cut import Cells, ask, differs, page
+from tests.e2e.power_cut import Cells, ask, break_the_glass, declare, differs, page
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(600)]
 
@@ -29,6 +30,14 @@ COLUMNS: Final = (
     ("chip-late", "with a clock chip, beyond the limit"),
     ("none-late", "without, beyond the powered time"),
 )
+BREAK_GLASS: Final = BreakGlass(
+    allowed=True, position=PositionId("ed-emergency"), reasons=("E1",), limit_s=600
+)
+POLICY: Final[dict[str, object]] = {
+    **LONG_DAY,
+    "break_glass": BREAK_GLASS,
+    "downtime": Downtime(roles=(LEAD.role, DOCTOR.role)),
+}
 PEOPLE: Final = (
     *STAFF,
     person("h-farah", "Farah Idris", "503817", NURSE),
@@ -37,7 +46,7 @@ PEOPLE: Final = (
 
 @pytest.fixture
 def ward(short_tmp: Path) -> Iterator[Ward]:
-    with Ward(short_tmp / "ward", (WITH_CHIP, WITHOUT), PEOPLE, LONG_DAY) as ward:
+    with Ward(short_tmp / "ward", (WITH_CHIP, WITHOUT), PEOPLE, POLICY) as ward:
         yield ward
 
 
@@ -95,6 +104,9 @@ def column(ward: Ward, name: str, key: str, cells: Cells) -> None:
     bay = ward[name]
     for row, member in who_asks(ward, bay).items():
         cells[row, key] = ask(ward, bay, member)
+    reason = BREAK_GLASS.reasons[0]
+    cells["emergency", key] = break_the_glass(ward, bay, ward.member("h-farah"), reason)
+    cells["downtime", key] = declare(bay)
 
 
 def test_what_each_person_can_do_is_what_the_page_says(ward: Ward, log: Log) -> None:
