@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from contract.directory import Entitlement, Slot, Status, TerminalState
 from contract.events import ClockTrust, Reason
 from contract.ids import Guid, KeyId, PositionId, Version
-from contract.policy import OfflineBoot
+from contract.policy import BreakGlassState, Downtime, OfflineBoot
 from firmware_py.signon.decision import (
     ChoosePosition,
     OfferBreakGlass,
@@ -16,6 +16,7 @@ from firmware_py.signon.decision import (
     Place,
     Proof,
     Refuse,
+    break_glass_from,
     decide,
 )
 from firmware_py.signon.grace import ProvenPin
@@ -78,7 +79,17 @@ POLICIES = st.builds(
     offline_limit_s=st.sampled_from([0, 4 * HOUR_S]),
     offline_boot=st.sampled_from(OfflineBoot),
     offline_boot_s=st.sampled_from([0, 4 * HOUR_S]),
-    break_glass=st.sampled_from([None, BREAK_GLASS]),
+    break_glass=st.none()
+    | st.builds(
+        lambda states, allowed: BREAK_GLASS.model_copy(
+            update={"states": tuple(states), "allowed": allowed}
+        ),
+        st.lists(st.sampled_from(BreakGlassState), unique=True),
+        st.booleans(),
+    ),
+)
+DOWNTIMES = st.none() | st.builds(
+    Downtime, roles=st.just(("R8001L",)), off=st.sampled_from([(), ("R8001",), ("R0270",)])
 )
 PLACES = st.builds(
     Place,
@@ -101,7 +112,10 @@ FRESHNESSES = st.builds(
 )
 
 
-@given(PROOFS, RIGHTS, PLACES, GRACES, FRESHNESSES, st.sampled_from([None, PositionId("nurse")]))
+@given(
+    *(PROOFS, RIGHTS, PLACES, GRACES, FRESHNESSES),
+    *(st.sampled_from([None, PositionId("nurse")]), DOWNTIMES),
+)
 def test_whatever_comes_together_only_good_proof_of_good_rights_opens(
     proof: Proof,
     rights: Entitlement | None,
@@ -109,12 +123,18 @@ def test_whatever_comes_together_only_good_proof_of_good_rights_opens(
     grace: ProvenPin | None,
     freshness: Freshness,
     preferred: PositionId | None,
+    downtime: Downtime | None,
 ) -> None:
-    decision = decide(proof, rights, here, grace, freshness, NOW, preferred=preferred)
+    decision = decide(
+        proof, rights, here, grace, freshness, NOW, preferred=preferred, downtime=downtime
+    )
     if isinstance(decision, Refuse | OfferBreakGlass):
         assert decision.reason not in {Reason.GRANTED, Reason.PIN_NEEDED, Reason.POSITION_NEEDED}
-        offered = here.policy.break_glass is not None
-        assert isinstance(decision, Refuse) or (offered and here.directory is not None)
+        state = break_glass_from(decision.reason, here.policy)
+        assert isinstance(decision, OfferBreakGlass) is (state is not None)
+        if isinstance(decision, OfferBreakGlass) and rights and here.directory:
+            assert rights.status not in (Status.LOST, Status.REVOKED)
+            assert (proof.guid, proof.key) == (rights.guid, card_key(proof.slot))
         return
     # Whatever does not refuse has a good card, of an entitlement in force, at a known terminal,
     # by knowledge that is fresh enough.
@@ -127,11 +147,13 @@ def test_whatever_comes_together_only_good_proof_of_good_rights_opens(
     assert here.directory is not None
     assert here.terminal is not None
     assert here.terminal.state is TerminalState.ACTIVE
-    assert freshness.within(here.policy.offline_limit_s, here.policy.offline_boot_s)
+    fresh = freshness.within(here.policy.offline_limit_s, here.policy.offline_boot_s)
+    assert fresh or downtime is not None
     if isinstance(decision, Open | ChoosePosition):
         shown = (decision.position,) if isinstance(decision, Open) else decision.positions
         assert set(shown) <= set(rights.positions)
         assert all(not here.policy.roles or p.role in here.policy.roles for p in shown)
+        assert downtime is None or not {p.role for p in shown} & set(downtime.off)
         nine_a = rights.credential(NINE_A)
         assert nine_a is not None
         assert nine_a.pin_gated
