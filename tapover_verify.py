@@ -60,7 +60,12 @@ GATEWAY: Final = "gateway"
 PURPOSES: Final = {"tap": "tap", "pin": "PIN proof", "countersign": "countersign", "move": "move"}
 SIGN_ONS: Final = frozenset(("opened", "resumed"))
 NOBODY: Final = "unidentified"
-CLAIMS: Final = SIGN_ONS | {"closed-by-tap", "parked-by-tap", "still-you", "woken", "proved"}
+CLAIMS: Final = (
+    SIGN_ONS
+    | {"closed-by-tap", "parked-by-tap", "still-you", "woken"}
+    | {"proved", "countersigned"}
+)
+UNDER_A_TEXT: Final = frozenset(("proved", "countersigned"))
 DIRECTORY: Final = ("batch", "change-request", "directory-change", "directory-manifest")
 UNREAD: Final = (
     *(
@@ -831,7 +836,11 @@ class JournalCheck:
         kind = "spare" if body and b'"type":"tapover/spare/v1"' in body else "entitlement"
         entitled = read(kind, parse(body)) if body else Shape(credentials=[])
         keys = [one for one in entitled.credentials if sha256(one.key) == outcome.key]
-        pin = record.purpose in ("pin", "countersign")
+        text, under = record.purpose == "countersign", outcome.result in UNDER_A_TEXT
+        means = "The card signed a text, and is said to have done something else."
+        need(under or not text or outcome.result not in CLAIMS, "a countersign that served", means)
+        need(text or outcome.result != "countersigned", "countersigned without a text", NOT_THERE)
+        pin = record.purpose == "pin" or (text and outcome.result == "proved")
         used = [one for one in keys if one.slot == "9A" or not pin]
         right = used and used[0].algorithm == outcome.algorithm
         if record.directory not in self.log.known:

@@ -160,6 +160,38 @@ def test_either_key_of_the_card_serves_the_other_purposes(
     auditor.accepts(ward.site)
 
 
+def test_a_second_persons_card_countersigns_with_either_key(auditor: Auditor, ward: Ward) -> None:
+    for pin in (False, True):
+        record = ward.terminal.record(ward.vogel, "countersign")
+        ward.terminal.outcome(ward.vogel, record, "countersigned", pin=pin)
+    ward.terminal.batch()
+    auditor.accepts(ward.site)
+
+
+@pytest.mark.parametrize("result", ["opened", "resumed", "still-you", "woken", "parked-by-tap"])
+def test_a_text_under_which_a_card_stands_is_no_sign_on(
+    auditor: Auditor, ward: Ward, result: str
+) -> None:
+    record = ward.terminal.record(ward.vogel, "countersign")
+    ward.terminal.outcome(ward.vogel, record, result)
+    ward.terminal.batch()
+    auditor.refuses(ward.site, "a countersign that served")
+
+
+def test_a_tap_is_no_countersign(auditor: Auditor, ward: Ward) -> None:
+    record = ward.terminal.record(ward.vogel)
+    ward.terminal.outcome(ward.vogel, record, "countersigned")
+    ward.terminal.batch()
+    auditor.refuses(ward.site, "countersigned without a text")
+
+
+def test_a_countersign_that_nobody_signed_is_refused(auditor: Auditor, ward: Ward) -> None:
+    record = ward.terminal.record(ward.vogel, "countersign")
+    ward.terminal.outcome(ward.vogel, record, "countersigned", signature=None)
+    ward.terminal.batch()
+    auditor.refuses(ward.site, "without a card's signature")
+
+
 def test_a_signature_under_the_name_of_another_algorithm_is_refused(
     auditor: Auditor, ward: Ward
 ) -> None:
