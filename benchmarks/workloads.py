@@ -11,6 +11,7 @@ from benchmarks.harness.workload import Workload
 MODULES: Final = {
     "sign_on": "benchmarks.sign_on",
     "usable": "benchmarks.usable",
+    "roaming": "benchmarks.roaming",
     "ingest": "benchmarks.ingest.workload",
     "footprint": "benchmarks.footprint",
 }

@@ -19,7 +19,7 @@ The rules (DESIGN §5, ADR 0017):
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -66,9 +66,13 @@ class TapTime:
             return Order(0, 0, self.record)
         behind_ms = self.wall_ms - beat_ms
         offline = NEAR_MS < behind_ms <= OFFLINE_LIMIT_CEILING_S * 1000
-        credible = self.clock is not ClockTrust.UNCONFIRMED and self.wall_ms <= now_ms + AHEAD_MS
+        credible = self.clock is not ClockTrust.UNCONFIRMED and not self.is_ahead(now_ms)
         own = offline and credible
         return Order(self.wall_ms if own else beat_ms, self.wall_ms if credible else 0, self.record)
+
+    def is_ahead(self, now_ms: int) -> bool:
+        """Whether its terminal's clock was wrong: it lies in what is still to come."""
+        return self.wall_ms > now_ms + AHEAD_MS
 
     def is_fresh(self, now_ms: int, clock: ClockTrust) -> bool:
         """Whether it was made just now for certain, by a clock of ours that is confirmed."""
@@ -129,7 +133,7 @@ class Claims:
         sessions_of = [s for s in sessions.standing if s.holder == claim.holder]
         if not sessions_of or is_held(sessions, claim.holder):
             return Verdict.NOTHING
-        mine = self.said.get(claim.holder)
+        mine = self._mine(claim.holder, now_ms)
         theirs = claim.time.order(now_ms)
         if mine is None or theirs > mine.time.order(now_ms):
             return Verdict.YIELD
@@ -143,6 +147,14 @@ class Claims:
         if present is None or is_held(sessions, present.session.holder):
             return None
         return self.said.get(present.session.holder)
+
+    def _mine(self, holder: HolderId, now_ms: int) -> Said | None:
+        """Once our clock is found to have been wrong, that tap's own time counts no more."""
+        said = self.said.get(holder)
+        if said is not None and said.time.is_ahead(now_ms):
+            time = replace(said.time, clock=ClockTrust.UNCONFIRMED, wall_ms=0)
+            said = self.said[holder] = replace(said, time=time)
+        return said
 
     def _goes_back(self, claim: Claim) -> bool:
         beat_ms = claim.time.heartbeat_ms

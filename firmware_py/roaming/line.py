@@ -97,6 +97,7 @@ class RoamingLine:
         self._reserve = Reserve()
         self._desk: RoamingDesk | None = None
         self._said_ms = -AGAIN_MS
+        self._was_held = False
         if inside.parts.roaming is not None:
             inside.signon.seal = self._reserve.seal
             inside.signon.outcomes.on_session = self._acted
@@ -105,6 +106,7 @@ class RoamingLine:
         """Whether the item was for us; then it is dealt with. Raises JournalFailed."""
         if self.inside.parts.roaming is None:
             return False
+        self._look_at_hold()
         match item:
             case MoveHeard():
                 self._heard(item)
@@ -149,6 +151,13 @@ class RoamingLine:
         self.elsewhere = {who: one for who, one in self.elsewhere.items() if who in standing}
         unsaved = words_ is words.UNSAVED
         self.elsewhere[holder] = Elsewhere(terminal, words_, unsaved, until_ms)
+
+    def _look_at_hold(self) -> None:
+        """A hold kept her session open beside another one; when it ends the later tap counts."""
+        held = self.inside.stage.newest.hold is not None
+        if self._was_held and not held:
+            self.inside.post(items.RoamingNews(SayAgain()))
+        self._was_held = held
 
     # --- taps here ----------------------------------------------------------------------------
 

@@ -51,6 +51,8 @@ SIGNED_BY = {
     "puk-release": "statement",
     "puk-report": "batch",
     "escrows": "operator",
+    "session-handover": "batch",
+    "state-taken": "batch",
 }
 PLAIN: dict[str, type[Record]] = {
     "policy": policy.Policy,
@@ -70,6 +72,7 @@ PLAIN: dict[str, type[Record]] = {
     "spare-terms-guest": help.SpareTerms,
     "help-answer": help.HelpAnswer,
     "puk-terms": puk.PukTerms,
+    "policy-grace-on-the-ward": policy.Policy,
 }
 
 

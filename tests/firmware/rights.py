@@ -106,14 +106,22 @@ def entitlement(**changes: Any) -> Entitlement:
     return Entitlement(**{**fields, **changes})
 
 
-def terminal(state: TerminalState = TerminalState.ACTIVE) -> Terminal:
+def terminal(
+    state: TerminalState = TerminalState.ACTIVE, name: TerminalId = TERMINAL, ward: WardId = WARD
+) -> Terminal:
+    """In the register; each has a batch key of its own, `batch_key_of`."""
     return Terminal(
-        terminal=TERMINAL,
-        ward=WARD,
-        batch_key=signer("batch").public.to_base64(),
+        terminal=name,
+        ward=ward,
+        batch_key=batch_key_of(name).public.to_base64(),
         state=state,
         salt=secrets.token_hex(16),
     )
+
+
+def batch_key_of(name: TerminalId) -> SoftwareSigner:
+    """By which a terminal signs."""
+    return signer("batch" if name == TERMINAL else f"batch-{name}")
 
 
 def policy(**changes: Any) -> Policy:

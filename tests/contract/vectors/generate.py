@@ -42,7 +42,14 @@ from contract.ids import (
     WardId,
 )
 from contract.wire import Record, encode_base64
-from tests.contract.vectors import administration, enrolment, help, succession  # noqa: A004
+from tests.contract.vectors import (
+    administration,
+    bedside,
+    enrolment,
+    help,  # noqa: A004
+    moving,
+    succession,
+)
 
 HERE: Final = Path(__file__).parent
 VECTORS: Final = HERE / "vectors.json"
@@ -239,6 +246,8 @@ def statements_and_journal() -> dict[str, bytes]:
     made |= _log_and_journal(change.digest, [made["key-statement"], made["change-request"]])
     made |= administration.vectors(request.digest, OPERATOR, SECOND_OPERATOR, VERSION, event)
     made |= enrolment.vectors(OPERATOR, BATCH, VERSION, event)
+    made |= bedside.vectors(event)
+    made |= moving.vectors(BATCH, event)
     made |= help.vectors(OPERATOR, BATCH, STATEMENT, (CARD_9E, CARD_9A), VERSION, event)
     return made
 
@@ -298,6 +307,7 @@ def _journal(heartbeat: signing.Envelope, checkpoint: Checkpoint) -> dict[str, b
     made["pin-proof"] = tap.PinProof(
         record=encode_base64(made["event-pin-record"]),
         signature=encode_base64(CARD_9A.sign(tap.card_message(made["event-pin-record"]))),
+        heartbeat=encode_base64(heartbeat.to_bytes()),
     ).to_bytes()
     made["event-tap-record"] = log.card(tap.TapRecord(**log.common()))
     made["event-tap-outcome"] = log.outcome(made["event-tap-record"], CARD_9E, opened)
@@ -312,6 +322,7 @@ def _journal(heartbeat: signing.Envelope, checkpoint: Checkpoint) -> dict[str, b
         record=encode_base64(made["event-move-record"]),
         signature=encode_base64(CARD_9E.sign(tap.card_message(made["event-move-record"]))),
         key=sealing.to_base64(),
+        heartbeat=encode_base64(heartbeat.to_bytes()),
     ).to_bytes()
     batch = journal.BatchStatement(
         terminal=TERMINAL,

@@ -1,0 +1,317 @@
+"""Three terminals, people who tap at all of them, links that fall, clocks that step: by any order.
+
+Real session machines and the real judgement (`firmware_py.roaming.claims`); the links between them
+are simulated, and lose what is said while they are down. After they heal:
+
+* nobody has two sessions that stay open (a held one aside), and of two the later tap stands;
+* whoever lost the glass is parked, and never ended by it.
+
+And always: the work that is shown is that of whoever the glass is for, by an event in the journal.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from dataclasses import dataclass, field
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from contract.events import Cause, ClockTrust, OutcomeResult, SessionChange
+from contract.ids import Digest, Guid, HolderId, PositionId, SessionId, TerminalId
+from firmware_py.roaming.claims import Claim, Claims, Said, TapTime, Verdict
+from firmware_py.sessions.machine import (
+    Activity,
+    Changed,
+    Glass,
+    Granted,
+    Happening,
+    HoldEnded,
+    HoldPressed,
+    IllegalEvent,
+    LockPressed,
+    MovedAway,
+    OwnTap,
+    Passed,
+    Session,
+    Sessions,
+    Transition,
+    step,
+)
+from tests.firmware.rights import policy
+
+HOLDERS = st.sampled_from([HolderId(name) for name in ("alice", "bob")])
+POSITIONS = st.sampled_from([PositionId("nurse"), PositionId("site-manager")])
+PLACES = st.integers(0, 2)
+SECONDS = st.sampled_from([1, 2, 5, 14, 16, 40, 130, 290, 1900])
+STEPS_S = st.sampled_from([-7200, -60, -9, 9, 60, 150, 3600, 90_000])
+BEAT_MS = 500
+HOUR_MS = 3_600_000
+SETTLED_S = 60
+"""Far more than what is contested is said again in."""
+_HERE = {
+    OutcomeResult.OPENED,
+    OutcomeResult.RESUMED,
+    OutcomeResult.WOKEN,
+    OutcomeResult.STILL_YOU,
+}
+
+
+def card(holder: HolderId) -> Guid:
+    return Guid(holder.encode().hex().ljust(32, "0"))
+
+
+@dataclass
+class Node:
+    """A terminal: its sessions, its books of what is shown, its link and its clock."""
+
+    name: TerminalId
+    state: Sessions = field(default_factory=Sessions)
+    claims: Claims = field(default_factory=Claims)
+    up: bool = True
+    wrong_ms: int = 0
+    """By how much its clock is wrong."""
+    beat_ms: int | None = None
+    inbox: deque[Claim] = field(default_factory=deque)
+    said_ms: int = -HOUR_MS
+    journal: list[Changed] = field(default_factory=list)
+    glass: SessionId | None = None
+    standing: dict[SessionId, str] = field(default_factory=dict)
+    owner: dict[SessionId, HolderId] = field(default_factory=dict)
+
+    def see(self, event: Happening, now_ms: int) -> Transition | None:
+        rules = policy(parked_max=3, hold_s=600, idle_lock_s=600)
+        try:
+            transition = step(self.state, event, rules, now_ms)
+        except IllegalEvent:
+            return None
+        changes = [effect for effect in transition.effects if isinstance(effect, Changed)]
+        self.journal += changes  # durable, and then carried out
+        self.state = transition.state
+        if Glass.COVER in transition.effects:
+            self.glass = None
+        for changed in changes:
+            self.carry_out(changed)
+        return transition
+
+    def carry_out(self, changed: Changed) -> None:
+        session = changed.session
+        match changed.change:
+            case SessionChange.OPENED | SessionChange.RESUMED | SessionChange.UNLOCKED:
+                assert self.glass is None
+                assert self.owner.setdefault(session.id, session.holder) == session.holder
+                self.glass, self.standing[session.id] = session.id, "open"
+            case SessionChange.PARKED | SessionChange.LOCKED:
+                assert self.glass is None, "work changed hands before it was covered"
+                self.standing[session.id] = changed.change.value
+            case SessionChange.CLOSED:
+                assert changed.cause is not Cause.MOVED, "a tap elsewhere ended a session"
+                del self.standing[session.id]
+
+    def now_ms(self, true_ms: int) -> int:
+        return max(true_ms + self.wrong_ms, self.beat_ms or 0)
+
+    def is_open(self, holder: HolderId) -> bool:
+        return self.state.shown is not None and self.state.shown.holder == holder
+
+
+class Roaming(RuleBasedStateMachine):
+    """A site of three."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1_000 * HOUR_MS
+        self.fresh = itertools.count(1)
+        self.nodes = [Node(TerminalId(f"bay-{n}")) for n in (1, 2, 3)]
+        self.beat()
+
+    def beat(self) -> None:
+        """Twice a second, to whoever is linked."""
+        for node in self.nodes:
+            if node.up:
+                node.beat_ms = self.now - self.now % BEAT_MS
+
+    # --- what terminals say ---------------------------------------------------------------------
+
+    def tell(self, node: Node, holder: HolderId) -> None:
+        said = node.claims.said.get(holder)
+        if not node.up or said is None:
+            return
+        node.said_ms = self.now
+        for other in self.nodes:
+            if other is not node and other.up:
+                other.inbox.append(Claim(node.name, holder, self.as_signed(said)))
+
+    def as_signed(self, said: Said) -> TapTime:
+        """What was signed is what travels, whatever its terminal thinks of it by now."""
+        return self.signed[said.time.record]
+
+    @property
+    def signed(self) -> dict[Digest, TapTime]:
+        return self.__dict__.setdefault("_signed", {})
+
+    def say(self, node: Node) -> None:
+        said = node.claims.to_say(node.state)
+        if said is not None and node.state.present is not None:
+            self.tell(node, node.state.present.session.holder)
+
+    def hear(self, node: Node) -> None:
+        claim = node.inbox.popleft()
+        before = node.state
+        match node.claims.judge(claim, node.state, node.now_ms(self.now)):
+            case Verdict.YIELD:
+                node.see(MovedAway(claim.holder, claim.terminal), self.now)
+                lost = before.present.session if before.present else None
+                if lost is not None and lost.holder == claim.holder:
+                    assert node.standing[lost.id] == "parked", "the loser is parked"
+            case Verdict.CONTEST:
+                if self.now - node.said_ms >= 1000:
+                    self.say(node)
+            case Verdict.REPLAYED:
+                raise AssertionError("an honest terminal was taken for a liar")
+            case Verdict.NOTHING:
+                pass
+
+    # --- what happens ---------------------------------------------------------------------------
+
+    @rule(at=PLACES, holder=HOLDERS, position=POSITIONS)
+    def taps(self, at: int, holder: HolderId, position: PositionId) -> None:
+        node = self.nodes[at]
+        self.now += 700  # nobody taps twice at once
+        self.beat()
+        shown = node.state.shown
+        number = next(self.fresh)
+        event: Happening = OwnTap(holder)
+        if shown is None or shown.holder != holder:
+            session = Session(SessionId(f"{number:032x}"), holder, position, card(holder))
+            event = Granted(session)
+            if node.state.hold:
+                return  # offered to join: no session of hers
+        came = node.see(event, self.now)
+        if came is None or came.result not in _HERE:
+            return
+        time = TapTime(
+            node.beat_ms, node.now_ms(self.now), ClockTrust.SITE, Digest(f"{number:064x}")
+        )
+        self.signed[time.record] = time
+        node.claims.tapped(holder, Said(time, b""), node.state)
+        self.tell(node, holder)
+
+    @rule(at=PLACES)
+    def hears(self, at: int) -> None:
+        if self.nodes[at].inbox:
+            self.hear(self.nodes[at])
+
+    @rule(seconds=SECONDS)
+    def time_passes(self, seconds: int) -> None:
+        self.now += seconds * 1000
+        self.beat()
+        for node in self.nodes:
+            node.see(Passed(), self.now)
+
+    @rule(at=PLACES)
+    def a_link_falls(self, at: int) -> None:
+        self.nodes[at].up = False
+        self.nodes[at].inbox.clear()
+
+    @rule(at=PLACES)
+    def a_link_heals(self, at: int) -> None:
+        """Site time is answered, and what is open here is said."""
+        node = self.nodes[at]
+        node.up, node.wrong_ms = True, -(at * 4_000)  # as late as an answer may be
+        self.beat()
+        self.say(node)
+
+    @rule(at=PLACES, by_s=STEPS_S)
+    def a_clock_steps(self, at: int, by_s: int) -> None:
+        node = self.nodes[at]
+        if not node.up:  # linked, its next answer sets it right
+            node.wrong_ms += by_s * 1000
+
+    @rule(at=PLACES, event=st.sampled_from([LockPressed(), Activity()]))
+    def is_touched(self, at: int, event: Happening) -> None:
+        self.nodes[at].see(event, self.now)
+
+    @rule(at=PLACES)
+    def is_held(self, at: int) -> None:
+        self.nodes[at].see(HoldPressed(), self.now)
+
+    @rule(at=PLACES)
+    def is_held_no_longer(self, at: int) -> None:
+        node = self.nodes[at]
+        held = node.state.hold is not None
+        node.see(HoldEnded(), self.now)
+        if held:
+            self.say(node)
+
+    @rule(at=PLACES)
+    def a_daemon_restarts(self, at: int) -> None:
+        """What is open ends with it; it knows no heartbeat until the next one."""
+        node = self.nodes[at]
+        fresh = Node(node.name, up=node.up, wrong_ms=node.wrong_ms)
+        self.nodes[at] = fresh
+        self.beat()
+
+    @rule()
+    def everything_heals(self) -> None:
+        held = any(node.state.hold for node in self.nodes)
+        expected = {} if held else self.later_taps()
+        for at in range(len(self.nodes)):
+            self.a_link_heals(at)
+        for _ in range(SETTLED_S):
+            while any(node.inbox for node in self.nodes):
+                for node in self.nodes:
+                    while node.inbox:
+                        self.hear(node)
+            self.now += 1000
+            self.beat()
+            if self.disputed() is None:
+                break
+            for node in self.nodes:  # as with the next question to the site
+                self.say(node)
+        assert self.disputed() is None
+        for holder, wanted in expected.items():
+            still = [node.name for node in self.nodes if node.is_open(holder)]
+            assert still == wanted, "the later tap by site time stands, and no other"
+
+    def later_taps(self) -> dict[HolderId, list[TerminalId]]:
+        """Where each must still be open: at her latest tap, if she is not locked there."""
+        found = {}
+        for holder in (HolderId("alice"), HolderId("bob")):
+            there = [
+                (said.time.order(self.now), node)
+                for node in self.nodes
+                if (present := node.state.present) and present.session.holder == holder
+                if (said := node.claims.said.get(holder))
+            ]
+            if there:
+                _, node = max(there, key=lambda one: one[0])
+                found[holder] = [node.name] if node.is_open(holder) else []
+        return found
+
+    def disputed(self) -> HolderId | None:
+        """Somebody who has two sessions open, a held one aside."""
+        for holder in (HolderId("alice"), HolderId("bob")):
+            open_ = [n for n in self.nodes if n.is_open(holder) and not n.state.hold]
+            if len(open_) > 1:
+                return holder
+        return None
+
+    @invariant()
+    def the_work_shown_is_hers_and_journalled(self) -> None:
+        for node in self.nodes:
+            shown = node.state.shown
+            assert node.glass == (shown.id if shown else None)
+            if shown is None:
+                continue
+            assert node.owner[shown.id] == shown.holder
+            newest = next(c for c in reversed(node.journal) if c.session.id == shown.id)
+            assert newest.change in {
+                SessionChange.OPENED,
+                SessionChange.RESUMED,
+                SessionChange.UNLOCKED,
+            }
+
+
+TestRoaming = Roaming.TestCase
