@@ -28,7 +28,7 @@ from firmware_py.kiosk.commands import Activity, Command, PinEntered
 from firmware_py.kiosk.presenting import Scene, compose
 from firmware_py.kiosk.view import Screen, View
 from firmware_py.local_api.apps import Apps
-from firmware_py.parts import HelpTools, Mailbox, Parts, RoamingTools
+from firmware_py.parts import EmergencyTools, HelpTools, Mailbox, Parts, RoamingTools
 from firmware_py.sessions.machine import Mode
 from firmware_py.site.fetch import FetchFailed
 from firmware_py.site.link import Asked, DirectoryHeard, HeartbeatHeard, LinkChanged
@@ -142,6 +142,8 @@ class Bench:
         self.readers = readers or BenchReaders(self.clock.monotonic_ns)
         self.site = site or rights.Gateway()
         self.proofs: list[PinProof] = []
+        self.told: list[bytes] | None = None
+        """What the gateway was told of break-glass; null: it does not answer."""
         self.alarms: list[AlarmCode] = []
         self.board = Recorder()
         self.workspace = ScreenWorkspace()
@@ -186,6 +188,8 @@ class Bench:
             card_deadline_s=self._deadline_s,
             help=self._help_tools(),
             roaming=self._roaming,
+            emergency=self._emergency_tools(),
+            downtime=recalled.downtime,
         )
         self.terminal = Terminal(parts, self.mailbox)
         self.terminal.on_news = self._held.set
@@ -208,6 +212,16 @@ class Bench:
             asyncio.create_task(self.terminal.run()),
         ]
         return self
+
+    def _emergency_tools(self) -> EmergencyTools:
+        async def ask(_: str, message: bytes, __: int) -> bytes:
+            if self.told is None:
+                raise FetchFailed("away")
+            self.told.append(message)
+            return b"{}"
+
+        batch = rights.batch_key_of(self.name)
+        return EmergencyTools(self.journal_path.parent, batch, lambda: rights.KEYS, ask)
 
     def _help_tools(self) -> HelpTools | None:
         """As of a terminal whose gateway is away."""
