@@ -59,11 +59,12 @@ ED25519: Final = "ed25519"
 GATEWAY: Final = "gateway"
 PURPOSES: Final = {"tap": "tap", "pin": "PIN proof", "countersign": "countersign", "move": "move"}
 SIGN_ONS: Final = frozenset(("opened", "resumed"))
+SHOWN: Final = SIGN_ONS | {"unlocked"}
 NOBODY: Final = "unidentified"
 CLAIMS: Final = (
     SIGN_ONS
     | {"closed-by-tap", "parked-by-tap", "still-you", "woken"}
-    | {"proved", "countersigned"}
+    | {"proved", "countersigned", "joined"}
 )
 UNDER_A_TEXT: Final = frozenset(("proved", "countersigned"))
 DIRECTORY: Final = ("batch", "change-request", "directory-change", "directory-manifest")
@@ -737,6 +738,8 @@ class JournalCheck:
         self.records: dict[int, tuple[Shape, bytes]] = {}  # with the event's bytes
         self.served: set[int] = set()
         self.sign_ons: Counter[tuple[str | None, ...]] = Counter()
+        self.glass: tuple[str, str | None] | None = None  # whose session was shown last
+        self.aside: str | None = None  # who left it for another position of her own
         self.gone = 0  # missing bodies so far; each may be the one thing that is missed
 
     def event(self, sequence: int, digest: bytes) -> None:
@@ -893,13 +896,18 @@ class JournalCheck:
             self.sign_ons[change, opened.session, holder, opened.position] += 1
 
     def _session_changed(self, _sequence: int, session: Shape, _: bytes) -> None:
+        who, own = (session.session, session.holder), session.cause == "position"
         if (change := session.change) in SIGN_ONS:
             sign_on = (change, session.session, session.holder, session.position)
             what = f"a session {change} without a card outcome of its own"
             if self.sign_ons[sign_on]:
                 self.sign_ons[sign_on] -= 1
-            else:
+            elif not own or self.aside is None or self.aside != session.holder:
                 self._missed("session", what, "Somebody's session was shown without that card.")
+        if change in SHOWN:
+            self.glass, self.aside = who, None
+        elif self.glass == who:
+            self.glass, self.aside = None, session.holder if own and change == "parked" else None
 
     def _bodies_deleted(self, sequence: int, deletion: Shape, _: bytes) -> None:
         need(self.journal.terminal == GATEWAY, "bodies.deleted outside the gateway's own journal")

@@ -57,7 +57,7 @@ def stay(state: Sessions, _event: Happening, _at: At) -> Transition:
 
 def grant(state: Sessions, event: Granted, at: At) -> Transition:
     """Nobody is present: resume what this holder has parked in this position, else open anew."""
-    return _open(state, event.session, at, Cause.TAP)
+    return _open(state, event.session, at, Cause.POSITION if event.repositions else Cause.TAP)
 
 
 def grant_over(state: Sessions, event: Granted, at: At) -> Transition:

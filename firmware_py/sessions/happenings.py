@@ -13,6 +13,8 @@ class Granted:
     """A decision opened a position. `session.id` is fresh; used only if there is none to resume."""
 
     session: Session
+    repositions: bool = False
+    """By a PIN for another position of hers, on the tap that stands before it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,9 @@ class PositionsDesk:
                 stage.commit(stage.consider(Repositioned(wanted)))
             case NeedsPin():
                 owing = Owing(session.holder, entitlement.guid, repositions=True)
-                signon.ask(tap, entitlement, proof, decision, stage.consider(owing), wants=position)
+                signon.ask(tap, entitlement, proof, decision, stage.consider(owing))
+                if signon.pad is not None:
+                    signon.pad.wants, signon.pad.repositions = position, True
             case _:
                 reason = getattr(decision, "reason", Reason.ROLE_NOT_ALLOWED)
                 LOG.info("no other position", extra={"reason": reason})

@@ -62,6 +62,8 @@ class Pad:
     pin_record: int | None = None
     wants: PositionId | None = None
     """What was chosen, where a PIN is owed for it."""
+    repositions: bool = False
+    """She was signed on, and her tap has served: what opens rests on it without another outcome."""
 
     @property
     def takes_pin(self) -> bool:

@@ -218,10 +218,14 @@ class SignOn:
                     proof.guid,
                     Kind.DOWNTIME if self.downtime else Kind.ORDINARY,
                 )
-                transition = self._stage.consider(Granted(session))
+                repositions = pad is not None and pad.repositions
+                transition = self._stage.consider(Granted(session, repositions))
                 if pad and pad.wants == position.id:
                     self.chose(entitlement.holder, position.id)
                 self.pad, self.greeting, self.entered = None, words.OPEN, tap
+                if repositions:
+                    self._stage.commit(transition, before, lambda _: then())
+                    return
                 self.outcomes.opened(tap, decision.reason, transition, before, pin_record, then)
             case NeedsPin() | ChoosePosition() if entitlement is not None:
                 owing = self._stage.consider(Owing(entitlement.holder, proof.guid))
@@ -242,12 +246,14 @@ class SignOn:
         transition: Transition,
         before: Sequence[Detail] = (),
         then: Callable[[], None] = lambda: None,
-        wants: PositionId | None = None,
     ) -> None:
         """A PIN or a choice is owed: the pad. Raises JournalFailed."""
-        pin_record = self.pad.pin_record if before and self.pad else None
-        wants = self.pad.wants if self.pad and self.pad.tapped is tap else wants
-        self.pad = Pad(tap, entitlement, proof, decision, pin_record=pin_record, wants=wants)
+        pad = Pad(tap, entitlement, proof, decision)
+        if self.pad is not None:
+            pad.pin_record = self.pad.pin_record if before else None
+            if self.pad.tapped is tap:
+                pad.wants, pad.repositions = self.pad.wants, self.pad.repositions
+        self.pad = pad
         if isinstance(decision, NeedsPin) and not decision.here:
             self.pad.why = words.SLOT_ONCE
         reason = decision.logged if isinstance(decision, NeedsPin) else decision.reason
