@@ -45,6 +45,7 @@ from contract.wire import Record, encode_base64
 from tests.contract.vectors import (
     administration,
     bedside,
+    countersigning,
     enrolment,
     help,  # noqa: A004
     moving,
@@ -247,6 +248,7 @@ def statements_and_journal() -> dict[str, bytes]:
     made |= administration.vectors(request.digest, OPERATOR, SECOND_OPERATOR, VERSION, event)
     made |= enrolment.vectors(OPERATOR, BATCH, VERSION, event)
     made |= bedside.vectors(event)
+    made |= countersigning.vectors(event)
     made |= moving.vectors(BATCH, event)
     made |= help.vectors(OPERATOR, BATCH, STATEMENT, (CARD_9E, CARD_9A), VERSION, event)
     return made
