@@ -32,8 +32,10 @@ class WardsOwn:
 
     def changed(self) -> None:
         """The directory is another one."""
-        policy = self._custody.place().policy
-        if self._custody.has_directory and policy != self._kept:
+        place = self._custody.place()
+        policy = place.policy
+        # Defaults that stand for a policy that cannot be read say nothing of its break-glass.
+        if self._custody.has_directory and not place.unread and policy != self._kept:
             self._kept = policy
             self._custody.fallback = self._as_fallback(policy)
             self._writing = asyncio.ensure_future(asyncio.to_thread(self._write, policy))
