@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,7 @@ from firmware_py.kiosk.board import Board
 from firmware_py.kiosk.commands import Command
 from firmware_py.local_api.apps import Apps
 from firmware_py.signon.grace import ProvenPins
+from firmware_py.signon.positions import Shifts
 from firmware_py.site.link import (
     DirectoryHeard,
     HeartbeatHeard,
@@ -29,6 +30,7 @@ from firmware_py.trust.custody import Custody, Sound
 from firmware_py.trust.statements import Keys
 from firmware_py.workspace.port import Workspace
 from hardware.readers import Readers
+from hardware.sensor import PresenceSensor
 from runtime.clock import Clock
 
 LOG: Final = logging.getLogger("tapover.terminal")
@@ -88,6 +90,10 @@ class Parts:
     publish_pin: Callable[[PinProof], None]
     pins: ProvenPins
     card_deadline_s: float
+    shifts: Shifts = field(default_factory=Shifts)
+    """In which position each one works, as the journal has it."""
+    sensor: PresenceSensor | None = None
+    """Null: nothing says whether somebody stands there."""
     timezone: str = ""
     """As in the settings; empty: the machine's own."""
     apps: Apps | None = None

@@ -39,6 +39,7 @@ from firmware_py.trust.upkeep import Upkeep
 from firmware_py.workspace.screen import ScreenWorkspace
 from hardware.piv import Pin
 from hardware.readers import ReaderName
+from hardware.sensor import PresenceSensor
 from hardware.virtual.behaviour import Behaviour
 from hardware.virtual.card import Card
 from hardware.virtual.names import Algorithm
@@ -135,6 +136,7 @@ class Bench:
         *,
         card_deadline_s: float = 3.0,
         helping: bool = False,
+        sensor: PresenceSensor | None = None,
         terminal: TerminalId = rights.TERMINAL,
         roaming: RoamingTools | None = None,
     ) -> None:
