@@ -21,6 +21,7 @@ from firmware_py.workspace.hooks import Hooks
 from firmware_py.workspace.port import SessionAbout, Workspace
 from firmware_py.workspace.screen import ScreenWorkspace
 from runtime.clock import Clock, SystemClock
+from tests.test_house.tree import ROOT
 
 DEADLINE_S: Final = 10.0
 """For a test to see what it waits for; far above what anything takes."""
@@ -98,6 +99,7 @@ class HookStand:
         program: str = PROGRAM,
         limit_s: float = 5.0,
         clock: Clock | None = None,
+        path: str = "",
     ) -> None:
         self.folder = folder
         self.program = folder / "program"
@@ -110,7 +112,12 @@ class HookStand:
         self._news = asyncio.Event()
         self.failures: list[str] = []
         asyncio.get_running_loop().add_reader(self._pipe, self._read)
-        environment = {"HOME": str(folder), "PATH": os.environ["PATH"], "SECRET": "not for it"}
+        environment = {
+            "HOME": str(folder),
+            "XDG_RUNTIME_DIR": str(folder),
+            "PATH": f"{path}{os.environ['PATH']}",
+            "SECRET": "not for it",
+        }
         clock = clock or SystemClock()
         hooks = Hooks(self.program, limit_s, clock, environment)
         self.workspace = CommandWorkspace(hooks, clock, self._failed)
@@ -162,3 +169,53 @@ class HookStand:
         *lines, self._half = (self._half + os.read(self._pipe, 65536)).split(b"\n")
         self.done += [line.decode() for line in lines]
         self._news.set()
+
+
+EXAMPLE: Final = ROOT / "docs" / "examples" / "remote-desktop"
+_AROUND: Final = r"""#!/bin/sh
+read -r line
+verb=${line#*\"verb\": \"}; verb=${verb%%\"*}
+session=${line#*\"session\": }; session=${session%%,*}; session=${session#\"}; session=${session%\"}
+printf '%s\n' "$line" | EXAMPLE
+status=$?
+printf '%s %s\n' "$verb" "$session" > "$HOME/done"
+exit $status
+"""
+# A client's window is there a moment after its start, and is on the glass at once.
+_XFREERDP: Final = r"""#!/bin/sh
+for each; do case $each in /title:*) window=${each#/title:tapover-};; esac; done
+touch "$HOME/on-the-glass/$window" "$HOME/there/$window"
+trap 'rm -f "$HOME/on-the-glass/$window" "$HOME/there/$window"; exit' TERM
+sleep 600 &
+wait
+"""
+_XDOTOOL: Final = r"""#!/bin/sh
+for each; do case $each in ^tapover-*) window=${each#^tapover-}; window=${window%\$};; esac; done
+case " $* " in
+    *" search --sync "*) while [ ! -e "$HOME/there/$window" ]; do sleep 0.01; done ;;
+esac
+[ -e "$HOME/there/$window" ] || exit 1
+case " $* " in
+    *" windowmap "*) touch "$HOME/on-the-glass/$window" ;;
+    *" windowunmap "*) rm -f "$HOME/on-the-glass/$window" ;;
+    *" --onlyvisible "*) [ -e "$HOME/on-the-glass/$window" ] ;;
+esac
+"""
+
+
+class DesktopStand(HookStand):
+    """The example of docs/examples, with stand-ins for client and window tool: no X is here."""
+
+    def __init__(self, folder: Path) -> None:
+        for name in ("bin", "on-the-glass", "there"):
+            (folder / name).mkdir()
+        for name, program in (("xfreerdp", _XFREERDP), ("xdotool", _XDOTOOL)):
+            (folder / "bin" / name).write_text(program)
+            (folder / "bin" / name).chmod(0o700)
+        around = _AROUND.replace("EXAMPLE", str(EXAMPLE))
+        super().__init__(folder, program=around, path=f"{folder / 'bin'}:")
+
+    def glass(self) -> str | None:
+        windows = [file.name for file in (self.folder / "on-the-glass").iterdir()]
+        assert len(windows) <= 1
+        return windows[0] if windows else None

@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from contract.ids import SessionId
 from firmware_py.workspace.port import STATE_CAP, WorkspaceFailed
-from tests.firmware.hooks import DEADLINE_S, HookStand, ScreenStand, Stand, a_session, about
+from tests.firmware.hooks import (
+    DEADLINE_S,
+    DesktopStand,
+    HookStand,
+    ScreenStand,
+    Stand,
+    a_session,
+    about,
+)
 
 
-@pytest.fixture(params=["screen", "command"])
+@pytest.fixture(
+    params=["screen", "command", pytest.param("remote-desktop", marks=pytest.mark.full)]
+)
 async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stand]:
-    made: Stand = ScreenStand() if request.param == "screen" else HookStand(tmp_path)
+    makers: dict[str, Callable[[], Stand]] = {
+        "screen": ScreenStand,
+        "command": lambda: HookStand(tmp_path),
+        "remote-desktop": lambda: DesktopStand(tmp_path),
+    }
+    made = makers[request.param]()
     yield made
     await made.close()
 

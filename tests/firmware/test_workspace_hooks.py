@@ -13,7 +13,7 @@ import pytest
 from firmware_py.workspace.command import MAX_WAITING
 from firmware_py.workspace.port import WorkspaceFailed
 from runtime.clock import ManualClock, SystemClock
-from tests.firmware.hooks import HookStand, a_session, about
+from tests.firmware.hooks import DesktopStand, HookStand, a_session, about
 from tests.firmware.test_workspace import Ready
 
 
@@ -205,6 +205,40 @@ async def test_a_program_that_falls_behind_is_told_no_more(stand: HookStand) -> 
         stand.workspace.create(session, about(session))
     with pytest.raises(WorkspaceFailed):
         stand.workspace.create(session, about(session))
+
+
+async def test_the_example_shows_one_desktop_at_a_time(tmp_path: Path) -> None:
+    """docs/examples/remote-desktop; all of the contract is asked of it in the full run."""
+    stand = DesktopStand(tmp_path)
+    amal, bronwen = a_session(), a_session()
+    for session in (amal, bronwen):
+        stand.workspace.create(session, about(session))
+        ready = Ready()
+        stand.workspace.show(session, ready)
+        await ready.come()
+        assert stand.glass() == session
+        stand.workspace.lock()
+        stand.workspace.park(session)
+    await stand.settle()
+    assert stand.glass() is None
+    stand.workspace.dispose(amal)
+    await stand.settle()
+    assert stand.failures == []
+    await stand.close()
+    assert list((tmp_path / "tapover").iterdir()) == []
+
+
+async def test_the_time_that_a_workspace_took_has_a_row_of_its_own(
+    stand: HookStand, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = a_session()
+    stand.workspace.create(session, about(session))
+    ready = Ready()
+    with caplog.at_level("INFO", "tapover.workspace"):
+        stand.workspace.show(session, ready)
+        await ready.come()
+    rows = {r.getMessage(): r.__dict__ for r in caplog.records}
+    assert rows["workspace ready"]["took_ms"] >= rows["hook"]["took_ms"] >= 0
 
 
 async def test_at_the_end_everything_is_hidden_and_disposed_of(tmp_path: Path) -> None:
