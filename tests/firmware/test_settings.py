@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from firmware_py.settings import Settings
+from firmware_py.settings import Backend, Settings, WorkspaceSettings
+from firmware_py.workspace.made import require_program
 from hardware.readers import Interface, ReaderName, ReaderRules
 from runtime.settings import SettingsError, load
 
@@ -85,3 +86,39 @@ def test_each_of_these_must_be_there(tmp_path: Path, line: str) -> None:
     path.write_text(FILE.replace(line, ""))
     with pytest.raises(SettingsError, match=line.split(maxsplit=1)[0]):
         load(Settings, path, {})
+
+
+def test_a_workspace_of_hooks_and_a_door_on_loopback_are_asked_for(tmp_path: Path) -> None:
+    plain = settings(tmp_path)
+    assert (plain.workspace.backend, plain.local_api.port) == (Backend.SCREEN, None)
+    assert plain.local_api.socket
+    more = (
+        '[workspace]\nbackend = "command"\ncommand = "show"\nlimit_s = 2\n[local_api]\nport = 0\n'
+    )
+    found = settings(tmp_path, more=more)
+    assert found.workspace == WorkspaceSettings(Backend.COMMAND, tmp_path / "show", 2.0)
+    assert found.local_api.port == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ('[workspace]\nbackend = "command"\n', "command"),
+        ("[workspace]\nlimit_s = 600\n", "limit_s"),
+        ('[workspace]\nbackend = "browser"\n', "backend"),
+        ("[local_api]\nport = 70000\n", "port"),
+    ],
+)
+def test_what_no_workspace_or_door_could_be_is_refused(
+    tmp_path: Path, more: str, said: str
+) -> None:
+    with pytest.raises(SettingsError, match=said):
+        settings(tmp_path, more=more)
+
+
+def test_a_program_that_cannot_be_run_is_said_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "show").write_text("no program")
+    with pytest.raises(SettingsError, match="make it executable"):
+        require_program(WorkspaceSettings(Backend.COMMAND, tmp_path / "show"))
+    (tmp_path / "show").chmod(0o700)
+    require_program(WorkspaceSettings(Backend.COMMAND, tmp_path / "show"))
