@@ -161,7 +161,8 @@ class SignOn:
         if entitlement and own and is_holders(proof, entitlement):
             self._own_tap(tap, entitlement)
         else:
-            self.decided(tap, proof, self.decide(proof, entitlement))
+            wanted = self._wanted(entitlement) if entitlement else None
+            self.decided(tap, proof, self.decide(proof, entitlement, wanted))
 
     def _own_tap(self, tap: Tapped, entitlement: Entitlement) -> None:
         in_use = entitlement.status is Status.ACTIVE
@@ -251,13 +252,18 @@ class SignOn:
         pad = Pad(tap, entitlement, proof, decision)
         if self.pad is not None:
             pad.pin_record = self.pad.pin_record if before else None
-            if self.pad.tapped is tap:
-                pad.wants, pad.repositions = self.pad.wants, self.pad.repositions
+            pad.repositions = self.pad.repositions and self.pad.tapped is tap
+        pad.wants = self._wanted(entitlement)
         self.pad = pad
         if isinstance(decision, NeedsPin) and not decision.here:
             self.pad.why = words.SLOT_ONCE
         reason = decision.logged if isinstance(decision, NeedsPin) else decision.reason
         self.outcomes.asked(tap, reason, transition, before, then)
+
+    def _wanted(self, entitlement: Entitlement) -> PositionId | None:
+        """What she chose at the pad, also where she taps again for its PIN."""
+        pad = self.pad
+        return pad.wants if pad and pad.entitlement.holder == entitlement.holder else None
 
     def _offered(
         self, tap: Tapped, entitlement: Entitlement, proof: Proof, decision: Decision

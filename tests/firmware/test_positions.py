@@ -100,7 +100,6 @@ async def test_a_restart_of_the_daemon_asks_nobody_again(tmp_path: Path) -> None
         await first_tap(bench, "ward-lead")
         clock, site = bench.clock, bench.site
     async with Bench(tmp_path / "state", site, clock) as bench:
-        bench.confirm()
         await bench.until(lambda view: view.screen is Screen.LOCKED)
         assert role(await bench.tap(AMAL)) == "Ward-Lead"
 
@@ -156,13 +155,36 @@ async def test_the_widest_rights_ask_for_the_pin_where_their_grace_is_over(bench
     mark = len(bench.board.views)
     bench.do(PositionWanted(PositionId("ward-lead")))
     await bench.until(lambda view: view.person is None and view.covered, mark)
+    mark = len(bench.board.views)
     bench.readers.put(SLOT, AMAL)
+    await bench.until(lambda view: view.screen is Screen.CHECKING, mark)
     await bench.until(lambda view: view.screen is Screen.PIN, mark)
     bench.do(PinEntered(Pin(PIN)))
     opened = await bench.until(lambda view: view.screen is Screen.OPEN, mark)
     bench.readers.take(SLOT)
     assert role(opened) == "Ward-Lead"
     assert ("amal", "parked", "position") in await bench.changes()
+
+
+async def test_with_the_card_still_in_the_slot_only_the_pin_is_asked(bench: Bench) -> None:
+    lead = PositionGrace(position=PositionId("ward-lead"), grace_s=30)
+    await bench.open_day(amal(), grace_by_position=(lead,))
+    await first_tap(bench, "nurse")
+    bench.clock.advance(20)
+    await bench.tap(AMAL, Screen.LOCKED, reader=SLOT)
+    mark = len(bench.board.views)
+    bench.readers.put(SLOT, AMAL)
+    await bench.until(lambda view: role(view) == "Nurse", mark)
+    bench.clock.advance(20)
+    mark = len(bench.board.views)
+    bench.do(PositionWanted(PositionId("ward-lead")))
+    await bench.until(lambda view: view.screen is Screen.PIN, mark)
+    bench.do(PinEntered(Pin(PIN)))
+    await bench.until(lambda view: role(view) == "Ward-Lead", mark)
+    bench.readers.take(SLOT)
+    assert (await bench.changes())[-1] == ("amal", "opened", "position")
+    results = [result for result, _ in await bench.outcomes()]
+    assert results[-2:] == ["asked", "proved"], "her tap has served: no second outcome rests on it"
 
 
 async def test_a_pin_that_is_not_given_costs_no_choice(bench: Bench) -> None:
