@@ -78,8 +78,8 @@ class CountersignDesk:
         return errand.panel(self._now_ns()) if errand and self._is_there(errand) else None
 
     def _is_there(self, errand: Errand) -> bool:
-        visible = self._inside.stage.visible
-        return visible is not None and visible.id == errand.wanted.session
+        signed_on = self._inside.stage.signed_on
+        return signed_on is not None and signed_on.id == errand.wanted.session
 
     def _authors(self) -> set[HolderId]:
         """Who works in the session: none of them can be the second person."""
@@ -90,16 +90,20 @@ class CountersignDesk:
     # --- from the asking to the answer ------------------------------------------------------
 
     def _begin(self, wanted: Wanted) -> None:
-        visible = self._inside.stage.visible
-        if visible is None or visible.id != wanted.session:
+        stage = self._inside.stage
+        if stage.signed_on is None or stage.signed_on.id != wanted.session:
             wanted.answer(CountersignResult.SESSION_ENDED)
             return
-        busy = self._errand is not None and self._errand.step != "done"
-        if busy or self._inside.stage.aside or UNIDENTIFIED in self._authors():
+        busy = stage.visible is None or stage.aside or self._errand_goes_on
+        if busy or UNIDENTIFIED in self._authors():
             wanted.answer(None)
             return
         self._errand = Errand.begin(wanted, self._now_ns())
-        self._inside.stage.put_aside()
+        stage.put_aside()
+
+    @property
+    def _errand_goes_on(self) -> bool:
+        return self._errand is not None and self._errand.step != "done"
 
     def _look(self) -> None:
         """Whether its time is over, or its session hidden."""

@@ -30,8 +30,8 @@ class LocalApiLine:
         """Whether the item was for us; then it is dealt with. Raises JournalFailed."""
         match item:
             case AppAsked(Told() as told):
-                visible = self._inside.stage.visible
-                there = visible is not None and visible.id == told.session
+                signed_on = self._inside.stage.signed_on
+                there = signed_on is not None and signed_on.id == told.session
                 told.answer(there)
                 if there:
                     self._inside.happen(told.happening)
@@ -45,27 +45,27 @@ class LocalApiLine:
     def panel(self) -> Panel | None:
         """Nothing on the glass; but whatever changed there may be news for an application."""
         newest = self._inside.stage.newest
-        now = (self._inside.stage.visible, newest.mode, newest.hold is not None)
+        now = (self._inside.stage.signed_on, newest.mode, newest.hold is not None)
         if now != self._told:
             self._told = now
             self._apps.changed()
         return None
 
     def _who(self) -> SignedOn | None:
-        visible, newest = self._inside.stage.visible, self._inside.stage.newest
-        if visible is None:
+        session, newest = self._inside.stage.signed_on, self._inside.stage.newest
+        if session is None:
             self._names.clear()
             return None
-        name, initials, position_name, role = self._named(visible)
+        name, initials, position_name, role = self._named(session)
         return SignedOn(
-            session=visible.id,
-            holder=visible.holder,
+            session=session.id,
+            holder=session.holder,
             name=name,
             initials=initials,
-            position=visible.position,
+            position=session.position,
             position_name=position_name,
             role=role,
-            kind=visible.kind,
+            kind=session.kind,
             state=newest.mode,
             shared=newest.hold is not None,
         )

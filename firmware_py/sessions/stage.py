@@ -108,6 +108,12 @@ class Stage:
         return shown
 
     @property
+    def signed_on(self) -> Session | None:
+        """Whose session stands, neither locked nor parked, whatever covers it for a moment."""
+        shown, newest = self.acted.shown, self.newest.shown
+        return shown if shown and newest and shown.id == newest.id else None
+
+    @property
     def aside(self) -> bool:
         """Whether the visible work is hidden for a while, and takes no input."""
         return self._aside is not None
