@@ -88,7 +88,7 @@ async def test_from_the_moment_of_another_card_nothing_reaches_anybody(ward: Ben
     await ward.rest()
     assert ward.workspace.discarded == 1
     back = await ward.until(lambda v: not v.covered, len(ward.board.views) - 1)
-    assert notes(back) == (ticket, "")  # a refused card leaves the work where it was
+    assert notes(back)[1] == ""  # a refused card leaves the work where it was
 
 
 async def test_no_notes_stand_on_a_covered_glass(ward: Bench) -> None:
