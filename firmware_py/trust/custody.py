@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from contract.directory import Entitlement, Spare, Terminal
+from contract.directory import Entitlement, Spare, Terminal, TerminalState
 from contract.events import AlarmCode
 from contract.ids import BootId, Digest, Guid, KeyId, TerminalId, Version
 from contract.policy import Policy
@@ -141,6 +141,17 @@ class Custody:
         except (DirectoryDamaged, DirectoryFailed) as error:
             self._note_damage(error)
             return None
+
+    def peer(self, terminal: TerminalId) -> Terminal | None:
+        """Another terminal of the register; null where its word does not count."""
+        if not self.whole:
+            return None
+        try:
+            found = self.kept.directory.terminal(terminal)
+        except (DirectoryDamaged, DirectoryFailed) as error:
+            self._note_damage(error)
+            return None
+        return found if found is not None and found.state is TerminalState.ACTIVE else None
 
     def place(self) -> Place:
         """This terminal in the register, and its ward's policy, as far as it can be served."""
