@@ -193,7 +193,8 @@ class BreakGlassLine:
             state = break_glass_from(shut.reason, policy)
             return Ground(state, shut.tapped) if state else None
         nobodys = judge_nobody(policy, self.inside.parts.journal.terminal)
-        free = stage.newest.shown is None and pad is None
+        looked_at = self.inside.visits.newest is not None or not stage.settled
+        free = stage.newest.shown is None and pad is None and not looked_at
         return Ground(BreakGlassState.NO_CARD, None) if nobodys and free else None
 
     def panel(self) -> Panel | None:

@@ -199,6 +199,7 @@ async def test_a_wards_break_glass_outlives_a_directory_that_is_lost(tmp_path: P
         clock = first.clock
     (folder / "directory.sqlite").unlink()
     async with Bench(folder, clock=clock) as second:
+        await second.until(lambda view: view.screen is Screen.WAITING)
         await second.tap(AMAL, Screen.OFFER)
         view = await take(second)
         assert view.person is not None

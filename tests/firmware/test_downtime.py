@@ -16,6 +16,7 @@ from contract.policy import Downtime
 from contract.signing import sha256
 from contract.tap import CountersignRecord
 from contract.wire import decode_base64
+from firmware_py.emergency import words
 from firmware_py.emergency.commands import DowntimeOver, DowntimeWanted
 from firmware_py.kiosk.commands import Cancelled, PinEntered
 from firmware_py.kiosk.view import Screen, View
@@ -164,6 +165,8 @@ async def test_who_was_proven_before_keeps_her_shift(bench: Bench) -> None:
     await bench.until(state("offered"))
     assert bench.board.view.screen is Screen.OPEN  # nobody ends what is open
     await declare(bench, ELENA, FFION)
+    assert bench.workspace.shown == before
+    await bench.tap(AMAL, Screen.LOCKED)
     opened = await bench.tap(AMAL)  # by her tap alone
     assert opened.person is not None
     assert bench.workspace.shown == before
@@ -276,8 +279,9 @@ async def test_it_ends_when_rights_are_known_again(ward: Bench) -> None:
     mark = len(ward.board.views)
     ward.confirm()
     ward.clock.advance(1)
-    locked = await ward.until(lambda view: view.screen is Screen.LOCKED, mark)
-    assert "downtime" not in locked.panels
+    over = await ward.until(lambda view: view.words == words.DOWNTIME_OVER, mark)
+    assert "downtime" not in over.panels
+    assert (over.covered, ward.workspace.shown) == (True, None)
     assert await ended(ward) == ["gateway"]
     back = await ward.tap(AMAL)  # her own work, by her own rights
     assert back.person is not None
