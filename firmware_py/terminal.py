@@ -282,8 +282,10 @@ class Terminal:
 
         Raises JournalFailed.
         """
-        offered = self._stage.newest.offered is not None
-        for why, covers in (("offer", offered), ("card", self._checking() is not None)):
+        for why, covers in (
+            ("offer", self._stage.offering),
+            ("card", self._checking() is not None),
+        ):
             if covers:
                 self._stage.cover(why)
             else:

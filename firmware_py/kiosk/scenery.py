@@ -84,7 +84,7 @@ class Scenery:
             pad=pad,
             notice=notice,
             visible=self._person(visible) if visible else None,
-            held=self._person(newest.shown) if newest.offered and newest.shown else None,
+            held=self._person(newest.shown) if self._stage.offering and newest.shown else None,
             aside=self._stage.aside,
             greeting=greeting,
             returning=newest.returning is not None,

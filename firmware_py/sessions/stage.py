@@ -119,6 +119,11 @@ class Stage:
         return self._aside is not None
 
     @property
+    def offering(self) -> bool:
+        """Whether somebody is offered to join or to take over a held screen."""
+        return self.newest.offered is not None or self.acted.offered is not None
+
+    @property
     def settled(self) -> bool:
         """Whether nothing waits for the disk."""
         return not self._line

@@ -67,13 +67,14 @@ class HoldDesk:
 
     def panel(self) -> Panel | None:
         """The touch that holds, how long it lasts, who stands there, who asks."""
-        newest, offer = self._inside.stage.newest, self._offer
+        newest, acted, offer = self._inside.stage.newest, self._inside.stage.acted, self._offer
+        offer = offer if acted.offered else None  # not before it is durable
         if newest.hold is None:
             self._people.clear()
         may = self._inside.policy().hold_s > 0 and self._inside.stage.visible is not None
         if not may and newest.hold is None:
             return None
-        joined = newest.hold.joined if newest.hold else ()
+        joined = acted.hold.joined if acted.hold else ()
         asks = {**_of(offer).to_panel(), "may_join": offer.may_join} if offer else None
         return {
             "allowed": may,

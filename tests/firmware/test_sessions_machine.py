@@ -75,6 +75,10 @@ class Ward(RuleBasedStateMachine):
         self.closed: set[SessionId] = set()
         self.glass: SessionId | None = None
 
+    def named(self) -> set[SessionId]:
+        """Sessions in somebody's name: the others end when they lose the glass."""
+        return {id_ for id_ in self.standing if self.owner[id_][0] != UNIDENTIFIED}
+
     def see(self, event: Happening) -> Transition | None:
         before = self.state
         try:
@@ -217,9 +221,9 @@ class Ward(RuleBasedStateMachine):
 
     @rule(holder=HOLDERS)
     def somebody_owes_a_pin(self, holder: HolderId) -> None:
-        before = set(self.standing)
+        before = self.named()
         if self.see(Owing(holder, card(holder))) is not None:
-            assert set(self.standing) == before, "a pad cost somebody their work"
+            assert self.named() == before, "a pad cost somebody their work"
             assert self.glass is None
 
     @rule(seconds=SECONDS)
@@ -280,7 +284,7 @@ class Ward(RuleBasedStateMachine):
     @invariant()
     def what_is_kept_is_bounded(self) -> None:
         assert len(self.standing) <= self.policy.parked_max + 1
-        named = [self.owner[id_] for id_ in self.standing if self.owner[id_][0] != UNIDENTIFIED]
+        named = [self.owner[id_] for id_ in self.named()]
         assert len(named) == len(set(named)), "one person has two sessions in one position"
 
 
