@@ -155,7 +155,7 @@ class Custody:
 
     def place(self) -> Place:
         """This terminal in the register, and its ward's policy, as far as it can be served."""
-        if self.whole:
+        if self.has_directory:
             try:
                 return self.served.place(self.kept.directory.place(self.kept.terminal))
             except (DirectoryDamaged, DirectoryFailed) as error:
