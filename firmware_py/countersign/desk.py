@@ -30,8 +30,8 @@ from firmware_py.inside import Inside, Panel
 from firmware_py.items import AppAsked, CardAsks, Item, JournalDown, VisitEnded
 from firmware_py.kiosk import commands, words
 from firmware_py.sessions.values import UNIDENTIFIED
+from firmware_py.signon.answers import as_judged, as_tapped
 from firmware_py.signon.decision import NeedsPin, OfferBreakGlass, Proof, Refuse, decide
-from firmware_py.signon.signon import as_judged, as_tapped
 from hardware.apdu import HardwareError
 from hardware.piv import Pin, WrongPin
 

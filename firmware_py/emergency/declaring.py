@@ -38,10 +38,10 @@ from firmware_py.kiosk import words as kiosk
 from firmware_py.kiosk.commands import Cancelled, PinEntered
 from firmware_py.kiosk.presenting import Notice
 from firmware_py.kiosk.view import Screen
+from firmware_py.signon.answers import as_judged, as_tapped
 from firmware_py.signon.decision import Proof, allowed_here, is_holders
 from firmware_py.signon.outcomes import proved_by
 from firmware_py.signon.pad import Tapped
-from firmware_py.signon.signon import as_judged, as_tapped
 from hardware.apdu import HardwareError
 from hardware.piv import Pin, WrongPin
 

@@ -19,9 +19,9 @@ from firmware_py.items import CardAsks, VisitEnded
 from firmware_py.kiosk.view import Screen
 from firmware_py.kiosk.words import NOT_NOW, refused
 from firmware_py.sessions.machine import LockPressed
+from firmware_py.signon.answers import as_tapped
 from firmware_py.signon.decision import OfferBreakGlass, Proof, Refuse, decide, is_holders
 from firmware_py.signon.pad import Shut, Tapped
-from firmware_py.signon.signon import as_tapped
 from hardware.apdu import HardwareError
 
 if TYPE_CHECKING:

@@ -42,6 +42,10 @@ def _hold(view: View) -> dict[str, Any]:
     return dict(view.panels.get("hold", {}))
 
 
+def takes_input(ward: Bench) -> bool:
+    return ward.workspace.shown is not None
+
+
 async def offered(ward: Bench) -> View:
     mark = len(ward.board.views)
     ward.readers.put(OTHER_PLATE, BEA)
@@ -74,12 +78,12 @@ async def test_another_card_at_a_held_screen_is_offered_both(ward: Bench) -> Non
     assert view.person is not None
     assert view.person.initials == "AM"
     assert _hold(view)["asks"] == {"initials": "BE", "role": "Nurse", "may_join": True}
-    assert ward.workspace.shown is None, "no input reaches the work while it is covered"
+    assert not takes_input(ward), "no input reaches the work while it is covered"
     assert (await ward.outcomes())[-1] == ("offered", Reason.SHARED)
     back = await ward.until(lambda v: v.screen is Screen.OPEN, ward.pass_time(46))
     assert back.person is not None
     assert back.person.initials == "AM"
-    assert ward.workspace.shown is not None
+    assert takes_input(ward)
     assert (await ward.outcomes())[-1] == ("refused", Reason.OFFER_ABANDONED)
 
 

@@ -91,6 +91,7 @@ async def test_a_card_over_a_left_card_works_and_is_noted(ward: Bench) -> None:
     assert opened.person.initials == "BE"
     assert opened.panels["left"] == {"initials": "AM", "interface": "contact"}
     over = (await left(ward))[-1]
+    assert BEA.guid is not None
     assert (over.state, over.holder, over.by) == (LeftState.TAPPED_OVER, "amal", BEA.guid.hex())
     mark = await keep_busy(ward, 200)
     assert Screen.LOCKED not in {v.screen for v in ward.since(mark)}, "the cap is not Bea's"

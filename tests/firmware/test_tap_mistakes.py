@@ -132,16 +132,21 @@ async def test_a_mute_thing_leaves_whoever_is_there(ward: Bench) -> None:
     assert ward.workspace.shown == session
 
 
+def takes_input(ward: Bench) -> bool:
+    return ward.workspace.shown is not None
+
+
 async def test_while_a_card_is_read_no_character_reaches_the_work_beneath(ward: Bench) -> None:
     """Also where the card turns out to be nothing: what was typed meanwhile is discarded."""
     ticket, mark = ward.workspace.ticket, len(ward.board.views)
+    assert takes_input(ward)
     ward.readers.put(OTHER_PLATE, personalised())
     await ward.until(lambda v: v.screen is Screen.CHECKING, mark)
-    assert ward.workspace.shown is None
+    assert not takes_input(ward)
     assert not ward.workspace.type(ticket, "for nobody")
     await ward.until(lambda v: v.screen is Screen.REFUSED, mark)
     ward.readers.take(OTHER_PLATE)
-    assert ward.workspace.shown is not None
+    assert takes_input(ward)
     assert ward.workspace.notes == ""
     assert ward.workspace.ticket != ticket
     assert not ward.workspace.type(ticket, "too late, under what was shown before")
