@@ -26,7 +26,7 @@ from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import WardTerminal, is_open_for
 from contract.tap import card_digest
 from hardware.virtual.control import BoxError, CardBox
-from hardware.virtual.names import Access
+from hardware.virtual.names import Access, Slot
 from runtime.clock import SystemClock
 
 SIGNED_ON: Final = frozenset({"opened", "resumed", "still-you", "woken"})
@@ -104,15 +104,22 @@ class Hand:
             self.visits.append(visit)
 
     def signatures(self) -> list[Signed]:
-        """What the cards say they signed in these visits."""
+        """What the cards say they signed in these visits, but for meeting their own PIN pad.
+
+        9E signs once in a visit for its tap; when it signs again, the card shows that it is still
+        the one, before it is given a PIN: nothing of that is a record.
+        """
         visits = {(v.member.person.holder.id, v.number): v for v in tuple(self.visits)}
         members = {v.member.person.holder.id: v.member for v in visits.values()}
-        return [
-            Signed(visits[holder, one["visit"]], one["prepared"][-64:], one["signature"])
-            for holder, member in members.items()
-            for one in self.box.log(member.card)["signatures"]
-            if (holder, one["visit"]) in visits
-        ]
+        found, tapped = [], set()
+        for holder, member in members.items():
+            for one in self.box.log(member.card)["signatures"]:
+                place = (holder, one["visit"])
+                met = one["slot"] == Slot.CARD_AUTHENTICATION and place in tapped
+                tapped.add(place)
+                if place in visits and not met:
+                    found.append(Signed(visits[place], one["prepared"][-64:], one["signature"]))
+        return found
 
 
 def opened_by(member: Member, inserted_ns: int) -> Callable[[View], bool]:
