@@ -13,6 +13,7 @@ from firmware_py.emergency.line import BreakGlassLine
 from firmware_py.help.line import HelpLine
 from firmware_py.inside import Desk, Inside
 from firmware_py.kiosk.pages import PageDesk
+from firmware_py.kiosk.tongue import Tongue
 from firmware_py.local_api.line import LocalApiLine
 from firmware_py.pin.line import PinLine
 from firmware_py.roaming.line import RoamingLine
@@ -39,6 +40,7 @@ def desks_of(inside: Inside) -> tuple[Desk, ...]:
         UnsavedDesk(inside),
         WorkspaceDesk(inside),
         PageDesk(inside),
+        Tongue(inside),
         RoamingLine(inside),
         LocalApiLine(inside),
     )

@@ -122,3 +122,12 @@ setup_fingerprint() {
 print(t["project"], t["build-system"], t["tool"]["setuptools"])'
     } | sha256sum | cut -d' ' -f1
 }
+
+# What the kiosk's page is built from.
+page_fingerprint() {
+    {
+        cat package.json package-lock.json scripts/build-page scripts/page.mjs
+        find firmware_py/kiosk/page \( -name built -o -name 'building-*' \) -prune \
+            -o -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
+    } | sha256sum | cut -d' ' -f1
+}

@@ -19,7 +19,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 SECRET_HEADER: Final = b"x-tapover-boot"
-OPEN_PATHS: Final = frozenset({"/", "/kiosk.css", "/kiosk.js"})
+OPEN_PATHS: Final = frozenset({"/", "/kiosk.css", "/kiosk.js", "/cy.json"})
 """The page itself holds no secret and no name."""
 
 # Our longest query is the secret's 43 letters behind `boot=`.

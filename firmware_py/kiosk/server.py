@@ -1,9 +1,8 @@
 """The kiosk's server: an application of ASGI's shape on loopback, in the daemon's own loop.
 
-GET ``/`` is the page; GET ``/state`` streams views (Server-Sent Events, the newest at once); GET
-``/info`` is what the information page says; POST
-``/pin``, ``/position``, ``/activity``, ``/lock``, ``/cancel`` and ``/received`` are commands. Ten
-routes that never grow need no framework, and a terminal's memory is counted.
+GET ``/`` and its files are the page (`assets`); GET ``/state`` streams views (Server-Sent Events,
+the newest at once); GET ``/info`` is what the information page says; POST ``/<name>`` is a command
+(`commands`). A few routes that never grow need no framework, and a terminal's memory is counted.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ import json
 import logging
 import socket
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Final
 
+from firmware_py.kiosk.assets import read_assets
 from firmware_py.kiosk.board import Board, TooManyWatchers, Watcher
 from firmware_py.kiosk.callers import PROVEN
 from firmware_py.kiosk.commands import (
@@ -37,11 +36,6 @@ PING_S: Final = 2.0
 """A page that hears nothing for three of these covers itself."""
 
 _TEXT: Final = b"text/plain; charset=utf-8"
-_PAGE: Final = {
-    "/": ("index.html", b"text/html; charset=utf-8"),
-    "/kiosk.css": ("kiosk.css", b"text/css; charset=utf-8"),
-    "/kiosk.js": ("kiosk.js", b"text/javascript; charset=utf-8"),
-}
 _HEADERS: Final = [
     (
         b"content-security-policy",
@@ -73,7 +67,10 @@ def bind(port: int) -> socket.socket:
 
 
 class Kiosk:
-    """Serves ``board`` on a bound socket and hands each command to ``sink``."""
+    """Serves ``board`` on a bound socket and hands each command to ``sink``.
+
+    Made only where the page was built: raises AssetsMissing.
+    """
 
     def __init__(
         self, listener: socket.socket, secret: str, board: Board, sink: Callable[[Command], None]
@@ -85,10 +82,7 @@ class Kiosk:
         self.port: int = listener.getsockname()[1]
         self._rules = Rules(f"{LOOPBACK}:{self.port}", secret)
         self._refusing = Trouble(LOG, "a request to the kiosk")
-        folder = Path(__file__).parent / "page"
-        self._pages = {
-            path: ((folder / name).read_bytes(), kind) for path, (name, kind) in _PAGE.items()
-        }
+        self._assets = read_assets()
         self._listener = Listener(listener, self._application)
         self._begun = asyncio.Event()
 
@@ -116,8 +110,8 @@ class Kiosk:
         if (why := self._rules.refusal(scope)) is not None:
             self._refusing.failed(why)  # whoever floods us does not flood the log
             await _answer(send, 403, b"refused\n")
-        elif method == "GET" and path in self._pages:
-            await _answer(send, 200, *self._pages[path])
+        elif method == "GET" and (asset := self._assets.get(path)) is not None:
+            await _answer(send, 200, asset.body, asset.kind)
         else:
             scope[PROVEN]()
             await self._to_the_page(scope, receive, send)

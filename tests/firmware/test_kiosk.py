@@ -159,7 +159,7 @@ async def test_nobody_else_may_look(served: Served, path: str, headers: dict[str
 async def test_the_page_comes_with_a_strict_policy_and_nothing_from_elsewhere(
     served: Served,
 ) -> None:
-    for path in ("/", "/kiosk.css", "/kiosk.js"):
+    for path in ("/", "/kiosk.css", "/kiosk.js", "/cy.json"):
         answer = await served.client.get(path)
         assert answer.status_code == 200
         policy = answer.headers["content-security-policy"]
