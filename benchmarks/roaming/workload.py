@@ -120,10 +120,28 @@ def _move(ward: Ward, member: Member, old: WardTerminal, new: WardTerminal, line
 
 
 def _write(bay: WardTerminal, line: str) -> None:
+    """Once more where what came from the other terminal came meanwhile."""
+    refused: str | None = ""
+    while refused is not None:
+        refused = _written_under(bay, line, refused)
+
+
+def _written_under(bay: WardTerminal, line: str, before: str) -> str | None:
+    """Under another ticket than ``before``; the ticket, if the line was not taken."""
     mark = max(0, bay.glass.mark() - 1)
-    screen = bay.glass.wait(lambda view: "screen" in view["panels"], mark).view["panels"]["screen"]
-    bay.glass.post("typed", ticket=screen["ticket"], text=line)
-    bay.glass.wait(lambda view: _line_in(view) == line, mark)
+    shown = bay.glass.wait(lambda view: _ticket_in(view) not in (None, before), mark)
+    ticket = _ticket_in(shown.view)
+    bay.glass.post("typed", ticket=ticket, text=line)
+
+    def over(view: dict[str, Any]) -> bool:
+        return _line_in(view) == line or _ticket_in(view) not in (None, ticket)
+
+    return None if _line_in(bay.glass.wait(over, mark).view) == line else ticket
+
+
+def _ticket_in(view: dict[str, Any]) -> str | None:
+    screen = view["panels"].get("screen")
+    return str(screen["ticket"]) if screen else None
 
 
 def _line_in(view: dict[str, Any]) -> str | None:

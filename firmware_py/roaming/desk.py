@@ -57,7 +57,7 @@ class _Away:
     state: bytes | None = field(repr=False)
     """What was sent."""
     settled: bool = False
-    """It has arrived, or there was none: whatever she has elsewhere by now is the newer."""
+    """It has arrived, or nothing was there: whatever she has elsewhere by now is the newer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +92,11 @@ class RoamingDesk:
             return
         session, unsaved = chosen.session, chosen.session.id in transition.state.unsaved
         kept = self._workspace.keep(session.id)
-        state = kept if self._may_travel(heard, session) else None
-        bare = kept is None and not unsaved
-        self._away[session.id] = _Away(claim.terminal, claim.time.record, state, settled=bare)
-        if bare and not transition.effects:
+        # That there is none is news too: she may have an earlier one there.
+        state = (kept or b"") if self._may_travel(heard, session) else None
+        nothing = state is None and kept is None and not unsaved
+        self._away[session.id] = _Away(claim.terminal, claim.time.record, state, settled=nothing)
+        if nothing and not transition.effects:
             return  # parked before, and nothing there that she could miss
         moved = SessionMoved(
             way="out",
@@ -108,7 +109,7 @@ class RoamingDesk:
         )
 
         def then(_: object) -> None:
-            if not bare:
+            if not nothing:
                 self._hand_over(heard, chosen, state, unsaved=unsaved)
 
         stage.commit(transition, (moved,), then)
@@ -227,7 +228,8 @@ class RoamingDesk:
         if session not in {s.id for s in self._inside.stage.acted.standing}:
             return False
         try:
-            self._workspace.restore(session, state)
+            if state:
+                self._workspace.restore(session, state)
         except WorkspaceFailed as failure:
             LOG.warning("a state was not restored", extra={"why": str(failure)})
             return False

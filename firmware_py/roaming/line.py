@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -162,10 +163,12 @@ class RoamingLine:
     # --- taps here ----------------------------------------------------------------------------
 
     def _acted(self, tap: Tapped, result: OutcomeResult, session: Session) -> None:
-        """Told in a turn of its own: first the glass."""
+        """Told when the page has been: what is on the queue already goes before its stream."""
         own = tap.entitlement is not None and tap.entitlement.holder == session.holder
         if result in _HERE and own and tap.signed is not None and tap.signed.holds:
-            self.inside.post(items.RoamingNews(SignedOn(tap, result, session)))
+            news = items.RoamingNews(SignedOn(tap, result, session))
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self.inside.post, news)
 
     def _signed_on(self, tapped: SignedOn) -> None:
         assert tapped.tap.signed is not None  # noqa: S101 - looked at by `_acted`

@@ -138,7 +138,7 @@ class EmergencyHeard:
 SiteMessage = EmergencyHeard | (
     HelpHeard | MoveHeard | PinProofHeard | LinkChanged | Asked | HeartbeatHeard | DirectoryHeard
 )
-_HEARD: Final = {
+_HEARD: Final[dict[FromTerminal, type[HelpHeard | MoveHeard | PinProofHeard]]] = {
     FromTerminal.HELP: HelpHeard,
     FromTerminal.MOVE: MoveHeard,
     FromTerminal.PIN: PinProofHeard,
@@ -326,7 +326,7 @@ class Link:
             return
         if not isinstance(named, TerminalTopic) or named.terminal == self._terminal:
             return
-        heard = _HEARD.get(named.channel)
+        heard = _HEARD.get(named.channel) if isinstance(named.channel, FromTerminal) else None
         if heard is None or len(payload) > MAX_PEER_BYTES:
             return
         if self._rate.takes(named.terminal, self._clock.monotonic_ns()):

@@ -12,8 +12,8 @@ WAITED_FLUSHES = 2
 """The record, while the card computes; the outcome, before the workspace is shown."""
 FLUSHES = 5
 """Those two; then session and timing, the batch as it was cut, its receipt."""
-MESSAGES = {"audit": 1, "receipt": 1}
-"""A lone tap is one batch and one receipt, whatever it is made of."""
+MESSAGES = {"audit": 1, "receipt": 1, "move": 1}
+"""A lone tap is one batch and one receipt, and one word to the other terminals."""
 STATUSES = 1
 """At most: told when something has changed, and now and then."""
 
@@ -31,7 +31,7 @@ def test_a_tap_is_five_flushes_up_to_its_receipt(counted: list[Counted]) -> None
     assert mode(one.flushes for one in counted) == FLUSHES
 
 
-def test_a_lone_tap_is_one_batch_and_one_receipt(counted: list[Counted]) -> None:
+def test_a_lone_tap_is_one_batch_one_receipt_and_one_word_to_the_others(counted: list[Counted]) -> None:
     for one in counted:
         assert {name: n for name, n in one.published.items() if name != "status"} == MESSAGES
         assert one.published["status"] <= STATUSES

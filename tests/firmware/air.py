@@ -29,6 +29,8 @@ from tests.firmware import rights
 from tests.firmware.bench import DEADLINE_S, Bench
 
 NONCE = "cd" * 32
+TURNS = 5
+"""Of the loop: a tap is told to the others a few after it was shown."""
 
 
 class Air:
@@ -130,6 +132,8 @@ class Air:
         for _ in range(4):  # a word may be answered, that answered, and that thanked for
             for bench in self.benches.values():
                 await bench.rest()
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
 
     async def later(self, seconds: float) -> None:
         """Time goes by; whoever is linked hears the site."""

@@ -61,7 +61,7 @@ async def test_a_tap_here_closes_there_and_the_work_comes_along(air: Air) -> Non
     await air.rest()
 
     assert closed.covered
-    assert [one.initials for one in closed.parked] == ["AM"]
+    assert [one.initials for one in air[HERE].board.view.parked] == ["AM"]
     assert (await air[HERE].changes())[-1] == ("amal", "parked", "moved")
     assert air[THERE].workspace.notes == "bed 4: fluids"
     assert (await moved(air[HERE]))[-1] == ("out", MovedState.SENT)
@@ -133,8 +133,9 @@ async def test_after_a_split_the_later_tap_stands_and_the_other_is_parked(air: A
 
     assert (who(air[HERE]), who(air[THERE])) == (None, "AM")
     assert (await air[HERE].changes())[-1] == ("amal", "parked", "moved")
-    kept = [e for e in await air[HERE].events() if isinstance(e.detail, SessionMoved)]
-    assert air[HERE].workspace.keep(kept[-1].detail.session) == b"bed 4: fluids"
+    details = [event.detail for event in await air[HERE].events()]
+    kept = [one.session for one in details if isinstance(one, SessionMoved)]
+    assert air[HERE].workspace.keep(kept[-1]) == b"bed 4: fluids"
 
 
 async def test_after_a_split_the_earlier_one_gives_way_when_it_is_heard_again(air: Air) -> None:

@@ -15,8 +15,15 @@ import itertools
 from collections import deque
 from dataclasses import dataclass, field
 
+import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from contract.events import Cause, ClockTrust, OutcomeResult, SessionChange
 from contract.ids import Digest, Guid, HolderId, PositionId, SessionId, TerminalId
@@ -122,6 +129,7 @@ class Roaming(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 1_000 * HOUR_MS
+        self._signed: dict[Digest, TapTime] = {}
         self.fresh = itertools.count(1)
         self.nodes = [Node(TerminalId(f"bay-{n}")) for n in (1, 2, 3)]
         self.beat()
@@ -149,7 +157,7 @@ class Roaming(RuleBasedStateMachine):
 
     @property
     def signed(self) -> dict[Digest, TapTime]:
-        return self.__dict__.setdefault("_signed", {})
+        return self._signed
 
     def say(self, node: Node) -> None:
         said = node.claims.to_say(node.state)
@@ -314,4 +322,11 @@ class Roaming(RuleBasedStateMachine):
             }
 
 
-TestRoaming = Roaming.TestCase
+def test_links_fall_and_clocks_step_and_nobody_stays_open_twice() -> None:
+    run_state_machine_as_test(Roaming, settings=settings(max_examples=60, stateful_step_count=50))
+
+
+@pytest.mark.full
+def test_nor_by_any_longer_order_of_things() -> None:
+    longer = settings(max_examples=1500, stateful_step_count=80, deadline=None)
+    run_state_machine_as_test(Roaming, settings=longer)
