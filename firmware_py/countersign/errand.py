@@ -71,7 +71,7 @@ class Errand:
 
     def panel(self, now_ns: int) -> Panel:
         """For the glass: the text as it was asked for, and what is waited for."""
-        refused = now_ns < self.refused_until_ns
+        refused = self.step == "card" and now_ns < self.refused_until_ns
         step = "refused" if refused else "card" if self.step == "signing" else self.step
         signer = self.colleague if self.step in ("pin", "done") else None
         said_again = said.READ_AND_TAP if self.step == "card" and not refused else self.words

@@ -94,7 +94,6 @@ class CommandWorkspace:
             self._showing.cancel()
         if self._locker is None and not self._hidden:
             self._locker = asyncio.get_running_loop().create_task(self._lock())
-            self._locker.add_done_callback(self._locked)
 
     def dispose(self, session: SessionId) -> None:
         """Its hook ends what `create` made."""
@@ -143,13 +142,6 @@ class CommandWorkspace:
         self._jobs.append(_Job(verb, about, self._clock.monotonic_ns(), ready))
         if self._worker is None:
             self._worker = asyncio.get_running_loop().create_task(self._work())
-            self._worker.add_done_callback(self._idle)
-
-    def _idle(self, _: asyncio.Task[None]) -> None:
-        self._worker = None
-
-    def _locked(self, _: asyncio.Task[None]) -> None:
-        self._locker = None
 
     async def _work(self) -> None:
         while self._jobs:
@@ -162,6 +154,7 @@ class CommandWorkspace:
             except WorkspaceFailed as failure:
                 self.lock()
                 self._failed(str(failure))
+        self._worker = None
 
     async def _run(self, job: _Job) -> None:
         await self._hooks.run(job.verb, job.about)
@@ -199,3 +192,4 @@ class CommandWorkspace:
                 again_s = min(2 * again_s, AGAIN_MOST_S)
             else:
                 self._hidden, self._stuck = True, False
+        self._locker = None

@@ -225,7 +225,11 @@ async def test_where_the_application_asks_for_it_the_pin_stands_behind_it(ward: 
     request = await asked(ward, pin=True)
     await hold(ward, BEA, step("pin"))
     assert not request.answered
+    mark = len(ward.board.views)
     ward.readers.put(SLOT, BEA)
+    await ward.until(lambda v: v.screen is Screen.CHECKING, mark)
+    looked_at = next(at for at, v in enumerate(ward.since(mark)) if v.screen is Screen.CHECKING)
+    await ward.until(step("pin"), mark + looked_at)
     mark = len(ward.board.views)
     ward.do(PinEntered(Pin("999999")))
     again = await ward.until(lambda v: panel(v).get("attempts") == 2, mark)
@@ -315,7 +319,7 @@ async def test_what_was_signed_for_a_text_that_is_gone_opens_nothing(ward: Bench
 
 async def test_one_at_a_time(ward: Bench) -> None:
     first = await asked(ward)
-    assert await Asked(ward).answer() is None
+    assert await Asked(ward, session=first.wanted.session).answer() is None
     assert not first.answered
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from firmware_py.workspace.command import MAX_WAITING
 from firmware_py.workspace.port import WorkspaceFailed
 from runtime.clock import ManualClock, SystemClock
-from tests.firmware.hooks import DesktopStand, HookStand, a_session, about
+from tests.firmware.hooks import DEADLINE_S, DesktopStand, HookStand, a_session, about
 from tests.firmware.test_workspace import Ready
 
 
@@ -106,7 +107,7 @@ async def test_one_that_hangs_is_killed_with_everything_it_began(stand: HookStan
     await stand.settle()
     pids = [int(pid) for pid in (stand.folder / "hung").read_text().split()]
     assert len(pids) == 2
-    assert not any(alive(pid) for pid in pids)
+    await_end(*pids)
     assert (ready.times, stand.glass()) == (0, None)
 
 
@@ -121,7 +122,7 @@ async def test_the_lock_waits_for_nobody(tmp_path: Path) -> None:
     stand.workspace.lock()
     await stand.until(lambda: stand.done.count("lock null") == 2)
     pids = [int(pid) for pid in (stand.folder / "hung").read_text().split()]
-    assert not any(alive(pid) for pid in pids)
+    await_end(*pids)
     assert ready.times == 0
     assert stand.failures == []
     stand.behave()
@@ -255,10 +256,13 @@ async def test_at_the_end_everything_is_hidden_and_disposed_of(tmp_path: Path) -
     await stand.close()
 
 
-def alive(pid: int) -> bool:
-    """Whether it runs; one that nobody has waited for yet does not."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] not in "ZX"
+def await_end(*pids: int) -> None:
+    """Until they run no more, whoever has to wait for them. Raises AssertionError."""
+    for pid in pids:
+        try:
+            process = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        ended, _, _ = select.select([process], [], [], DEADLINE_S)
+        os.close(process)
+        assert ended, f"{pid} runs on"
