@@ -16,20 +16,17 @@ import pytest
 
 from contract.directory import Credential, Entitlement, Name, Slot
 from contract.events import AlarmCode, CardOutcome, Event, SessionChanged
-from contract.ids import Digest, Guid, HolderId, TerminalId, Version
-from contract.signing import CardAlgorithm, Envelope, VerifyKey
+from contract.ids import Digest, Guid, HolderId, TerminalId
+from contract.signing import CardAlgorithm, VerifyKey
 from contract.tap import PinProof
 from firmware_py import stores
 from firmware_py.evidence.committer import CommitFailed
 from firmware_py.evidence.recall import recall
 from firmware_py.items import Item, JournalBack, JournalDown
-from firmware_py.kiosk.board import Board
 from firmware_py.kiosk.commands import Activity, Command, PinEntered
-from firmware_py.kiosk.presenting import Scene, compose
 from firmware_py.kiosk.view import Screen, View
 from firmware_py.local_api.apps import Apps
 from firmware_py.parts import EmergencyTools, HelpTools, Mailbox, Parts, RoamingTools
-from firmware_py.sessions.machine import Mode
 from firmware_py.site.fetch import FetchFailed
 from firmware_py.site.link import Asked, DirectoryHeard, HeartbeatHeard, LinkChanged
 from firmware_py.terminal import Terminal
@@ -48,6 +45,7 @@ from hardware.virtual.sample import personalised
 from runtime.clock import ManualClock
 from runtime.supervisor import State
 from tests.firmware import rights
+from tests.firmware.around import NoGateway, Recorder
 from tests.firmware.cards import PLATE, SLOT, BenchReaders
 
 PIN = "123456"
@@ -86,42 +84,6 @@ def _public(card: Card, slot: KeySlot) -> VerifyKey | None:
         return None
     spki = key.public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return VerifyKey.from_spki(spki)
-
-
-class NoGateway:
-    """Nothing can be fetched."""
-
-    async def keys(self) -> Envelope:
-        raise FetchFailed("away")
-
-    async def roots(self) -> bytes:
-        raise FetchFailed("away")
-
-    async def manifest(self) -> Envelope:
-        raise FetchFailed("away")
-
-    async def chunk(self, digest: Digest) -> bytes:
-        raise FetchFailed("away")
-
-    async def changes(self, after: Version) -> tuple[bytes, ...]:
-        raise FetchFailed("away")
-
-
-class Recorder(Board):
-    """A board that remembers every view."""
-
-    def __init__(self) -> None:
-        super().__init__(compose(Scene(started=False, mode=Mode.WAITING)))
-        self.views: list[View] = []
-        self.news = asyncio.Event()
-
-    def publish(self, view: View) -> int:
-        before = self.seq
-        seq = super().publish(view)
-        if seq != before:
-            self.views.append(view)
-            self.news.set()
-        return seq
 
 
 class Bench:

@@ -13,8 +13,8 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from contract import (
     directory,
@@ -47,6 +47,7 @@ from tests.contract.vectors import (
     bedside,
     countersigning,
     enrolment,
+    foreign,
     help,  # noqa: A004
     moving,
     succession,
@@ -54,7 +55,6 @@ from tests.contract.vectors import (
 
 HERE: Final = Path(__file__).parent
 VECTORS: Final = HERE / "vectors.json"
-RSA_KEY: Final = HERE / "generated-rsa2048.pem"
 
 SITE, TERMINAL, WARD = SiteId("st-elsewhere"), TerminalId("bay-1"), WardId("ed")
 JOURNAL, BOOT = JournalId("10" * 16), BootId("b0" * 16)
@@ -353,25 +353,9 @@ def _journal(heartbeat: signing.Envelope, checkpoint: Checkpoint) -> dict[str, b
     return made
 
 
-def rsa_card() -> dict[str, str]:
-    """A foreign RSA card's signature over a tap record (PKCS#1 v1.5 is deterministic)."""
-    key = serialization.load_pem_private_key(RSA_KEY.read_bytes(), None)
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise TypeError("the vectors' RSA key is none")
-    line = event(0, events.CardRecorded(record=tap.TapRecord(**Journal().common())))
-    spki = key.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    signature = key.sign(tap.card_message(line), padding.PKCS1v15(), hashes.SHA256())
-    return {
-        "event": line.decode(),
-        "key": encode_base64(spki),
-        "signature": encode_base64(signature),
-    }
-
-
 def generate() -> dict[str, Any]:
     """The whole file."""
+    line = event(0, events.CardRecorded(record=tap.TapRecord(**Journal().common())))
     return {
         "note": "Generated test vectors; the keys behind them are generated test keys.",
         "source": "tests/contract/vectors/generate.py",
@@ -389,20 +373,13 @@ def generate() -> dict[str, Any]:
             name: {"bytes": data.decode(), "sha256": signing.sha256(data)}
             for name, data in statements_and_journal().items()
         },
-        "rsa-card": rsa_card(),
+        "rsa-card": foreign.rsa_card(line),
     }
 
 
 def main() -> None:
     """Writes the file; makes the RSA key first if there is none."""
-    if not RSA_KEY.exists():
-        key = rsa.generate_private_key(65537, 2048)
-        pem = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        RSA_KEY.write_bytes(b"A generated test key, published here; of no use anywhere.\n" + pem)
+    foreign.make_key()
     VECTORS.write_text(json.dumps(generate(), indent=1, ensure_ascii=False) + "\n")
 
 
