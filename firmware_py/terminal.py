@@ -203,11 +203,11 @@ class Terminal:
         if item.at_start:
             return
         self._pacing.card_came(item, self._policy().left_card_s)
+        self._led_by_ns = item.seen_ns
         if self.outage.down:
             self._signon.outcomes.notice = Notice(Screen.REFUSED, words.NOT_NOW)
             return
         self._signon.outcomes.tapped(item)
-        self._led_by_ns = item.seen_ns
         # Covered before anything is asked of the card: the worker starts when this item is done.
         self._visits.tap(item)
 
