@@ -30,6 +30,9 @@ _log: Final = logging.getLogger(__name__)
 _MS: Final = 1_000_000
 HEARTBEAT_MS: Final = 500
 CHECKPOINT_MS: Final = 1_000
+# A broker tells a thousand terminals one after the other, for some 25 ms, and receipts wait behind
+# them: never behind a heartbeat and a checkpoint in a row.
+_APART_MS: Final = HEARTBEAT_MS // 2
 KEYS_MS: Final = 60_000
 # Brokers are set up for packets of a mebibyte; a change of 500 ordinary entries is a third of it.
 LARGEST_BYTES: Final = 1_000_000
@@ -112,21 +115,27 @@ class Publisher:
 
     async def run_receipts(self) -> None:
         """Sends receipts for ever."""
+        free = asyncio.Semaphore(_RECEIPTS_TOGETHER)
         while True:
             await self._news.wait()
             self._news.clear()
             while self._receipts and self._link is not None:
-                count = min(_RECEIPTS_TOGETHER, len(self._receipts))
-                group = [self._receipts.popleft() for _ in range(count)]
-                sent = (
-                    self._publish(terminal_topic(terminal, ToTerminal.RECEIPT), payload)
-                    for terminal, payload in group
-                )
-                await asyncio.gather(*sent)
+                await free.acquire()
+                if not self._receipts:  # the link fell meanwhile
+                    free.release()
+                    break
+                task = asyncio.create_task(self._receipt(*self._receipts.popleft()))
+                self._sending.add(task)
+                task.add_done_callback(self._sending.discard)
+                task.add_done_callback(lambda _: free.release())
+
+    async def _receipt(self, terminal: TerminalId, payload: bytes) -> None:
+        await self._publish(terminal_topic(terminal, ToTerminal.RECEIPT), payload)
 
     async def run_heartbeats(self) -> None:
-        """Twice a second, for ever."""
-        due = self._clock.monotonic_ns()
+        """Twice a second, for ever, and between checkpoints."""
+        due = self._clock.monotonic_ns() + _APART_MS * _MS
+        await self._clock.sleep_until(due)
         while True:
             if self._link is not None:
                 self.beat()
