@@ -77,6 +77,11 @@ class HelpDesk:
             self.drop()
         return self.errand is not None
 
+    @property
+    def wants_no_card(self) -> bool:
+        """Whether the next card is nobody's whom we help."""
+        return self.errand is not None and self.errand.step is Step.PERSON
+
     def drop(self) -> None:
         """Whoever was helped has gone, or is done."""
         self.errand = None

@@ -25,7 +25,9 @@ class Step(StrEnum):
     """What is waited for."""
 
     PERSON = "person"
-    """The directory is searched for her."""
+    """Somebody says who needs a spare; no card is ours."""
+    LOOKING = "looking"
+    """The directory is read for her card."""
     CARD = "card"
     """The spare, or the card whose PIN is blocked."""
     COLLEAGUE = "colleague"

@@ -67,7 +67,7 @@ class PeopleOffice:
         if command.holder is None:
             errand.person = _guest(command)
         else:
-            errand.step = Step.PERSON
+            errand.step = Step.LOOKING
             self._desk.later(self._look_up(command.holder, lost=command.lost))
 
     # --- who may be meant ---------------------------------------------------------------------
@@ -129,7 +129,7 @@ class PeopleOffice:
     def looked(self, found: Looked) -> None:
         """Who is to have the spare, by a card of hers."""
         errand = self._desk.errand
-        if errand is None or errand.step is not Step.PERSON:
+        if errand is None or errand.step is not Step.LOOKING:
             return
         if found.card is None:
             self._desk.say(NOBODY)

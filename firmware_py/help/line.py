@@ -73,6 +73,9 @@ class HelpLine:
             case CardArrived() | commands.Cancelled() if not self._busy:
                 self.inside.signon.stuck_until_ms = 0
                 return False
+            case CardArrived() if self._desk is not None and self._desk.wants_no_card:
+                self._desk.drop()  # the form was left open: whoever taps wants to work
+                return False
             case HelpHeard():
                 self._open().heard(item)
             case items.HelpNews():
@@ -101,6 +104,7 @@ class HelpLine:
                 return False
             case commands.Cancelled() if desk.busy:
                 desk.drop()
+                self.inside.signon.outcomes.notice = None
                 return True
             case _:
                 return False

@@ -58,12 +58,12 @@ def why_not(
     if grace.holder not in (None, entitlement.holder):
         return Because.FIRST
     passed_ms = now.monotonic_ms - grace.at.monotonic_ms
+    if grace.at.boot != now.boot or passed_ms < 0:
+        return Because.FIRST
     if site_ms - passed_ms < entitlement.not_before_ms:
         return Because.RESTORED
     if remaining_ms(grace, policy, position.role, terminal, now, position.id) > 0:
         return None
-    if grace.at.boot != now.boot or passed_ms < 0:
-        return Because.FIRST
     if passed_ms >= policy.grace_s * 1000:
         return Because.GRACE_OVER
     if passed_ms >= policy.grace_for(position.role, position.id) * 1000:

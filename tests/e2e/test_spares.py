@@ -107,7 +107,14 @@ def test_who_needs_it_is_found_by_initials_and_never_named(ward: Ward) -> None:
     night.assign(spare, elena, GIVEN, holder=person_found["holder"], lost=True)
     panels = [drawn(seen.view) for seen in bay.glass.since(mark)]
     steps = [panel["step"] for panel in panels if panel]
-    assert list(dict.fromkeys(steps)) == ["person", "card", "colleague", "pin", "gateway"]
+    assert list(dict.fromkeys(steps)) == [
+        "person",
+        "looking",
+        "card",
+        "colleague",
+        "pin",
+        "gateway",
+    ]
     assert "Haddad" not in json.dumps(panels)
     told(night, "online, by initials")
 

@@ -27,7 +27,7 @@ from tests.firmware.rights import (
 )
 from tests.firmware.taps import BOOT, NOW, ONLINE, TAP, UNCONFIRMED, proved
 
-WARD_WIDE = policy(grace_scope=GraceScope.WARD)
+WARD_WIDE = policy(grace_scope=GraceScope.WARD, grace_approved_by="h-lead")
 SHORT_ROLE = policy(grace_by_role=(RoleGrace(role="R8001", grace_s=300),))
 SHORT_POSITION = policy(
     grace_by_position=(PositionGrace(position=PositionId("nurse"), grace_s=300),)
@@ -41,7 +41,7 @@ def judged(
     rights: Entitlement | None = None,
 ) -> Decision:
     place = Place(Version(1, 5), terminal(), ward or policy())
-    return decide(TAP, rights or entitlement(), place, grace, freshness, NOW)
+    return decide(TAP, rights or entitlement(not_before_ms=0), place, grace, freshness, NOW)
 
 
 def because(decision: Decision) -> Because:
@@ -99,11 +99,11 @@ def test_a_position_may_have_a_shorter_grace_than_its_role() -> None:
 
 
 def holding(id_: str) -> Entitlement:
-    return entitlement(positions=(position(id_, "R8001"),))
+    return entitlement(positions=(position(id_, "R8001"),), not_before_ms=0)
 
 
 def test_of_two_positions_the_one_that_lasts_longer_can_be_chosen_without_a_pin() -> None:
-    two = entitlement(positions=(position("nurse"), position("manager", "R8001")))
+    two = entitlement(positions=(position("nurse"), position("manager", "R8001")), not_before_ms=0)
     ward = policy(grace_by_position=(PositionGrace(position=PositionId("manager"), grace_s=0),))
     assert isinstance(judged(proved(1), ward, rights=two), ChoosePosition)
     both = policy(

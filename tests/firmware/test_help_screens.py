@@ -174,6 +174,13 @@ async def test_cancel_ends_it(bench: Bench) -> None:
     await bench.until(lambda view: panel(view) == {} and view.screen is Screen.LOCKED, mark + 1)
 
 
+async def test_a_form_that_was_left_open_keeps_nobody_from_working(bench: Bench) -> None:
+    mark = ask(bench, "")
+    await bench.until(at("person"), mark)
+    await bench.sign_on(AMAL)
+    assert panel(bench.board.view) == {}
+
+
 async def blocked(bench: Bench) -> View:
     """Three wrong PINs in the slot."""
     mark = len(bench.board.views)

@@ -14,7 +14,7 @@ from contract.pinning import PinContactless
 from contract.policy import RoleGrace
 from contract.tap import PinRecord
 from firmware_py.kiosk import words
-from firmware_py.kiosk.commands import PinEntered
+from firmware_py.kiosk.commands import Cancelled, PinEntered
 from firmware_py.kiosk.view import Screen, View
 from firmware_py.pin.words import FIRST, GRACE_OVER, SHORT_GRACE
 from hardware.piv import Pin
@@ -77,6 +77,9 @@ async def test_grace_that_is_over_is_told_so_and_that_of_a_role_too(bench: Bench
     await bench.tap(AMAL, Screen.LOCKED)  # leaves
     assert await asked(bench) == SHORT_GRACE
     bench.readers.take(SLOT)
+    mark = len(bench.board.views)
+    bench.do(Cancelled())
+    await bench.until(lambda view: view.screen is Screen.LOCKED, mark)
     bench.clock.advance(700)
     assert await asked(bench) == GRACE_OVER
     bench.readers.take(SLOT)
