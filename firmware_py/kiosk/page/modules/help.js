@@ -47,9 +47,9 @@ export function helpStep({ panels: { help }, reference }) {
 function input(id, words, given = {}) {
   return el(
     "div",
-    { class: "nhsuk-form-group" },
-    el("label", { class: "nhsuk-label", for: id, text: words }),
-    el("input", { id, name: id, class: "nhsuk-input", autocomplete: "off", spellcheck: "false", ...given }),
+    { class: "field" },
+    el("label", { class: "label", for: id, text: words }),
+    el("input", { id, name: id, class: "input", autocomplete: "off", spellcheck: "false", ...given }),
   );
 }
 
@@ -77,8 +77,12 @@ function search() {
   const form = el(
     "form",
     { class: "group", autocomplete: "off" },
-    input("find", t("Initials, part of the name, or staff number"), { maxlength: "80" }),
-    el("button", { class: "nhsuk-button nhsuk-button--secondary", text: t("Search") }),
+    el(
+      "div",
+      { class: "beside" },
+      input("find", t("Initials, part of the name, or staff number"), { maxlength: "80" }),
+      el("button", { class: "nhsuk-button nhsuk-button--secondary", text: t("Search") }),
+    ),
     el("p", { id: "found-note", class: "more", role: "status" }),
     el("div", { id: "found", class: "answers" }),
   );
@@ -94,8 +98,12 @@ function guest() {
     "form",
     { class: "group", autocomplete: "off" },
     input("guest-name", t("Or a guest's name"), { maxlength: "80" }),
-    input("guest-number", t("Professional number"), { maxlength: "32" }),
-    el("button", { class: "nhsuk-button", text: t("Give the guest a card") }),
+    el(
+      "div",
+      { class: "beside" },
+      input("guest-number", t("Professional number"), { maxlength: "32" }),
+      el("button", { class: "nhsuk-button", text: t("Give the guest a card") }),
+    ),
     el("p", { id: "guest-fault", class: "nhsuk-error-message", role: "alert" }),
   );
   form.addEventListener("submit", async (event) => {
@@ -110,7 +118,7 @@ function guest() {
 function hours() {
   return el(
     "fieldset",
-    { class: "nhsuk-fieldset choice" },
+    { class: "choice" },
     el("legend", { text: t("For how long") }),
     ...HOURS.map((many, at) =>
       el(

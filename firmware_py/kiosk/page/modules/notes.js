@@ -34,7 +34,7 @@ export function home() {
 function begin(text) {
   field = el("textarea", {
     id: "notes",
-    class: "nhsuk-textarea notes",
+    class: "notes",
     autocomplete: "off",
     autocapitalize: "off",
     spellcheck: "false",

@@ -1,0 +1,106 @@
+"""Every face that the page can be asked to draw, made up: also those that no ward reaches.
+
+Looked at as the real ones are (`test_states`): axe-core, targets in millimetres, nothing cut off on
+the smallest glass, by day and at night, in English and in Welsh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from playwright.sync_api import Page
+
+from benchmarks.ward.chromium import PX_A_MM, REFERENCE, SMALL, Chromium
+from tests.browser.axe import findings
+from tests.kiosk_fixture.serving import Fixture
+from tests.kiosk_fixture.views import VIEWS
+
+TARGET_PX = 20 * PX_A_MM
+SOME = ("locked-parked", "pin-last", "breakglass-unrecorded", "help-person", "downtime")
+_SMALL_TARGETS = """
+(least) => [...document.querySelectorAll("button, input, textarea")]
+  .filter((each) => each.checkVisibility({ visibilityProperty: true }) && !each.disabled)
+  .map((each) => [each.innerText || each.id, each.getBoundingClientRect()])
+  .filter(([, box]) => Math.min(box.width, box.height) < least)
+  .map(([label]) => label)
+"""
+_CUT_OFF = """
+() => [...document.querySelectorAll("main, body, .bar, #dock")]
+  .filter((each) =>
+    each.scrollHeight > each.clientHeight + 1 || each.scrollWidth > each.clientWidth + 1)
+  .map((each) => each.id || each.className || each.tagName)
+"""
+
+
+@pytest.fixture(scope="module")
+def fixture() -> Iterator[Fixture]:
+    with Fixture() as fixture:
+        yield fixture
+
+
+@pytest.fixture(scope="module")
+def page(chromium: Chromium, fixture: Fixture) -> Iterator[Page]:
+    with chromium.context() as context:
+        page = context.new_page()
+        page.emulate_media(reduced_motion="reduce")
+        page.goto(fixture.url)
+        yield page
+
+
+def wrong(page: Page) -> list[str]:
+    found = [*findings(page)]
+    found += [f"“{one}” is too small" for one in page.evaluate(_SMALL_TARGETS, TARGET_PX - 0.1)]
+    page.set_viewport_size({"width": SMALL[0], "height": SMALL[1]})
+    found += [f"{one} is cut off" for one in page.evaluate(_CUT_OFF)]
+    found += [
+        f"small: “{one}” is too small" for one in page.evaluate(_SMALL_TARGETS, TARGET_PX - 0.1)
+    ]
+    page.set_viewport_size({"width": REFERENCE[0], "height": REFERENCE[1]})
+    return found
+
+
+def looked_at(page: Page, fixture: Fixture, name: str, *, night: bool, welsh: bool) -> list[str]:
+    view = VIEWS[name]
+    panels = {**view.panels, "language": {"code": "cy"}} if welsh else view.panels
+    fixture.drawn(replace(view, around=replace(view.around, night=night), panels=panels))
+    page.evaluate("() => document.getElementById('across').hidden = true")
+    return wrong(page)
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_a_face_is_legible_reachable_and_whole(page: Page, fixture: Fixture, name: str) -> None:
+    assert looked_at(page, fixture, name, night=False, welsh=False) == []
+
+
+@pytest.mark.full
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("welsh", [False, True], ids=["english", "welsh"])
+@pytest.mark.parametrize("night", [False, True], ids=["day", "night"])
+def test_every_face_is_legible_reachable_and_whole(
+    page: Page, fixture: Fixture, *, night: bool, welsh: bool
+) -> None:
+    faults = {
+        name: found
+        for name in VIEWS
+        if (found := looked_at(page, fixture, name, night=night, welsh=welsh))
+    }
+    assert not faults, "\n".join(
+        f"{name}:\n  " + "\n  ".join(all_) for name, all_ in faults.items()
+    )
+
+
+def test_what_is_wrong_with_a_face_is_seen(page: Page, fixture: Fixture) -> None:
+    looked_at(page, fixture, "open", night=False, welsh=False)
+    page.evaluate(
+        """() => document.getElementById("work").insertAdjacentHTML("beforeend",
+        '<div id="bad" class="initials">pale<button>tiny</button></div>')"""
+    )
+    bad = "() => Object.assign(document.getElementById('bad').style,"
+    page.evaluate(bad + " { flex: 'none', height: '900px', color: '#678' })")
+    found = "\n".join(wrong(page))
+    page.evaluate("() => document.getElementById('bad').remove()")
+    assert "color-contrast" in found
+    assert "“tiny” is too small" in found
+    assert "main is cut off" in found
