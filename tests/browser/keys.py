@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from benchmarks.ward.screen import Screen
+from tests.browser.ward_life import HAND_MS
 
 MOST_STOPS: Final = 60
 _FOCUSED: Final = """
@@ -45,7 +46,7 @@ def tab_to(screen: Screen, label: str) -> Stop:
     """Tab until this is reached; fails where it never is, or where the focus cannot be seen."""
     stops = []
     for _ in range(MOST_STOPS):
-        screen.page.keyboard.press("Tab")
+        screen.page.keyboard.press("Tab", delay=HAND_MS)
         stop = focused(screen)
         if stop is None:
             continue
@@ -59,14 +60,26 @@ def tab_to(screen: Screen, label: str) -> Stop:
 def press(screen: Screen, label: str) -> None:
     """As somebody does who has no mouse and no touch."""
     tab_to(screen, label)
-    screen.page.keyboard.press("Enter")
+    screen.page.keyboard.press("Enter", delay=HAND_MS)
+
+
+def keypad(screen: Screen, digits: str) -> None:
+    """A number block with its lock on, and its own Enter."""
+    wire = screen.page.context.new_cdp_session(screen.page)
+    for digit in digits:
+        known = {"key": digit, "text": digit, "code": f"Numpad{digit}", "isKeypad": True}
+        known |= {"location": 3, "windowsVirtualKeyCode": 96 + int(digit)}
+        wire.send("Input.dispatchKeyEvent", {**known, "type": "keyDown"})
+        screen.page.wait_for_timeout(HAND_MS)
+        wire.send("Input.dispatchKeyEvent", {**known, "type": "keyUp", "text": ""})
+    screen.page.keyboard.press("NumpadEnter")
 
 
 def stops(screen: Screen) -> set[str]:
     """Everything that Tab comes to, going round once."""
     seen: dict[str, None] = {}
     for _ in range(MOST_STOPS):
-        screen.page.keyboard.press("Tab")
+        screen.page.keyboard.press("Tab", delay=HAND_MS)
         stop = focused(screen)
         if stop is not None:
             assert stop.visible, f"nobody sees that {stop} has the focus"

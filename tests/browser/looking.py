@@ -54,11 +54,13 @@ _OVERFLOW: Final = """
 _OWN_FAULTS: Final = ("Content Security Policy", "Uncaught", "Error:")
 
 
-def inspected(screen: Screen, name: str, *, named: str | None = None) -> str:
-    """Looks at the state on the glass from every side; keeps its picture. Returns its text.
+def inspected(screen: Screen, name: str, *says: str, named: str | None = None) -> str:
+    """Waits for what the state ``says``, looks at it from every side, keeps its picture.
 
-    ``named``: who must be readable, large; nobody else's name may be. Fails with all that is wrong.
+    Returns its text. ``named``: who must be readable, large. Fails with all that is wrong.
     """
+    for words in says:
+        screen.page.get_by_text(words).filter(visible=True).first.wait_for()
     screen.picture(PICTURES / f"{name}.png")
     text = screen.text
     wrong = [*findings(screen.page), *_small_targets(screen), *_small_texts(screen)]

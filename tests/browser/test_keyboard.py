@@ -12,7 +12,7 @@ from benchmarks.ward.evidence import wait_held
 from benchmarks.ward.screen import Screen
 from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import WardTerminal, is_open_for
-from tests.browser.keys import press, stops
+from tests.browser.keys import keypad, press, stops
 from tests.browser.looking import targets
 from tests.browser.ward_life import CREW, HAND_MS, held, nobody, there, watching
 from tests.e2e.asking import LONG_DAY, shows
@@ -46,7 +46,7 @@ def test_the_pin_by_keys_with_a_slip_taken_back(
     with held(ward, bay, amal, slot=True):
         screen.wait("pin")
         screen.page.keyboard.type(amal.pin[:3] + "9", delay=HAND_MS)
-        screen.page.keyboard.press("Backspace")
+        screen.page.keyboard.press("Backspace", delay=HAND_MS)
         screen.page.keyboard.type(amal.pin[3:], delay=HAND_MS)
         screen.page.keyboard.press("Enter")
         bay.glass.wait(lambda view: is_open_for(view, amal), mark)
@@ -58,9 +58,7 @@ def test_the_pin_by_a_number_block(ward: Ward, bay: WardTerminal, screen: Screen
     nobody(bay, screen)
     with held(ward, bay, bronwen, slot=True):
         screen.wait("pin")
-        for digit in bronwen.pin:
-            screen.page.keyboard.press(f"Numpad{digit}", delay=HAND_MS)
-        screen.page.keyboard.press("NumpadEnter")
+        keypad(screen, bronwen.pin)
         screen.wait_name(bronwen.shown)
 
 

@@ -51,10 +51,10 @@ def test_a_role_is_changed_from_the_bar_without_signing_on_again(
         press(screen, "Nurse")
         screen.wait_name(farah.shown)
     press(screen, "Change role")
-    assert "Nurse (now)" in inspected(screen, "change-role")
+    inspected(screen, "change-role", "Nurse (now)")
     press(screen, "Nurse in charge")
     shows(bay, lambda view: view["role"] == "Nurse in charge" and view["screen"] == "open")
-    assert "Nurse in charge" in inspected(screen, "role-changed", named=farah.shown)
+    inspected(screen, "role-changed", "Nurse in charge", named=farah.shown)
 
 
 def test_a_screen_held_open_says_so_by_its_border_and_offers_to_join(
@@ -65,7 +65,7 @@ def test_a_screen_held_open_says_so_by_its_border_and_offers_to_join(
     there(ward, bay, screen, amal)
     press(screen, "Hold open")
     shows(bay, lambda view: view["panels"]["hold"]["left_s"] is not None)
-    assert "Held open" in inspected(screen, "hold", named=amal.shown)
+    inspected(screen, "hold", "Held open", named=amal.shown)
     mark = bay.glass.mark()
     with held(ward, bay, bronwen):
         bay.glass.wait(lambda view: bool(view["panels"].get("hold", {}).get("asks")), mark)

@@ -145,7 +145,7 @@ def test_downtime_is_declared_by_two_cards_and_striped_as_long_as_it_lasts(
         for number, holder in enumerate(("h-elena", "h-chidi")):
             _signs(ward, bay, screen, ward.member(holder), f"downtime-{number + 1}")
         shows(bay, lambda view: view["panels"]["downtime"]["state"] == "on")
-        assert "Downtime" in inspected(screen, "downtime")
+        inspected(screen, "downtime", "Downtime")
     finally:
         ward.broker.start()
         shows(bay, lambda view: view["link"] == "online", timeout_s=RECOVERY_S)
