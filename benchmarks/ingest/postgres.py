@@ -70,8 +70,8 @@ class Postgres:
 
     @property
     def command_line(self) -> str:
-        """As it runs."""
-        return " ".join(self.process.command.argv)
+        """As it runs; its folder is gone when somebody reads this."""
+        return " ".join(self.process.command.argv).replace(str(self.folder), "FOLDER")
 
     def database_bytes(self) -> int:
         """Tables and indexes, as the server counts them."""
