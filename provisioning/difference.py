@@ -9,6 +9,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from pydantic import TypeAdapter
+
 from contract.directory import Entry, EntryKind, Key, Removed, entry_key, parse_entry
 from contract.policy import Policy
 from provisioning.mirror import Changed, Mirror
@@ -16,6 +18,7 @@ from provisioning.mirror import Changed, Mirror
 SHOWN: Final = 40
 """Lines that a person reads before saying yes; all of them on request."""
 _UNSAID: Final = {"type", "salt"}
+_JSON: Final[TypeAdapter[Any]] = TypeAdapter(Any)
 
 
 @dataclass
@@ -84,8 +87,10 @@ def words_of(changed: Changed) -> str | None:
 def _fields(line: bytes | None) -> dict[str, Any]:
     if line is None:
         return {}
-    entry = parse_entry(line).model_dump(mode="json")
-    return {name: value for name, value in entry.items() if name not in _UNSAID}
+    entry = parse_entry(line)
+    names = [name for name in type(entry).model_fields if name not in _UNSAID]
+    # Field by field: a policy is written without what came later and says nothing, but has it.
+    return {name: _JSON.dump_python(getattr(entry, name), mode="json") for name in names}
 
 
 def _name(key: Key, fields: dict[str, Any]) -> str:
@@ -102,8 +107,8 @@ def _summary(key: Key, fields: dict[str, Any]) -> str:
         case EntryKind.TERMINAL:
             return f"{fields['state']}, ward {fields['ward']}"
         case EntryKind.POLICY:
-            usual = Policy(ward=fields["ward"], salt="0" * 32).model_dump(mode="json")
-            own = {name: value for name, value in fields.items() if value != usual.get(name)}
+            usual = _fields(Policy(ward=fields["ward"], salt="0" * 32).to_bytes())
+            own = {name: value for name, value in fields.items() if value != usual[name]}
             return f"policy; {_value(own)}" if own else "policy; the usual settings"
         case EntryKind.SPARE:
             where = ", ".join(fields["wards"]) or "every ward"

@@ -146,7 +146,7 @@ def _bounds(shape: dict[str, Any], parts: dict[str, Any]) -> str:
     if "$ref" in shape:
         shape = {**parts[shape["$ref"].rpartition("/")[2]], **shape}
     if "anyOf" in shape or "allOf" in shape:
-        kinds = [one for one in shape.get("anyOf", shape.get("allOf")) if one.get("type") != "null"]
+        kinds = [one for one in (shape.get("anyOf") or shape["allOf"]) if one.get("type") != "null"]
         return _bounds(kinds[0], parts)
     if "enum" in shape:
         return ", ".join(map(str, shape["enum"]))

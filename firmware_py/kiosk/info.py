@@ -64,7 +64,8 @@ def _pin(policy: Policy) -> Iterator[str]:
         yield (words.GRACE_WARD if shared else words.GRACE_HERE).format(time=lasts(policy.grace_s))
     else:
         yield words.GRACE_NONE
-    named = [one.grace_s for one in (*policy.grace_by_role, *policy.grace_by_position)]
+    named = [one.grace_s for one in policy.grace_by_role]
+    named += [one.grace_s for one in policy.grace_by_position]
     if named and min(named) < policy.grace_s:
         yield words.GRACE_SHORTER.format(time=lasts(min(named)))
     yield words.PIN_TAP if policy.pin_contactless else words.PIN_SLOT

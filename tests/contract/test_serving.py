@@ -39,7 +39,10 @@ def why(found: Collection[Objection]) -> list[Unservable]:
 
 
 def test_the_defaults_are_served_by_any_ward() -> None:
-    for interfaces in ({}, {HERE: None}, {HERE: BOTH}, {HERE: frozenset({"contact"})}):
+    slot: frozenset[Interface] = frozenset({"contact"})
+    wards: list[dict[TerminalId, frozenset[Interface] | None]]
+    wards = [{}, {HERE: None}, {HERE: BOTH}, {HERE: slot}]
+    for interfaces in wards:
         assert unservable(policy(), interfaces, Staff()) == ()
 
 

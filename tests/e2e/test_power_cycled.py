@@ -89,8 +89,8 @@ def cut(ward: Ward) -> None:
     ward.broker.kill()
     ward[WITH_CHIP].reboot(rtc=True)
     ward[WITHOUT].reboot()
-    for name, clock in ((WITH_CHIP, "rtc"), (WITHOUT, "unconfirmed")):
-        shows(ward[name], lambda view, clock=clock: view["clock"] == clock)
+    shows(ward[WITH_CHIP], lambda view: view["clock"] == "rtc")
+    shows(ward[WITHOUT], lambda view: view["clock"] == "unconfirmed")
 
 
 def mend(ward: Ward) -> None:

@@ -20,6 +20,7 @@ from contract.directory import (
 )
 from contract.ids import PositionId, TerminalId, WardId
 from contract.policy import BreakGlass, Downtime, Policy
+from contract.serving import Interface
 from contract.signing import SoftwareSigner
 from gateway.directory import Applied, Held
 from gateway.requests import RequestRefused
@@ -78,11 +79,10 @@ def spare(number: int, status: Status = Status.ACTIVE) -> Spare:
     )
 
 
-def hear(hospital: Hospital, **readers: set[str]) -> None:
+def hear(hospital: Hospital, **readers: set[Interface]) -> None:
     """What terminals say of their readers."""
     hospital.directory.serving.heard = lambda: {
-        TerminalId(name.replace("_", "-")): frozenset(kinds)  # type: ignore[misc]
-        for name, kinds in readers.items()
+        TerminalId(name.replace("_", "-")): frozenset(kinds) for name, kinds in readers.items()
     }
 
 

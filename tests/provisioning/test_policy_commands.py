@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from contract.ids import WardId
 from contract.policy import Policy
 from provisioning import policies
 from provisioning.policies import MEANING, PolicyWrong
@@ -156,7 +157,7 @@ def test_every_field_of_the_contract_has_its_meaning_and_no_other() -> None:
 
 def test_every_field_can_be_set_from_a_file() -> None:
     """By the schema itself: nothing that a ward may choose is out of reach."""
-    before = Policy(ward="ed", salt="0" * 32)
+    before = Policy(ward=WardId("ed"), salt="0" * 32)
     reachable = policies.settings_of(before)
     assert set(reachable) == set(Policy.model_fields) - {"type", "ward", "salt"}
     assert policies.require(reachable, before, before.salt) == before
