@@ -76,7 +76,11 @@ function draw(state) {
   drawDock(state, acts);
   across(state, uncovered);
   if (switched) arrived(state, before);
+  else if (atWork() && document.activeElement === body) home();
 }
+
+/** Whether her work takes what she types: nothing lies over it. */
+const atWork = () => document.body.dataset.layout === "work" && !isOpen() && !isInforming() && !isCleaning();
 
 function drawMain(state) {
   const pad = drawPad(isOpen() ? null : state);
@@ -125,7 +129,7 @@ function arrived(state, before) {
     .join(". ");
   if (before !== null && named && before.covered) heard(1, state.sound, state.night);
   if (state.screen === "refused") heard(2, state.sound, state.night);
-  if (named && document.body.dataset.layout === "work") home();
+  if (named && atWork()) home();
   else if (document.body.dataset.layout === "pad") $("pad-title").focus({ preventScroll: true });
 }
 
