@@ -243,6 +243,8 @@ class Outside:
                     trouble.failed(str(error))
                     await self._clock.sleep_until(self._clock.monotonic_ns() + REOPEN_NS)
             trouble.over()
+            # A receipt's mark may have been in the commit that failed: what has none is sent again.
+            self._shipper.reload()
             self._post(JournalBack())
 
     async def _prove_anew(self) -> None:
