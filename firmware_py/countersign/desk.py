@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from contract.countersigning import CountersignResult
@@ -191,8 +192,11 @@ class CountersignDesk:
         if reason is not None or signed is None or entitlement is None:
             self._refuse(errand, reason or Reason.CARD_UNKNOWN, visit, signed)
         elif errand.wanted.pin and visit.purpose is Purpose.TAP:
-            errand.ask_pin(entitlement, as_tapped(visit, end), self._now_ns())
-            self._commit(OutcomeResult.ASKED, Reason.PIN_NEEDED, visit, signed)
+            tapped = as_tapped(visit, end)
+            self._commit(
+                *(OutcomeResult.ASKED, Reason.PIN_NEEDED, visit, signed),
+                then=lambda: errand.ask_pin(entitlement, tapped, self._now_ns()),
+            )
         else:
             self._countersigned(errand, visit, signed, entitlement)
 
@@ -249,8 +253,10 @@ class CountersignDesk:
         same = reason is Reason.SAME_PERSON
         sentence = said.ANOTHER_PERSON if same else words.refused(reason)
         LOG.info("refused", extra={"reason": reason, "reference": reference})
-        self._commit(OutcomeResult.REFUSED, reason, visit, signed)
-        errand.again(sentence, self._now_ns(), reference)
+        self._commit(
+            *(OutcomeResult.REFUSED, reason, visit, signed),
+            then=lambda: errand.again(sentence, self._now_ns(), reference),
+        )
 
     # --- the PIN ----------------------------------------------------------------------------
 
@@ -281,7 +287,7 @@ class CountersignDesk:
         blocked = attempts == 0
         reason = Reason.PIN_BLOCKED if blocked else reason_of(error)
         visit.guid = errand.colleague.guid if errand.colleague else visit.guid
-        self._commit(OutcomeResult.REFUSED, reason, visit, None, attempts)
+        self._commit(OutcomeResult.REFUSED, reason, visit, None, attempts=attempts)
         match reason:
             case Reason.PIN_WRONG:
                 errand.attempts = attempts
@@ -301,10 +307,19 @@ class CountersignDesk:
         reason: Reason,
         visit: Visit,
         signed: SignedRecord | None,
+        *,
         attempts: int | None = None,
+        then: Callable[[], None] = lambda: None,
     ) -> None:
+        """Journal what came of a card; ``then``, once it is durable, what the glass says of it."""
+        errand = self._errand
         told = self._outcome(result, reason, visit, signed, attempts)
-        self._inside.stage.commit(None, (told,))
+
+        def act() -> None:
+            if errand is self._errand and errand is not None and errand.waits:
+                then()
+
+        self._inside.stage.commit(None, (told,), lambda _: act())
 
     def _outcome(
         self,

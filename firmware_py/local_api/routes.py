@@ -15,12 +15,11 @@ from typing import Any, Final, Literal, TypeVar
 from pydantic import ValidationError
 
 from contract.countersigning import CountersignResult
-from contract.wire import WireError, check_i_json, encode_base64
+from contract.wire import Part, WireError, check_i_json, encode_base64
 from firmware_py.countersign.values import Answer, Signed, Wanted, Withdrawn
 from firmware_py.kiosk.http import Receive
 from firmware_py.local_api import bodies
 from firmware_py.local_api.apps import Apps, SignedOn, Told
-from firmware_py.local_api.bodies import Part
 from firmware_py.sessions.machine import Extended, LockPressed, Unsaved
 
 TOLD_S: Final = 5.0
@@ -170,6 +169,8 @@ class Route:
     gives: type[Part] | None = None
     """Null: 204."""
     errors: tuple[int, ...] = ()
+    waits: bool = False
+    """Answered when it is done: whoever hangs up takes it back, so the connection ends with it."""
 
 
 ROUTES: Final = (
@@ -207,6 +208,7 @@ ROUTES: Final = (
         bodies.Countersign,
         bodies.Countersigned,
         errors=(400, 409, 413, 415),
+        waits=True,
     ),
 )
 EVERYWHERE: Final = (401, 403, 404, 405, 429)

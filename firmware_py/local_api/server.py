@@ -44,8 +44,10 @@ class Server:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        ends = False
         try:
             route = self._let_in(scope)
+            ends = route.waits
             if route.serve is None:
                 await self._stream(receive, send)
                 return
@@ -56,9 +58,9 @@ class Server:
             if refused.status in _ODD:
                 self._refusing.failed(refused.error)
             told = {"error": refused.error, "words": str(refused)}
-            await _answer(send, refused.status, json.dumps(told).encode())
+            await _answer(send, refused.status, json.dumps(told).encode(), ends=ends)
         else:
-            await _answer(send, 204 if answer is None else 200, answer or b"")
+            await _answer(send, 204 if answer is None else 200, answer or b"", ends=ends)
 
     def _let_in(self, scope: Message) -> Route:
         if (why := self._door.refusal(scope)) is not None:
@@ -82,7 +84,7 @@ class Server:
         gone = asyncio.ensure_future(hung_up(receive))
         gone.add_done_callback(lambda _: watcher.set())
         try:
-            await _start(send, 200, b"text/event-stream", None)
+            await _start(send, 200, b"text/event-stream", None, ends=True)
             last: bytes | None = None
             while not gone.done() and not self._apps.closing.is_set():
                 watcher.clear()
@@ -123,13 +125,13 @@ async def _body(scope: Message, receive: Receive) -> bytes:
             return bytes(body)
 
 
-async def _answer(send: Send, status: int, body: bytes) -> None:
-    await _start(send, status, b"application/json", len(body))
+async def _answer(send: Send, status: int, body: bytes, *, ends: bool) -> None:
+    await _start(send, status, b"application/json", len(body), ends=ends)
     await send({"type": "http.response.body", "body": body})
 
 
-async def _start(send: Send, status: int, kind: bytes, length: int | None) -> None:
-    headers = [*_HEADERS]
+async def _start(send: Send, status: int, kind: bytes, length: int | None, *, ends: bool) -> None:
+    headers = [*_HEADERS, *([(b"connection", b"close")] if ends else [])]
     if status != 204:  # noqa: PLR2004 - which has no body by its definition
         headers.append((b"content-type", kind))
         if length is not None:

@@ -97,6 +97,8 @@ class Stage:
         self._showing: tuple[SessionId] | None = None
         """Of the newest show; each is its own, told apart by identity."""
         self._aside: SessionId | None = None
+        self._stays_aside = False
+        """Until `bring_back`; then it is still aside until it is ready again."""
         self._covers: set[str] = set()
 
     @property
@@ -218,7 +220,7 @@ class Stage:
 
     def _bring_back(self) -> None:
         shown, newest = self.acted.shown, self.newest.shown
-        covered = bool(self._covers) or self._aside is not None
+        covered = bool(self._covers) or self._stays_aside
         if covered or self._line or self._showing or not shown or not newest:
             return
         if shown.id == newest.id:
@@ -237,14 +239,14 @@ class Stage:
     def put_aside(self) -> None:
         """Hide the visible work for something else on the glass. The session is as it was."""
         if (visible := self.visible) is not None:
-            self._aside = visible.id
+            self._aside, self._stays_aside = visible.id, True
             self._showing = None
             self._workspace.lock()
 
     def bring_back(self) -> None:
         """Show again what was put aside, where it is still there. Raises JournalFailed."""
-        if self._aside is not None:
-            self._aside = self._ready = None
+        if self._stays_aside:
+            self._stays_aside = False
             self._bring_back()
 
     def pay(self) -> None:
@@ -303,19 +305,20 @@ class Stage:
     def _shown(self, session: SessionId, showing: tuple[SessionId]) -> None:
         if self._showing is not showing:
             return  # it was hidden again before it was ready
-        self._ready = session
+        self._ready, self._aside = session, None
         self._post(SurroundingsChanged())
 
     def _hidden(self, session: SessionId) -> None:
         if self._ready == session:
             self._ready = None
         if self._aside == session:
-            self._aside = None
+            self._aside, self._stays_aside = None, False
         if self._showing is not None and self._showing[0] == session:
             self._showing = None
 
     def _lock_now(self) -> None:
         self._ready = self._showing = self._aside = None
+        self._stays_aside = False
         try:
             self._workspace.lock()
         except WorkspaceFailed:

@@ -28,7 +28,7 @@ def folder(module_tmp: Path) -> Path:
 @pytest.fixture(scope="module")
 def ward(module_tmp: Path, folder: Path) -> Iterator[Ward]:
     """One terminal, whose settings name the program."""
-    settings = {
+    settings: dict[str, int | float | str] = {
         "workspace.backend": "command",
         "workspace.command": str(folder / "program"),
         "workspace.limit_s": 2.0,

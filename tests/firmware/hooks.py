@@ -60,8 +60,10 @@ def about(session: SessionId, initials: str = "AH") -> SessionAbout:
 class Stand(Protocol):
     """One backend, and what is seen of it."""
 
-    workspace: Workspace
     failures: list[str]
+
+    @property
+    def workspace(self) -> Workspace: ...
 
     async def settle(self) -> None:
         """Until everything asked so far has been done."""

@@ -75,9 +75,9 @@ async def test_who_is_signed_on_as_the_glass_tells_it(app: Application, ward: Be
         "holder": "amal",
         "name": "Amal",
         "initials": "AM",
-        "position": "p-nurse",
+        "position": "nurse",
         "position_name": "Nurse",
-        "role": "RN",
+        "role": "R8001",
         "kind": "ordinary",
         "state": "open",
         "shared": False,
@@ -149,14 +149,12 @@ async def test_extend_puts_the_lock_off_and_never_past_the_cap(
         assert (await app.ask("extend", session=session, seconds=300)).status_code == 204
         await ward.rest()
         assert await app.who() is not None
-    mark = len(ward.board.views)
-    for _ in range(30):
+    mark, answers = len(ward.board.views), [204]
+    while answers[-1] == 204 and len(answers) < 30:
         ward.clock.advance(20)
-        answer = await app.ask("extend", session=session, seconds=1800)
+        answers.append((await app.ask("extend", session=session, seconds=1800)).status_code)
         await ward.rest()
-        if answer.status_code == 409:
-            break
-    assert answer.json()["error"] == "session-ended"
+    assert answers[-1] == 409
     await ward.until(lambda v: v.screen is Screen.LOCKED, mark)
     assert (await ward.changes())[-1] == ("amal", "locked", "idle")
     assert ward.clock.monotonic_ns() / 1e9 < 1 + 10 + 3 * 300 + 60
