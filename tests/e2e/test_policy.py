@@ -46,6 +46,10 @@ def test_settings_change_while_a_session_is_open_and_nothing_restarts(ward: Ward
     assert (shown.screen, shown.view["sound"]) == ("open", "soft")
     shows(bay, lambda view: (view["panels"].get("hold") or {}).get("allowed") is True)
 
+    wait_held(ward, ward.set_policy())
+    shows(bay, lambda view: view["name"] == "Amal H." and view["sound"] == "off")
+    assert "hold" not in bay.glass.since(bay.glass.mark() - 1)[0].view["panels"]
+
     at_work(ward, bay, ward.member("h-chidi"))
     mark = bay.glass.mark()
     wait_held(ward, ward.set_policy(roles=("R8001",)))  # nurses alone; Chidi is a doctor
@@ -60,7 +64,7 @@ def test_settings_change_while_a_session_is_open_and_nothing_restarts(ward: Ward
     shows(bay, lambda view: view["night"] is True)
 
     wait_held(ward, ward.set_policy(idle_dim_s=5, idle_lock_s=10))
-    shows(bay, lambda view: view["screen"] == "dimmed")
+    shows(bay, lambda view: view["screen"] in ("dimmed", "warning"))
     shows(bay, lambda view: view["screen"] == "locked")
     assert bay.process.pid == pid
 
