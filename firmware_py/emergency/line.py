@@ -127,6 +127,8 @@ class BreakGlassLine:
                 detached = item.visit in self._own
                 self._own.discard(item.visit)
                 return self.opening.guests.ended(item, detached=detached)
+            case items.VisitEnded():
+                return self._begun_anew(item)
             case _:
                 self._notes(item)
                 return False
@@ -173,10 +175,25 @@ class BreakGlassLine:
 
     def _card_came(self, card: CardArrived) -> None:
         """No journal can hold a tap's record: the card signs one that stands for itself."""
-        policy = self.inside.policy()
-        failed = self.inside.outage.down or self.inside.parts.journal.failed
-        if failed and (self.waits() or offered(policy, BreakGlassState.JOURNAL_FAILED)):
+        if self._detached():
             self._own.add(self.inside.visits.tap(card).number)
+
+    def _detached(self) -> bool:
+        failed = self.inside.outage.down or self.inside.parts.journal.failed
+        wanted = self.waits() or offered(self.inside.policy(), BreakGlassState.JOURNAL_FAILED)
+        return bool(failed and wanted)
+
+    def _begun_anew(self, item: items.VisitEnded) -> bool:
+        """The journal failed under a tap: while the card is still there, it is asked again."""
+        visit = self.inside.visits.find(item.visit)
+        if visit is None or visit.purpose is not Purpose.TAP or not self._detached():
+            return False
+        card = self.inside.presence.for_pin(visit.reader, contactless=True)
+        if card is None or (card.reader, card.seen_ns) != (visit.reader, visit.seen_ns):
+            return False
+        self.inside.visits.ended(item.visit)
+        self._card_came(card)
+        return True
 
     # --- what is offered ----------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.timeout(150)  # links that fell wait before they try ag
 LIMIT_S = 2
 GLASS = BreakGlass(
     allowed=True,
-    position=PositionId("emergency"),
+    position=PositionId("ed-emergency"),
     reasons=("RESUS", "SYSTEM"),
     limit_s=600,
     states=tuple(BreakGlassState),
@@ -151,7 +151,7 @@ def test_past_the_offline_limit_it_opens_in_her_own_name_and_the_log_tells_it(
         "directory-stale",
         "RESUS",
     )
-    assert (opened["position"], opened["kept"]) == ("emergency", "journal")
+    assert (opened["position"], opened["kept"]) == ("ed-emergency", "journal")
     assert log.outcome(stale)["reason"] == "directory-stale"
     log.verified()
 
@@ -167,7 +167,7 @@ def test_after_a_blocked_pin_her_card_still_opens_the_emergency(ward: Ward, log:
         mark = bay.glass.mark()
         bay.glass.post("pin", pin="000000")
         if left:
-            bay.glass.wait(lambda view, left=left: view["attempts"] == left, mark)
+            bay.glass.wait(lambda view, left=left: _attempts(view) == left, mark)
         else:
             bay.glass.wait_screen("refused", mark=mark)
     view = hold(bay, "SYSTEM")
@@ -180,15 +180,28 @@ def test_after_a_blocked_pin_her_card_still_opens_the_emergency(ward: Ward, log:
     log.verified()
 
 
+def _attempts(view: View) -> int | None:
+    found: int | None = view["pin"]["attempts"] if view["pin"] else None
+    return found
+
+
+def taps_until_offered(ward: Ward, bay: WardTerminal, member: Member) -> View:
+    """The journal's failure may be known only by the first of them."""
+    known = {"refused", "offer"}
+    for _ in range(3):
+        answer = tap(ward, bay, member, lambda view: view["screen"] in known)
+        if offered(answer.view):
+            return answer.view
+    raise AssertionError(f"nothing was offered to {member.shown}")
+
+
 def test_a_full_disk_blocks_nobody_and_what_was_done_is_journalled_when_there_is_room(
     ward: Ward, log: Log
 ) -> None:
     bay, amal = ward["bay-1"], ward.member("h-amal")
     at_work(ward, bay, ward.member("h-bronwen"))
     with full_disk(bay):
-        tap(ward, bay, amal, lambda view: view["screen"] == "refused")  # now it is known
-        turned = tap(ward, bay, amal, offered)
-        assert turned.view["name"] is None or turned.view["name"] != amal.shown
+        assert taps_until_offered(ward, bay, amal)["name"] is None
         view = hold(bay)
         assert (view["name"], view["role"]) == (amal.shown, words.ROLE)
         assert panel(view)["unrecorded"] is False
@@ -205,8 +218,7 @@ def test_with_neither_room_nor_reserve_the_gateway_keeps_it(ward: Ward, log: Log
     bay, amal = ward["bay-1"], ward.member("h-amal")
     (bay.state / "journal.reserve").unlink()
     with full_disk(bay):
-        tap(ward, bay, amal, lambda view: view["screen"] == "refused")
-        tap(ward, bay, amal, offered)
+        taps_until_offered(ward, bay, amal)
         view = hold(bay)
         assert panel(view)["unrecorded"] is False
         emergencies = ward.ask("/v1/fleet")["emergencies"]
@@ -224,8 +236,7 @@ def test_with_nothing_to_take_it_the_glass_says_so_until_something_does(
     ward.gateway.kill()
     offline(bay)
     with full_disk(bay):
-        tap(ward, bay, amal, lambda view: view["screen"] == "refused")
-        tap(ward, bay, amal, offered)
+        taps_until_offered(ward, bay, amal)
         view = hold(bay)
         assert panel(view)["unrecorded"] is True
         assert panel(view)["words"] == words.UNRECORDED
