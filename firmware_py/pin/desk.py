@@ -103,9 +103,12 @@ class PinDesk:
     def panel(self) -> Panel:
         """Step, sentence, attempts where the card has said, and seconds left."""
         left_s = max(0, self._until_ns - self._now_ns()) / _S
+        step, why = self._step, self._why
+        if step in (Step.OLD, Step.NEW) and self._card() is None:
+            step, why = Step.CARD, words.CHANGE_SLOT  # it was taken out meanwhile
         return {
-            "step": self._step.value,
-            "why": self._why,
+            "step": step.value,
+            "why": why,
             "attempts": self._attempts,
             "left_s": int(-(-left_s // _COARSE_S) * _COARSE_S),
         }

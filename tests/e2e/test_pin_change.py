@@ -65,6 +65,7 @@ def changing(ward: Ward, bay: WardTerminal, member: Member, *faults: str) -> Ite
     mark, port = bay.glass.mark(), bay.next_contact().port
     bay.glass.post("pin_change")
     bay.glass.wait(step("card"), mark)
+    mark = bay.glass.mark()
     ward.box.insert(port, member.card, profile="fast", faults=faults)
     try:
         bay.glass.wait(step("old"), mark)
@@ -119,7 +120,8 @@ def test_a_wrong_pin_and_a_poor_one_leave_the_card_as_it_was(
         poor = bay.glass.wait(step("new"), enter(bay, OLD, "24061989"))
         assert poor.view["panels"]["pin"]["why"] == words.TOO_EASY
         again = bay.glass.wait(
-            lambda v: (v["panels"].get("pin") or {}).get("attempts") == 2, enter(bay, WRONG, NEW)
+            lambda v: step("old")(v) and v["panels"]["pin"]["attempts"] == 2,
+            enter(bay, WRONG, NEW),
         )
         assert again.view["name"] == nia.shown
         bay.glass.post("cancel")
@@ -148,6 +150,7 @@ def test_torn_away_in_its_midst_the_glass_says_that_nobody_knows(
     mark = bay.glass.mark()
     bay.glass.post("pin_change")
     bay.glass.wait(step("card"), mark)
+    mark = bay.glass.mark()
     ward.box.insert(port, nia.card, profile="fast", faults=(f"torn:after={UNTIL_TOLD + after}",))
     bay.glass.wait(step("old"), mark)
     told = bay.glass.wait(lambda v: v["words"] == words.UNCERTAIN, enter(bay, OLD, NEW))
