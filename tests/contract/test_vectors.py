@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from contract import (
     checkpoint,
     directory,
+    emergency,
     enrolment,
     events,
     help,  # noqa: A004 - the contract's word
@@ -51,6 +52,8 @@ SIGNED_BY = {
     "puk-release": "statement",
     "puk-report": "batch",
     "escrows": "operator",
+    "emergency": "batch",
+    "downtime": "statement",
     "session-handover": "batch",
     "state-taken": "batch",
 }
@@ -72,6 +75,8 @@ PLAIN: dict[str, type[Record]] = {
     "spare-terms-guest": help.SpareTerms,
     "help-answer": help.HelpAnswer,
     "puk-terms": puk.PukTerms,
+    "downtime-terms": emergency.DowntimeTerms,
+    "policy-emergency": policy.Policy,
     "policy-grace-on-the-ward": policy.Policy,
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +168,7 @@ def test_after_a_blocked_pin_her_card_still_opens_the_emergency(ward: Ward, log:
         mark = bay.glass.mark()
         bay.glass.post("pin", pin="000000")
         if left:
-            bay.glass.wait(lambda view, left=left: _attempts(view) == left, mark)
+            bay.glass.wait(partial(_has_left, left), mark)
         else:
             bay.glass.wait_screen("refused", mark=mark)
     view = hold(bay, "SYSTEM")
@@ -180,9 +181,8 @@ def test_after_a_blocked_pin_her_card_still_opens_the_emergency(ward: Ward, log:
     log.verified()
 
 
-def _attempts(view: View) -> int | None:
-    found: int | None = view["pin"]["attempts"] if view["pin"] else None
-    return found
+def _has_left(tries: int, view: View) -> bool:
+    return bool(view["pin"] and view["pin"]["attempts"] == tries)
 
 
 def taps_until_offered(ward: Ward, bay: WardTerminal, member: Member) -> View:

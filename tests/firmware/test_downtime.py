@@ -133,8 +133,9 @@ async def test_the_text_that_is_signed_is_the_text_that_is_shown(ward: Bench) ->
     await ward.until(state("declaring", "card"))
     ward.readers.put(SLOT, ELENA)
     view = await ward.until(state("declaring", "pin"))
-    assert view.panels["downtime"]["text"] in view.panels["downtime"]["words"]
-    assert "R0270" in view.panels["downtime"]["text"]
+    text = str(view.panels["downtime"]["text"])
+    assert text in str(view.panels["downtime"]["words"])
+    assert "R0270" in text
     ward.readers.take(SLOT)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.verify.maker import Card, Journal
-from tests.verify.signers import P256, Fields, b64, key_id
+from tests.verify.signers import P256, Fields, Signer, b64, key_id
 from tests.verify.story import Auditor, Ward, open_ward
 
 
@@ -52,19 +54,24 @@ def session(terminal: Journal, holder: str, change: str = "opened") -> None:
     )
 
 
-def detached(ward: Ward, card: Card, signer: P256 | None = None, **lies: object) -> Fields:
+def detached(
+    ward: Ward,
+    card: Card,
+    signer: Signer | None = None,
+    terminal: str = "bay-1",
+    purpose: str = "tap",
+    **lies: object,
+) -> Fields:
     """A record that stands in no journal of the log, signed by the card (or by somebody else)."""
-    nowhere = Journal(ward.site, str(lies.pop("terminal", "bay-1")), ward.terminal.key)
+    nowhere = Journal(ward.site, terminal, ward.terminal.key)
     nowhere.heartbeat = ward.terminal.heartbeat
-    at = nowhere.record(card, **lies)
-    event = nowhere.events[at]
+    event = nowhere.events[nowhere.record(card, purpose, **lies)]
     key = signer or card.nine_e
-    signature = key.sign(b"tapover:card:v1\n" + event)
     return {
         "event": b64(event),
         "key": key_id(card.nine_e),
         "algorithm": card.nine_e.algorithm,
-        "signature": b64(signature),
+        "signature": b64(key.sign(b"tapover:card:v1\n" + event)),
     }
 
 
@@ -116,7 +123,7 @@ def test_a_record_that_the_card_did_not_sign_proves_nothing(auditor: Auditor, wa
 
 @pytest.mark.parametrize("lie", [{"terminal": "bay-2"}, {"purpose": "pin"}, {"guid": "6a" * 16}])
 def test_another_terminals_or_another_cards_record_is_not_this_ones(
-    auditor: Auditor, ward: Ward, lie: dict[str, object]
+    auditor: Auditor, ward: Ward, lie: dict[str, Any]
 ) -> None:
     opened(ward.terminal, ward.vogel, detached(ward, ward.vogel, **lie))
     session(ward.terminal, "h-vogel")

@@ -8,7 +8,7 @@ from typing import Final
 from contract import emergency, events, tap
 from contract.ids import Digest, Guid, HolderId, PositionId, SessionId, SiteId, TerminalId, WardId
 from contract.policy import BreakGlass, BreakGlassState, Downtime, Policy
-from contract.signing import Algorithm, Signer, sha256
+from contract.signing import Algorithm, Signer
 from contract.tap import DirectoryVersion
 from contract.wire import encode_base64
 
@@ -103,7 +103,7 @@ def _detached(
     data = event(0, events.CardRecorded(record=record))
     proof = emergency.CardProof(
         event=encode_base64(data),
-        key=sha256(card.public.spki),
+        key=card.public.key_id,
         algorithm=Algorithm.P256,
         signature=encode_base64(card.sign(tap.card_message(data))),
     )

@@ -46,6 +46,7 @@ from tests.contract.vectors import (
     administration,
     bedside,
     countersigning,
+    emergency,
     enrolment,
     foreign,
     help,  # noqa: A004
@@ -251,6 +252,7 @@ def statements_and_journal() -> dict[str, bytes]:
     made |= countersigning.vectors(event)
     made |= moving.vectors(BATCH, event)
     made |= help.vectors(OPERATOR, BATCH, STATEMENT, (CARD_9E, CARD_9A), VERSION, event)
+    made |= emergency.vectors(BATCH, STATEMENT, CARD_9E, VERSION, event)
     return made
 
 
