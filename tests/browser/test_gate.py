@@ -146,45 +146,59 @@ def test_covered_there_is_no_field_and_no_text_of_hers_in_the_page(
     assert "analgesia" not in page.content()
 
 
+# A scanner of our own, whose pace is exact: each key so many milliseconds after the first.
 _SCAN = """
-() => {
-  window.scan = [];
-  const tell = () => {
-    const event = new KeyboardEvent("keydown",
-      { key: "7", code: "Digit7", bubbles: true, cancelable: true });
+(keys) => keys.map(([key, at]) => {
+  window.scanBegan ??= performance.now();
+  const dead = ["keydown", "keyup"].map((kind) => {
+    const code = key === "Enter" ? key : "Digit" + key;
+    const event = new KeyboardEvent(kind, { key, code, bubbles: true, cancelable: true });
+    Object.defineProperty(event, "timeStamp", { value: window.scanBegan + at });
     document.body.dispatchEvent(event);
-    document.body.dispatchEvent(new KeyboardEvent("keyup",
-      { key: "7", code: "Digit7", bubbles: true, cancelable: true }));
-    window.scan.push([document.body.dataset.screen, event.defaultPrevented]);
-  };
-  window.scanning = setInterval(tell, 4);
-}
+    return event.defaultPrevented;
+  });
+  return dead[0];
+})
 """
+SCANNER_MS = 8
 
 
-def test_the_rest_of_a_scan_begun_under_cover_is_thrown_away_and_no_more(
+def keys(first: int, after: int, pace_ms: int = SCANNER_MS) -> list[tuple[str, int]]:
+    return [("7", pace_ms * n) for n in range(first, after)]
+
+
+def test_the_rest_of_a_scan_begun_under_cover_is_thrown_away(page: Page, fixture: Fixture) -> None:
+    over(fixture, "checking")
+    under = page.evaluate(_SCAN, keys(0, 10))
+    over(fixture, HIS)
+    rest = page.evaluate(_SCAN, keys(10, 20))
+    assert all(under)
+    assert all(rest), "the tail of her wristband is none of his"
+
+
+def test_a_hand_that_types_on_is_heard_at_once(page: Page, fixture: Fixture) -> None:
+    over(fixture, "checking")
+    under = page.evaluate(_SCAN, keys(0, 4, HAND_MS))
+    over(fixture, HIS)
+    assert all(under)
+    assert page.evaluate(_SCAN, keys(4, 8, HAND_MS)) == [False] * 4
+
+
+def test_a_scanner_that_never_pauses_keeps_nobody_from_the_screen(
     page: Page, fixture: Fixture
 ) -> None:
-    over(fixture, "checking")
-    page.evaluate(_SCAN)
-    page.wait_for_function("() => window.scan.length > 10")
-    over(fixture, HIS)
-    page.wait_for_function(
-        "() => window.scan.some(([screen, dead]) => screen === 'open' && !dead)", timeout=2000
-    )
-    scan = page.evaluate("() => { clearInterval(window.scanning); return window.scan; }")
-    after = [dead for screen, dead in scan if screen == "open"]
-    assert all(dead for screen, dead in scan if screen == "checking")
-    assert all(after[:20]), "her wristband is read out before anything of it counts"
-    assert not after[-1], "and her hands wait for nothing longer than that"
+    over(fixture, "checking", HIS)
+    long = page.evaluate(_SCAN, keys(0, 60))
+    assert not long[-1]
 
 
 def test_a_wristband_read_at_the_pin_pad_costs_no_try(page: Page, fixture: Fixture) -> None:
     over(fixture, "checking", "pin")
-    page.keyboard.type("4857773456")
-    page.keyboard.press("Enter")
+    wristband = [(digit, SCANNER_MS * n) for n, digit in enumerate("4857773456")]
+    page.evaluate(_SCAN, [*wristband, ("Enter", SCANNER_MS * 10)])
     page.get_by_text("That came from a scanner").wait_for()
     assert heard(fixture, PinEntered) == []
+    page.wait_for_timeout(2 * HAND_MS)  # hands begin after a pause
     page.keyboard.type("135790", delay=HAND_MS)
     page.keyboard.press("Enter")
     assert isinstance(next_of(fixture, PinEntered), PinEntered)
