@@ -1,4 +1,4 @@
-"""`tapover-gateway`: init (once a site), serve, export, backup, restore.
+"""`tapover-gateway`: init (once a site), serve, export, backup, restore, downtime.
 
 Exit status: 0 done, 1 failed, 2 settings, 3 certificate or key, 4 port.
 """
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from gateway import app, backing_up, export
+from gateway import app, backing_up, downtime, export
 from gateway.settings import GatewaySettings
 from runtime import logs
 from runtime.clock import SystemClock
@@ -42,6 +42,9 @@ def _run(asked: argparse.Namespace) -> None:
         case "restore":
             secret = backing_up.passphrase(asked.passphrase_file, asked.passphrase_fd)
             backing_up.restore(settings, asked.file, secret, _say)
+        case "downtime":
+            digest = downtime.state(settings, asked.ward, asked.minutes, asked.file, SystemClock())
+            _say(f"{asked.ward} may run on its own for {asked.minutes} minutes: {digest}")
         case _:
             export.run(settings, asked.folder, _say)
 
@@ -59,11 +62,16 @@ def _parser() -> argparse.ArgumentParser:
         ("backup", "write log, directory and keys into one encrypted file, also while it runs"),
         ("restore", "lay a back-up down where there is no log; the root must declare it then"),
         ("export", "write the evidence into a new folder, also while it runs"),
+        ("downtime", "state that a ward may run without the gateway, to be brought to it by hand"),
     ):
         command = commands.add_parser(name, help=words, description=words)
         command.add_argument("--settings", type=Path, required=True, help="gateway.toml")
         if name == "export":
             command.add_argument("folder", type=Path, metavar="DIR", help="must not exist")
+        if name == "downtime":
+            command.add_argument("--ward", required=True)
+            command.add_argument("--minutes", type=int, required=True, help="720 at most")
+            command.add_argument("file", type=Path, metavar="FILE")
         if name in ("backup", "restore"):
             command.add_argument("file", type=Path, metavar="FILE")
             command.add_argument("--passphrase-file", type=Path, help="its first line")

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from contract.emergency import Declarer, DowntimeDeclared, DowntimeEnd, DowntimeEnded
+from contract.ids import Digest
 from contract.policy import Downtime
 from firmware_py import items
 from firmware_py.emergency import commands, words
@@ -30,6 +31,7 @@ from firmware_py.sessions.machine import EndAll, Kind
 from firmware_py.signon.decision import stale_here
 
 if TYPE_CHECKING:
+    from firmware_py.emergency.brought import Brought
     from firmware_py.emergency.declaring import Declaring
 
 LOG: Final = logging.getLogger("tapover.emergency")
@@ -55,9 +57,15 @@ class DowntimeLine:
         self.inside = inside
         self.on: On | None = None
         self._declaring: Declaring | None = None
+        self._brought: Brought | None = None
+        self._writing: Digest | None = None
+        """The statement whose declaration is on its way to the disk, or on."""
+        self._over: set[Digest] = set()
+        """Statements of which somebody here declared that it is over."""
         event = inside.parts.downtime
         if event is not None and isinstance(event.detail, DowntimeDeclared):
             self._begin(event.detail, event.monotonic_ms)
+            self._writing = event.detail.statement
 
     def now_ms(self) -> int:
         """Monotonic."""
@@ -78,6 +86,8 @@ class DowntimeLine:
                 self._look()
                 return False
             case _:
+                if isinstance(item, items.JournalDown) and self.on is None:
+                    self._writing = None
                 return self._declaring is not None and self._declaring.takes(item)
         return True
 
@@ -91,11 +101,25 @@ class DowntimeLine:
     def _look(self) -> None:
         """Once a second. Raises JournalFailed."""
         if self.on is None:
+            self._look_for_statement()
             return
         if self.policy() is None or self.stale() is False:
             self.end(DowntimeEnd.GATEWAY)
         elif self.now_ms() >= self.on.until_ms:
             self.end(DowntimeEnd.LAPSED)
+
+    def _look_for_statement(self) -> None:
+        policy, tools = self.policy(), self.inside.parts.emergency
+        if policy is None or tools is None or self.inside.outage.down or not self.offered():
+            return
+        if self._brought is None:
+            from firmware_py.emergency.brought import Brought  # noqa: PLC0415 - when needed
+
+            self._brought = Brought(self.inside.parts, tools.folder)
+        declared = self._brought.look(self.inside.policy().ward, policy)
+        if declared is not None and declared.statement not in {self._writing, *self._over}:
+            self._writing = declared.statement
+            self.inside.stage.commit(None, (declared,), lambda _: self.begin(declared, ()))
 
     # --- what is true -------------------------------------------------------------------------
 
@@ -132,7 +156,9 @@ class DowntimeLine:
         """It is over; what stood on it is locked and kept. Raises JournalFailed."""
         ward = self.inside.policy().ward
         self.inside.outage.note(DowntimeEnded(ward=ward, why=why, by=by))
-        self.on = self.inside.signon.downtime = None
+        if why is DowntimeEnd.DECLARED and self._writing is not None:
+            self._over.add(self._writing)
+        self.on = self._writing = self.inside.signon.downtime = None
         self.inside.happen(EndAll(Kind.DOWNTIME))
         self.inside.signon.outcomes.notice = Notice(Screen.NOTICE, words.DOWNTIME_OVER)
         LOG.warning("downtime is over", extra={"why": why})

@@ -9,32 +9,37 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from contract.directory import Entitlement, Status
-from contract.emergency import DowntimeDeclared, DowntimeEnded, DowntimeTerms
+from contract.directory import Status
+from contract.emergency import (
+    DowntimeTerms,
+)
 from contract.events import CardOutcome, CardRecorded, SessionChanged
-from contract.policy import Downtime
 from contract.signing import sha256
 from contract.tap import CountersignRecord
 from contract.wire import decode_base64
 from firmware_py.emergency import words
 from firmware_py.emergency.commands import DowntimeOver, DowntimeWanted
 from firmware_py.kiosk.commands import Cancelled, PinEntered
-from firmware_py.kiosk.view import Screen, View
+from firmware_py.kiosk.view import Screen
 from hardware.piv import Pin
-from hardware.virtual.card import Card
 from hardware.virtual.sample import personalised
 from tests.firmware import rights
 from tests.firmware.bench import PIN, Bench, staff
 from tests.firmware.cards import PLATE, SLOT
-
-AMAL, ELENA, FFION = personalised(), personalised(), personalised()
-LEAD = rights.position("resus-lead", "R8001L")
-HOURS_S = 3600
-DOWNTIME = Downtime(roles=("R8001L",), off=("R0270",), renew_s=2 * HOURS_S)
-
-
-def lead(holder: str, initials: str, card: Card, **changes: Any) -> Entitlement:  # noqa: ANN401
-    return staff(holder, initials, card, **{"positions": (LEAD,), **changes})
+from tests.firmware.downtime_ward import (
+    AMAL,
+    DOWNTIME,
+    ELENA,
+    FFION,
+    HOURS_S,
+    card_and_pin,
+    cut_off,
+    declare,
+    declared,
+    ended,
+    lead,
+    state,
+)
 
 
 @pytest_asyncio.fixture
@@ -46,54 +51,8 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 @pytest_asyncio.fixture
 async def ward(bench: Bench) -> Bench:
     """Past the offline limit. Amal works on the ward; Elena and Ffion are in charge of it."""
-    await bench.open_day(
-        staff("amal", "AM", AMAL),
-        lead("elena", "EL", ELENA),
-        lead("ffion", "FF", FFION),
-        downtime=DOWNTIME,
-        idle_dim_s=900,
-        idle_lock_s=1800,
-    )
-    bench.clock.advance(5 * HOURS_S)
-    await bench.until(state("offered"))
+    await cut_off(bench)
     return bench
-
-
-def state(wanted: str, step: str | None = None) -> Any:  # noqa: ANN401 - a predicate
-    def holds(view: View) -> bool:
-        panel = view.panels.get("downtime", {})
-        return panel.get("state") == wanted and (step is None or panel.get("step") == step)
-
-    return holds
-
-
-async def card_and_pin(bench: Bench, card: Card, pin: str = PIN) -> None:
-    """In the slot, with its PIN, and out again."""
-    mark = len(bench.board.views)
-    bench.readers.put(SLOT, card)
-    await bench.until(state("declaring", "pin"), mark)
-    bench.do(PinEntered(Pin(pin)))
-    await bench.rest()
-    bench.readers.take(SLOT)
-
-
-async def declare(bench: Bench, *cards: Card) -> None:
-    mark = len(bench.board.views)
-    bench.do(DowntimeWanted())
-    await bench.until(state("declaring", "card"), mark)
-    for card in cards:
-        await card_and_pin(bench, card)
-    await bench.rest()
-
-
-async def declared(bench: Bench) -> list[DowntimeDeclared]:
-    details = [event.detail for event in await bench.events()]
-    return [one for one in details if isinstance(one, DowntimeDeclared)]
-
-
-async def ended(bench: Bench) -> list[str]:
-    details = [event.detail for event in await bench.events()]
-    return [one.why for one in details if isinstance(one, DowntimeEnded)]
 
 
 async def test_two_people_with_card_and_pin_declare_it_each_under_the_same_terms(

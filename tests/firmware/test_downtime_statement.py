@@ -1,0 +1,105 @@
+"""Downtime by a statement of the site, brought to a terminal by hand."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from contract.emergency import (
+    DowntimeStatement,
+)
+from contract.events import AlarmCode
+from contract.ids import SiteId, WardId
+from contract.signing import Envelope
+from firmware_py.emergency.commands import DowntimeOver
+from tests.firmware import rights
+from tests.firmware.bench import Bench
+from tests.firmware.downtime_ward import (
+    AMAL,
+    ELENA,
+    HOURS_S,
+    card_and_pin,
+    cut_off,
+    declared,
+    ended,
+    state,
+)
+
+
+@pytest_asyncio.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    async with Bench(tmp_path / "state") as bench:
+        yield bench
+
+
+@pytest_asyncio.fixture
+async def ward(bench: Bench) -> Bench:
+    """Past the offline limit. Amal works on the ward; Elena and Ffion are in charge of it."""
+    await cut_off(bench)
+    return bench
+
+
+def statement(bench: Bench, **changes: Any) -> Envelope:  # noqa: ANN401 - fields of a statement
+    now_ms = bench.custody.freshness().now_ms
+    signer = changes.pop("signer", bench.site.key)
+    fields: dict[str, Any] = {
+        "site": rights.SITE,
+        "ward": rights.WARD,
+        "begins_ms": now_ms - 1000,
+        "until_ms": now_ms + HOURS_S * 1000,
+        "nonce": "0e" * 32,
+    }
+    return DowntimeStatement(**{**fields, **changes}).seal(signer)
+
+
+def bring(bench: Bench, envelope: Envelope) -> None:
+    (bench.journal_path.parent / "downtime.statement").write_bytes(envelope.to_bytes())
+    bench.clock.advance(1)
+
+
+async def test_a_statement_of_the_site_declares_it_too(ward: Bench) -> None:
+    envelope = statement(ward)
+    bring(ward, envelope)
+    await ward.until(state("on"))
+    (event,) = await declared(ward)
+    assert (event.statement, event.by, event.terms) == (envelope.digest, (), None)
+    assert HOURS_S - 5 <= event.limit_s <= HOURS_S
+    opened = await ward.sign_on(AMAL)
+    assert opened.person is not None
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"signer": rights.signer("somebody")},
+        {"site": SiteId("elsewhere")},
+        {"ward": WardId("icu")},
+        {"begins_ms": 2**41, "until_ms": 2**41 + 1000},
+        {"begins_ms": 1000, "until_ms": 2000},
+    ],
+)
+async def test_another_sites_wards_or_times_statement_declares_nothing(
+    ward: Bench, lie: dict[str, Any]
+) -> None:
+    bring(ward, statement(ward, **lie))
+    for _ in range(3):
+        ward.clock.advance(1)
+        await ward.rest()
+    assert await declared(ward) == []
+    assert ward.alarms.count(AlarmCode.STATEMENT_REFUSED) <= 1
+
+
+async def test_a_statement_that_was_ended_here_begins_nothing_again(ward: Bench) -> None:
+    bring(ward, statement(ward))
+    await ward.until(state("on"))
+    ward.do(DowntimeOver())
+    await card_and_pin(ward, ELENA)
+    for _ in range(3):
+        ward.clock.advance(1)
+        await ward.rest()
+    assert len(await declared(ward)) == 1
+    assert await ended(ward) == ["declared"]
