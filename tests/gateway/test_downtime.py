@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,18 +10,22 @@ import pytest
 from contract.emergency import DowntimeStatement
 from contract.signing import Envelope
 from gateway.__main__ import main
-from tests.gateway.conftest import World
-from tests.gateway.identities import SITE
+from tests.gateway.identities import SITE, SiteIdentity
 
 
 @pytest.fixture
-def settings(world: World, tmp_path: Path) -> Path:
+def identity(tmp_path: Path) -> SiteIdentity:
+    return SiteIdentity(tmp_path / "identity", datetime.now(UTC))
+
+
+@pytest.fixture
+def settings(identity: SiteIdentity, tmp_path: Path) -> Path:
     path = tmp_path / "gateway.toml"
     values = {
         "site": SITE,
-        "root_fingerprint": world.identity.fingerprint,
+        "root_fingerprint": identity.fingerprint,
         "state_dir": str(tmp_path / "state"),
-        "identity_dir": str(world.identity.folder),
+        "identity_dir": str(identity.folder),
         "broker_host": "127.0.0.1",
     }
     ports = {"broker_port": 8883, "https_port": 8443, "admin_port": 8444}
@@ -37,13 +42,13 @@ def run(*arguments: str | Path) -> int | str | None:
 
 
 def test_it_is_signed_by_the_statement_key_for_one_ward_and_some_hours(
-    world: World, settings: Path, tmp_path: Path
+    identity: SiteIdentity, settings: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "downtime.statement"
     asked = ("downtime", "--settings", settings, "--ward", "ed", "--minutes", "90", file)
     assert run(*asked) in (0, None)
     stated = DowntimeStatement.open(
-        Envelope.from_bytes(file.read_bytes()), world.identity.statement.public
+        Envelope.from_bytes(file.read_bytes()), identity.statement.public
     )
     assert (stated.site, stated.ward) == (SITE, "ed")
     assert stated.until_ms - stated.begins_ms == 90 * 60_000
