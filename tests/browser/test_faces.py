@@ -6,16 +6,20 @@ the smallest glass, by day and at night, in English and in Welsh.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import zxingcpp
+from PIL import Image
 from playwright.sync_api import Page
 
 from benchmarks.ward.chromium import PX_A_MM, REFERENCE, SMALL, Chromium
 from tests.browser.axe import findings
 from tests.kiosk_fixture.serving import Fixture
-from tests.kiosk_fixture.views import VIEWS
+from tests.kiosk_fixture.views import INFORMATION, VIEWS
 
 TARGET_PX = 20 * PX_A_MM
 SOME = ("locked-parked", "pin-last", "breakglass-unrecorded", "help-person", "downtime")
@@ -104,3 +108,19 @@ def test_what_is_wrong_with_a_face_is_seen(page: Page, fixture: Fixture) -> None
     assert "color-contrast" in found
     assert "“tiny” is too small" in found
     assert "main is cut off" in found
+
+
+@pytest.mark.parametrize("night", [False, True], ids=["day", "night"])
+@pytest.mark.parametrize("size", [REFERENCE, SMALL], ids=["reference", "small"])
+def test_a_camera_reads_the_checkpoint_to_the_letter(
+    page: Page, fixture: Fixture, size: tuple[int, int], *, night: bool
+) -> None:
+    fixture.drawn(replace(VIEWS["locked"], around=replace(VIEWS["locked"].around, night=night)))
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.click("#do-information")
+    page.locator(".qr svg").wait_for()
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("L")
+    page.click("#page-close")
+    page.set_viewport_size({"width": REFERENCE[0], "height": REFERENCE[1]})
+    read = zxingcpp.read_barcodes(np.asarray(picture))
+    assert [code.text for code in read] == [INFORMATION["checkpoint"]]
