@@ -30,7 +30,7 @@ ROWS: Final[Mapping[str, str]] = {
     "lead": "leads the ward",
     "suspended": "her card was suspended before the cut",
     "unknown": "a card that the directory does not know",
-    "emergency": "whoever cannot sign on, by break-glass",
+    "emergency": "whoever has a good card and cannot give a PIN, by break-glass",
     "downtime": "two people of the roles that the policy names, to declare downtime",
 }
 """By key, in the page's order: who asks."""

@@ -41,6 +41,7 @@ POLICY: Final[dict[str, object]] = {
 PEOPLE: Final = (
     *STAFF,
     person("h-farah", "Farah Idris", "503817", NURSE),
+    person("h-hari", "Hari Thapa", "729450", NURSE),
 )
 
 
@@ -105,7 +106,7 @@ def column(ward: Ward, name: str, key: str, cells: Cells) -> None:
     for row, member in who_asks(ward, bay).items():
         cells[row, key] = ask(ward, bay, member)
     reason = BREAK_GLASS.reasons[0]
-    cells["emergency", key] = break_the_glass(ward, bay, ward.member("h-farah"), reason)
+    cells["emergency", key] = break_the_glass(ward, bay, ward.member("h-hari"), reason)
     cells["downtime", key] = declare(bay)
 
 
