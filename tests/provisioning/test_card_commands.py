@@ -16,7 +16,7 @@ from hardware.virtual.sample import personalised
 from provisioning import ledger
 from provisioning.publish import Gateway, Operator, publish
 from runtime.clock import SystemClock
-from tests.provisioning.at_desk import CardDesk, Held, holder
+from tests.provisioning.at_desk import COMMAND_S, CardDesk, Held, holder
 
 PIN, NEW_PIN = "471902", "806152"
 
@@ -186,7 +186,7 @@ def test_a_list_is_issued_one_after_another(
 ) -> None:
     (tmp_path / "list").write_text("\n".join(json.dumps(holder(n)) for n in (20, 21)))
     letters = tmp_path / "letters"
-    reader = desk.pcscd.readers[0]
+    reader = desk.rested()
     listed = ("issue", "--batch", str(tmp_path / "list"), "--letters", str(letters), *desk.signed)
     command = desk.start(*listed, "--json", reader=reader.name)
     said: list[str] = []
@@ -201,7 +201,7 @@ def test_a_list_is_issued_one_after_another(
             desk.box.insert(reader.port, next(left))
         if "Take the card out" in line:
             desk.box.remove(reader.port)
-    out, _ = command.communicate(timeout=20)
+    out, _ = command.communicate(timeout=COMMAND_S)
     assert command.returncode == 0, said
     assert [one["holder"] for one in json.loads(out)["issued"]] == ["h-20", "h-21"]
     pins = [json.loads(line)["pin"] for line in letters.read_text().splitlines()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 
 import pytest
 
@@ -20,6 +21,12 @@ from provisioning.card_report import CardReport, inspect_card
 STRICT = Behaviour(access=Access.CONTACTLESS_STRICT)
 LENIENT = Behaviour(access=Access.CONTACTLESS_LENIENT)
 CONTACT = Behaviour()
+
+
+@cache
+def a_card(algorithm: Algorithm) -> Card:
+    """Made once: three RSA pairs take seconds where every core is busy."""
+    return personalised(algorithm=algorithm, certificates=True)
 
 
 def report(card: Card, behaviour: Behaviour = CONTACT) -> CardReport:
@@ -41,7 +48,7 @@ def report(card: Card, behaviour: Behaviour = CONTACT) -> CardReport:
 def test_tap_and_pin_are_told_for_the_interface(
     algorithm: Algorithm, behaviour: Behaviour, *, tap: bool, pin: bool, pin_by_tap: bool | None
 ) -> None:
-    told = report(personalised(algorithm=algorithm, certificates=True), behaviour)
+    told = report(a_card(algorithm), behaviour)
     assert (told.tap.works, told.pin.works, told.pin_by_tap.works) == (tap, pin, pin_by_tap)
     assert told.interface is behaviour.interface
 
