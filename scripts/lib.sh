@@ -127,7 +127,7 @@ print(t["project"], t["build-system"], t["tool"]["setuptools"])'
 page_fingerprint() {
     {
         cat package.json package-lock.json scripts/build-page scripts/page.mjs
-        find firmware_py/kiosk/page \( -name built -o -name 'building-*' \) -prune \
+        find firmware_py/kiosk/page \( -name built -o -name 'building-*' -o -name en.json \) -prune \
             -o -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
     } | sha256sum | cut -d' ' -f1
 }

@@ -153,9 +153,16 @@ VIEWS: Final[dict[str, View]] = {
     ),
     "locked-glass": replace(LOCKED, panels={"breakglass": GLASS}),
     "colleague": _face(
-        Screen.NOTICE,
-        emergency.COLLEAGUE,
-        {"breakglass": {**GLASS, "offered": False, "waits_for_colleague": True, "left_s": 50}},
+        Screen.LOCKED,
+        words.TAP,
+        {
+            "breakglass": {
+                **GLASS,
+                "offered": False,
+                "waits_for_colleague": True,
+                "words": emergency.COLLEAGUE,
+            }
+        },
     ),
     "breakglass": _open(
         {"breakglass": {**GLASS, "offered": False, "active": ACTIVE}},

@@ -31,6 +31,8 @@ export function faceOf({ screen, panels }) {
   const asking = ASKING.find(([name]) => panels[name]);
   if (asking && !["checking", "refused"].includes(screen)) return asking[1];
   if (screen === "open" && panels.breakglass?.active) return FACES.offer;
+  if (panels.breakglass?.waits_for_colleague) return FACES.offer;
+  if (panels.downtime?.state === "declaring") return [msg("Downtime"), "stripes", "ask"];
   if (panels.hold?.asks) return [msg("Held open"), "pair", "ask"];
   return FACES[screen] || FACES.notice;
 }

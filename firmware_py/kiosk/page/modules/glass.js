@@ -37,9 +37,9 @@ export function reasons({ panels: { breakglass } }, { close }) {
   return [title(t("Emergency access: why?")), el("div", { class: "answers" }, ...answers), cancel(close)];
 }
 
-export function colleague({ words }) {
+export function colleague({ panels: { breakglass }, words }) {
   return [
-    title(t(words)),
+    title(t(breakglass.words ?? words)),
     more(t("Alone you can read and do nothing else, for a short time.")),
     el(
       "div",
