@@ -22,6 +22,7 @@ from gateway.directory import Directory
 from gateway.emergencies import Emergencies
 from gateway.enrolling import EnrolmentParts, Inner
 from gateway.escrows import Deposits
+from gateway.evidence import Evidence
 from gateway.fleet import Fleet
 from gateway.http import emergencies, operators, renewal, terminals
 from gateway.http.est import MOST_CONNECTIONS
@@ -92,12 +93,7 @@ class Gateway:
         if enrolling is not None:
             inner = Inner(store, evidence, self._directory, register, self._publisher)
             self._enrolment = EnrolmentParts(settings, clock, known, inner, enrolling)
-        puk_key = unblocking.load_key(settings.identity_dir)
-        helping = Helping(
-            Spares(store, evidence, self._directory, register, known),
-            Unblocking(store, evidence, register, known, puk_key),
-            Deposits(store, evidence, self._directory, known, puk_key),
-        )
+        helping = self._helping(settings, known, store, evidence, register)
         for_terminals = self._for_terminals(known, register, snapshots)
         add_terminal_routes(for_terminals, helping, self._publisher, clock)
         kept = settings.state_dir / "emergencies.json"
@@ -118,6 +114,21 @@ class Gateway:
         )
         self._terminals = Listener(for_terminals, sockets[0], server_context(known.terminals))
         self._operators = Listener(for_operators, sockets[1], server_context(known.operators))
+
+    def _helping(
+        self,
+        settings: GatewaySettings,
+        known: Authority,
+        store: Store,
+        evidence: Evidence,
+        register: Register,
+    ) -> Helping:
+        puk_key = unblocking.load_key(settings.identity_dir)
+        return Helping(
+            Spares(store, evidence, self._directory, register, known),
+            Unblocking(store, evidence, register, known, puk_key),
+            Deposits(store, evidence, self._directory, known, puk_key),
+        )
 
     def _for_terminals(self, known: Authority, register: Register, snapshots: Snapshots) -> FastAPI:
         parts = (known, register, self._directory, snapshots, self._checkpoints, self._clock)
