@@ -51,6 +51,7 @@ from tests.contract.vectors import (
     foreign,
     help,  # noqa: A004
     moving,
+    pinning,
     succession,
 )
 
@@ -251,6 +252,7 @@ def statements_and_journal() -> dict[str, bytes]:
     made |= bedside.vectors(event)
     made |= countersigning.vectors(event)
     made |= moving.vectors(BATCH, event)
+    made |= pinning.vectors(event)
     made |= help.vectors(OPERATOR, BATCH, STATEMENT, (CARD_9E, CARD_9A), VERSION, event)
     made |= emergency.vectors(BATCH, STATEMENT, CARD_9E, VERSION, event)
     return made
