@@ -204,6 +204,26 @@ def test_a_wristband_read_at_the_pin_pad_costs_no_try(page: Page, fixture: Fixtu
     assert isinstance(next_of(fixture, PinEntered), PinEntered)
 
 
+_KEYPAD = """
+(digits) => [...digits].forEach((digit, at) => {
+  const event = new KeyboardEvent("keydown",
+    { key: "Unidentified", code: "Numpad" + digit, bubbles: true, cancelable: true });
+  Object.defineProperty(event, "timeStamp", { value: performance.now() + 50 * at });
+  document.body.dispatchEvent(event);
+})
+"""
+
+
+def test_a_keypad_whose_numbers_are_switched_off_still_gives_digits(
+    page: Page, fixture: Fixture
+) -> None:
+    over(fixture, "checking", "pin")
+    page.evaluate(_KEYPAD, "135790")
+    page.get_by_label("6 digits entered").wait_for()
+    page.get_by_role("button", name="Enter", exact=True).click()
+    assert isinstance(next_of(fixture, PinEntered), PinEntered)
+
+
 def test_a_stray_enter_answers_no_question(page: Page, fixture: Fixture) -> None:
     over(fixture, "checking", "choose")
     page.keyboard.press("Enter")

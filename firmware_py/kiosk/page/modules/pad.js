@@ -134,13 +134,17 @@ function cancel() {
   post("cancel");
 }
 
+/** The digit of a key: of a keypad also where nobody switched its numbers on. */
+const digitOf = (event) => (/^[0-9]$/.test(event.key) ? event.key : /^Numpad([0-9])$/.exec(event.code)?.[1]);
+
 /** A key while the pad is shown; whether it was the pad's. */
 export function padKey(event) {
   if ($("pad").hidden || event.ctrlKey || event.altKey || event.metaKey) return false;
   const quick = event.timeStamp - lastMs < SCANNER_MS;
   lastMs = event.timeStamp;
   const onButton = document.activeElement?.tagName === "BUTTON";
-  if (/^[0-9]$/.test(event.key)) quick ? scanned() : press(event.key);
+  const digit = digitOf(event);
+  if (digit) quick ? scanned() : press(digit);
   else if (event.key === "Backspace" || event.key === "Delete") rub();
   else if (event.key === "Escape") cancel();
   else if (event.key === "Enter" && (quick || !onButton)) quick ? scanned() : enter();
