@@ -55,6 +55,8 @@ SECONDS = st.sampled_from([1, 2, 5, 14, 16, 40, 130, 290, 1900])
 STEPS_S = st.sampled_from([-7200, -60, -9, 9, 60, 150, 3600, 90_000])
 BEAT_MS = 500
 HOUR_MS = 3_600_000
+LATE_MS = 4_000
+"""An answered heartbeat may be as late as that; two, for the third."""
 SETTLED_S = 60
 """Far more than what is contested is said again in."""
 _HERE = {
@@ -82,6 +84,7 @@ class Node:
     beat_ms: int | None = None
     inbox: deque[Claim] = field(default_factory=deque)
     said_ms: int = -HOUR_MS
+    again: bool = False
     journal: list[Changed] = field(default_factory=list)
     glass: SessionId | None = None
     standing: dict[SessionId, str] = field(default_factory=dict)
@@ -130,8 +133,10 @@ class Roaming(RuleBasedStateMachine):
         super().__init__()
         self.now = 1_000 * HOUR_MS
         self._signed: dict[Digest, TapTime] = {}
+        self.linked: set[Digest] = set()
+        """Taps at terminals that heard the site."""
         self.fresh = itertools.count(1)
-        self.nodes = [Node(TerminalId(f"bay-{n}")) for n in (1, 2, 3)]
+        self.nodes = [Node(TerminalId(f"bay-{n}"), wrong_ms=-LATE_MS * n) for n in range(3)]
         self.beat()
 
     def beat(self) -> None:
@@ -164,22 +169,40 @@ class Roaming(RuleBasedStateMachine):
         if said is not None and node.state.present is not None:
             self.tell(node, node.state.present.session.holder)
 
+    def say_again(self, node: Node) -> None:
+        """What is contested, once a second."""
+        if node.again and self.now - node.said_ms >= 1000:
+            node.again = False
+            self.say(node)
+
     def hear(self, node: Node) -> None:
         claim = node.inbox.popleft()
         before = node.state
-        match node.claims.judge(claim, node.state, node.now_ms(self.now)):
+        mine = node.claims.said.get(claim.holder)
+        verdict = node.claims.judge(claim, node.state, node.now_ms(self.now))
+        taps = {claim.time.record, *([mine.time.record] if mine else ())}
+        if mine is not None and taps <= self.linked and verdict is not Verdict.NOTHING:
+            later = int(claim.time.record, 16) > int(mine.time.record, 16)
+            assert later is (verdict is Verdict.YIELD), "clocks apart, and yet in their order"
+        match verdict:
             case Verdict.YIELD:
                 node.see(MovedAway(claim.holder, claim.terminal), self.now)
                 lost = before.present.session if before.present else None
                 if lost is not None and lost.holder == claim.holder:
                     assert node.standing[lost.id] == "parked", "the loser is parked"
             case Verdict.CONTEST:
-                if self.now - node.said_ms >= 1000:
-                    self.say(node)
+                node.again = True
+                self.say_again(node)
             case Verdict.REPLAYED:
                 raise AssertionError("an honest terminal was taken for a liar")
             case Verdict.NOTHING:
                 pass
+
+    def all_hear(self) -> None:
+        while any(node.inbox for node in self.nodes):
+            for node in self.nodes:
+                while node.inbox:
+                    self.hear(node)
 
     # --- what happens ---------------------------------------------------------------------------
 
@@ -203,6 +226,8 @@ class Roaming(RuleBasedStateMachine):
             node.beat_ms, node.now_ms(self.now), ClockTrust.SITE, Digest(f"{number:064x}")
         )
         self.signed[time.record] = time
+        if node.up:
+            self.linked.add(time.record)
         node.claims.tapped(holder, Said(time, b""), node.state)
         self.tell(node, holder)
 
@@ -227,7 +252,7 @@ class Roaming(RuleBasedStateMachine):
     def a_link_heals(self, at: int) -> None:
         """Site time is answered, and what is open here is said."""
         node = self.nodes[at]
-        node.up, node.wrong_ms = True, -(at * 4_000)  # as late as an answer may be
+        node.up, node.wrong_ms = True, -LATE_MS * at
         self.beat()
         self.say(node)
 
@@ -263,21 +288,19 @@ class Roaming(RuleBasedStateMachine):
 
     @rule()
     def everything_heals(self) -> None:
+        self.all_hear()
         held = any(node.state.hold for node in self.nodes)
         expected = {} if held else self.later_taps()
         for at in range(len(self.nodes)):
             self.a_link_heals(at)
         for _ in range(SETTLED_S):
-            while any(node.inbox for node in self.nodes):
-                for node in self.nodes:
-                    while node.inbox:
-                        self.hear(node)
+            self.all_hear()
             self.now += 1000
             self.beat()
-            if self.disputed() is None:
+            if not any(node.again for node in self.nodes):
                 break
-            for node in self.nodes:  # as with the next question to the site
-                self.say(node)
+            for node in self.nodes:
+                self.say_again(node)
         assert self.disputed() is None
         for holder, wanted in expected.items():
             still = [node.name for node in self.nodes if node.is_open(holder)]
