@@ -346,10 +346,10 @@ class Roaming(RuleBasedStateMachine):
 
 
 def test_links_fall_and_clocks_step_and_nobody_stays_open_twice() -> None:
-    run_state_machine_as_test(Roaming, settings=settings(max_examples=60, stateful_step_count=50))
+    run_state_machine_as_test(Roaming, settings=settings(max_examples=60, stateful_step_count=40))
 
 
 @pytest.mark.full
 def test_nor_by_any_longer_order_of_things() -> None:
-    longer = settings(max_examples=1500, stateful_step_count=80, deadline=None)
+    longer = settings(max_examples=600, stateful_step_count=60, deadline=None)
     run_state_machine_as_test(Roaming, settings=longer)
