@@ -1,4 +1,8 @@
-"""A real Chromium before a ward of real parts. Each module brings its own ward."""
+"""A real Chromium before a ward of real parts, which all of these tests share.
+
+What a test needs of it otherwise than it began, it sets and sets back; people who must not have
+proved a PIN yet are hired for the test (`ward_life.fresh`).
+"""
 
 from __future__ import annotations
 
@@ -10,19 +14,47 @@ from pathlib import Path
 import pytest
 
 from benchmarks.ward.chromium import Chromium
+from benchmarks.ward.screen import Screen
+from benchmarks.ward.site import Ward
+from benchmarks.ward.terminals import WardTerminal
+from tests.browser.ward_life import CREW, ORDINARY, watching
+
+GIVE_UP = {"card_deadline_s": 4.0}
 
 
-@pytest.fixture(scope="module")
-def module_tmp() -> Iterator[Path]:
-    """A directory with a short path for everything of a module."""
+@pytest.fixture(scope="package")
+def package_tmp() -> Iterator[Path]:
+    """A directory with a short path."""
     path = Path(tempfile.mkdtemp(prefix="tap-", dir="/tmp"))
     path.chmod(0o755)
     yield path
     shutil.rmtree(path, ignore_errors=True)
 
 
+@pytest.fixture(scope="package")
+def ward(package_tmp: Path) -> Iterator[Ward]:
+    """Two terminals at work, one in its box; five people."""
+    folder = package_tmp / "ward"
+    bays = ("bay-1", "bay-2")
+    with Ward(folder, bays, CREW, ORDINARY, settings=GIVE_UP, blank=("bay-9",)) as ward:
+        yield ward
+
+
+@pytest.fixture(scope="package")
+def bay(ward: Ward) -> WardTerminal:
+    """Where most of it happens."""
+    return ward["bay-1"]
+
+
 @pytest.fixture(scope="module")
-def chromium(module_tmp: Path) -> Iterator[Chromium]:
-    """Headless, with nothing in it."""
-    with Chromium(module_tmp / "chromium") as chromium:
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """Headless, with nothing in it. Its driver's loop must not outlive the module."""
+    with Chromium(tmp_path_factory.mktemp("chromium")) as chromium:
         yield chromium
+
+
+@pytest.fixture(scope="module")
+def screen(ward: Ward, bay: WardTerminal, chromium: Chromium) -> Iterator[Screen]:
+    """The page of the first terminal, with touch."""
+    with watching(ward, chromium, bay) as screen:
+        yield screen

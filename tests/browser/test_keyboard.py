@@ -2,82 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from benchmarks.ward.chromium import Chromium
 from benchmarks.ward.evidence import wait_held
+from benchmarks.ward.people import LEAD, NURSE
 from benchmarks.ward.screen import Screen
 from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import WardTerminal, is_open_for
 from tests.browser.keys import keypad, press, stops
 from tests.browser.looking import targets
-from tests.browser.ward_life import CREW, HAND_MS, held, nobody, there, watching
-from tests.e2e.asking import LONG_DAY, shows
+from tests.browser.ward_life import HAND_MS, fresh, held, nobody, there
+from tests.e2e.asking import shows
 
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture(scope="module")
-def ward(module_tmp: Path) -> Iterator[Ward]:
-    with Ward(module_tmp / "ward", ("bay-1",), CREW, LONG_DAY) as ward:
-        yield ward
-
-
-@pytest.fixture(scope="module")
-def bay(ward: Ward) -> WardTerminal:
-    return ward["bay-1"]
-
-
-@pytest.fixture(scope="module")
-def screen(ward: Ward, bay: WardTerminal, chromium: Chromium) -> Iterator[Screen]:
-    with watching(ward, chromium, bay, touch=False) as screen:
-        yield screen
 
 
 def test_the_pin_by_keys_with_a_slip_taken_back(
     ward: Ward, bay: WardTerminal, screen: Screen
 ) -> None:
-    amal = ward.member("h-amal")
+    newcomer = fresh(ward)
     nobody(bay, screen)
     mark = bay.glass.mark()
-    with held(ward, bay, amal, slot=True):
+    with held(ward, bay, newcomer, slot=True):
         screen.wait("pin")
-        screen.page.keyboard.type(amal.pin[:3] + "9", delay=HAND_MS)
+        screen.page.keyboard.type(newcomer.pin[:3] + "9", delay=HAND_MS)
         screen.page.keyboard.press("Backspace", delay=HAND_MS)
-        screen.page.keyboard.type(amal.pin[3:], delay=HAND_MS)
+        screen.page.keyboard.type(newcomer.pin[3:], delay=HAND_MS)
         screen.page.keyboard.press("Enter")
-        bay.glass.wait(lambda view: is_open_for(view, amal), mark)
-    screen.wait_name(amal.shown)
+        bay.glass.wait(lambda view: is_open_for(view, newcomer), mark)
+    screen.wait_name(newcomer.shown)
 
 
 def test_the_pin_by_a_number_block(ward: Ward, bay: WardTerminal, screen: Screen) -> None:
-    bronwen = ward.member("h-bronwen")
+    newcomer = fresh(ward)
     nobody(bay, screen)
-    with held(ward, bay, bronwen, slot=True):
+    with held(ward, bay, newcomer, slot=True):
         screen.wait("pin")
-        keypad(screen, bronwen.pin)
-        screen.wait_name(bronwen.shown)
+        keypad(screen, newcomer.pin)
+        screen.wait_name(newcomer.shown)
 
 
 def test_the_pad_by_its_own_keys_and_tab_alone(
     ward: Ward, bay: WardTerminal, screen: Screen
 ) -> None:
-    chidi = ward.member("h-chidi")
+    newcomer = fresh(ward)
     nobody(bay, screen)
-    with held(ward, bay, chidi, slot=True):
+    with held(ward, bay, newcomer, slot=True):
         screen.wait("pin")
-        for digit in chidi.pin:
+        for digit in newcomer.pin:
             press(screen, digit)
         press(screen, "Enter")
-        screen.wait_name(chidi.shown)
+        screen.wait_name(newcomer.shown)
 
 
 def test_escape_turns_the_pad_down(ward: Ward, bay: WardTerminal, screen: Screen) -> None:
     nobody(bay, screen)
-    with held(ward, bay, ward.member("h-dafydd"), slot=True):
+    with held(ward, bay, fresh(ward), slot=True):
         screen.wait("pin")
         screen.page.keyboard.type("12345", delay=HAND_MS)
         screen.page.keyboard.press("Escape")
@@ -85,15 +65,15 @@ def test_escape_turns_the_pad_down(ward: Ward, bay: WardTerminal, screen: Screen
 
 
 def test_a_position_is_chosen_by_keys(ward: Ward, bay: WardTerminal, screen: Screen) -> None:
-    farah = ward.member("h-farah")
+    two = fresh(ward, NURSE, LEAD)
     nobody(bay, screen)
-    with held(ward, bay, farah, slot=True):
+    with held(ward, bay, two, slot=True):
         screen.wait("pin")
-        screen.page.keyboard.type(farah.pin, delay=HAND_MS)
+        screen.page.keyboard.type(two.pin, delay=HAND_MS)
         screen.page.keyboard.press("Enter")
         screen.wait("choose")
         press(screen, "Nurse in charge")
-        screen.wait_name(farah.shown)
+        screen.wait_name(two.shown)
 
 
 def test_everything_that_can_be_pressed_is_come_to_by_tab_and_she_leaves_by_it(

@@ -6,20 +6,18 @@ small, nothing to scroll on a small screen; its picture lies in build/screens.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from benchmarks.ward.chromium import Chromium
 from benchmarks.ward.evidence import wait_held
+from benchmarks.ward.people import LEAD, NURSE
 from benchmarks.ward.processes import NotReady
 from benchmarks.ward.screen import Screen
 from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import WardTerminal, is_open_for
 from tests.browser.looking import inspected
 from tests.browser.ward_life import (
-    CREW,
+    fresh,
     held,
     names,
     nobody,
@@ -28,32 +26,12 @@ from tests.browser.ward_life import (
     there,
     watching,
 )
-from tests.e2e.asking import LONG_DAY, RECOVERY_S, shows
+from tests.e2e.asking import RECOVERY_S, shows
 
 pytestmark = pytest.mark.timeout(120)
 
 IDLE: dict[str, object] = {"idle_dim_s": 5, "idle_warn_s": 5, "idle_lock_s": 15}
 SIGNS_FIRST = ("hung:at=2",)
-
-
-@pytest.fixture(scope="module")
-def ward(module_tmp: Path) -> Iterator[Ward]:
-    settings = {"card_deadline_s": 4.0}
-    with Ward(
-        module_tmp / "ward", ("bay-1",), CREW, LONG_DAY, settings=settings, blank=("bay-9",)
-    ) as ward:
-        yield ward
-
-
-@pytest.fixture(scope="module")
-def bay(ward: Ward) -> WardTerminal:
-    return ward["bay-1"]
-
-
-@pytest.fixture(scope="module")
-def screen(ward: Ward, bay: WardTerminal, chromium: Chromium) -> Iterator[Screen]:
-    with watching(ward, chromium, bay) as screen:
-        yield screen
 
 
 def nobody_is_named(ward: Ward, text: str) -> None:
@@ -84,7 +62,7 @@ def test_the_first_tap_over_the_contactless_reader_is_sent_to_the_slot(
     ward: Ward, bay: WardTerminal, screen: Screen
 ) -> None:
     nobody(bay, screen)
-    tap(ward, bay, screen, ward.member("h-dafydd"), "notice")
+    tap(ward, bay, screen, fresh(ward), "notice")
     text = inspected(screen, "slot-once")
     assert "slot" in text
     nobody_is_named(ward, text)
@@ -93,18 +71,18 @@ def test_the_first_tap_over_the_contactless_reader_is_sent_to_the_slot(
 def test_the_pad_takes_gloves_and_says_how_many_tries_are_left(
     ward: Ward, bay: WardTerminal, screen: Screen
 ) -> None:
-    bronwen = ward.member("h-bronwen")
+    newcomer = fresh(ward)
     nobody(bay, screen)
-    with held(ward, bay, bronwen, slot=True):
+    with held(ward, bay, newcomer, slot=True):
         screen.wait("pin")
         nobody_is_named(ward, inspected(screen, "pin"))
         press_digits(screen, "975310")
         shows(bay, lambda view: view["screen"] == "pin" and view["pin"]["attempts"] == 2)
         inspected(screen, "pin-wrong", "2 tries left")
         mark = bay.glass.mark()
-        press_digits(screen, bronwen.pin)
-        bay.glass.wait(lambda view: is_open_for(view, bronwen), mark)
-    screen.wait_name(bronwen.shown)
+        press_digits(screen, newcomer.pin)
+        bay.glass.wait(lambda view: is_open_for(view, newcomer), mark)
+    screen.wait_name(newcomer.shown)
 
 
 def test_open_the_name_is_large_and_the_role_beside_it(
@@ -133,16 +111,16 @@ def test_another_card_parks_her_and_only_initials_stay(
 def test_a_holder_of_two_positions_chooses_by_one_touch(
     ward: Ward, bay: WardTerminal, screen: Screen
 ) -> None:
-    farah = ward.member("h-farah")
+    two = fresh(ward, NURSE, LEAD)
     nobody(bay, screen)
-    with held(ward, bay, farah, slot=True):
+    with held(ward, bay, two, slot=True):
         screen.wait("pin")
-        press_digits(screen, farah.pin)
+        press_digits(screen, two.pin)
         screen.wait("choose")
         nobody_is_named(ward, inspected(screen, "choose"))
         screen.page.get_by_role("button", name="Nurse in charge", exact=True).tap()
-        screen.wait_name(farah.shown)
-    inspected(screen, "open-chosen", "Nurse in charge", named=farah.shown)
+        screen.wait_name(two.shown)
+    inspected(screen, "open-chosen", "Nurse in charge", named=two.shown)
 
 
 def test_a_card_that_may_not_open_is_refused_beside_her_untouched_work(
@@ -256,6 +234,7 @@ def test_a_terminal_fresh_from_its_box_says_what_its_enrolment_waits_for(
     with watching(ward, chromium, new) as screen:
         screen.wait("enrolling")
         inspected(screen, "enrolling")
+    new.kill()
 
 
 def test_by_night_the_same_is_dark_and_as_readable(

@@ -2,59 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from benchmarks.ward.chromium import Chromium
 from benchmarks.ward.evidence import wait_held
+from benchmarks.ward.people import LEAD, NURSE
 from benchmarks.ward.screen import Screen
 from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import WardTerminal, is_open_for
 from tests.browser.looking import inspected
-from tests.browser.ward_life import CREW, held, names, nobody, press, sign_on, tap, there, watching
-from tests.e2e.asking import LONG_DAY, shows
+from tests.browser.ward_life import (
+    fresh,
+    held,
+    names,
+    nobody,
+    press,
+    press_digits,
+    tap,
+    there,
+    watching,
+)
+from tests.e2e.asking import shows
 
 pytestmark = pytest.mark.timeout(120)
-
-HOLDING: dict[str, object] = {**LONG_DAY, "hold_s": 1800}
-
-
-@pytest.fixture(scope="module")
-def ward(module_tmp: Path) -> Iterator[Ward]:
-    with Ward(module_tmp / "ward", ("bay-1", "bay-2"), CREW, HOLDING) as ward:
-        yield ward
-
-
-@pytest.fixture(scope="module")
-def bay(ward: Ward) -> WardTerminal:
-    return ward["bay-1"]
-
-
-@pytest.fixture(scope="module")
-def screen(ward: Ward, bay: WardTerminal, chromium: Chromium) -> Iterator[Screen]:
-    with watching(ward, chromium, bay) as screen:
-        yield screen
 
 
 def test_a_role_is_changed_from_the_bar_without_signing_on_again(
     ward: Ward, bay: WardTerminal, screen: Screen
 ) -> None:
-    farah = ward.member("h-farah")
+    two = fresh(ward, NURSE, LEAD)
     nobody(bay, screen)
-    with held(ward, bay, farah, slot=True):
+    with held(ward, bay, two, slot=True):
         screen.wait("pin")
-        screen.page.keyboard.type(farah.pin, delay=40)
-        screen.page.keyboard.press("Enter")
+        press_digits(screen, two.pin, touch=False)
         screen.wait("choose")
         press(screen, "Nurse")
-        screen.wait_name(farah.shown)
+        screen.wait_name(two.shown)
     press(screen, "Change role")
     inspected(screen, "change-role", "Nurse (now)")
     press(screen, "Nurse in charge")
     shows(bay, lambda view: view["role"] == "Nurse in charge" and view["screen"] == "open")
-    inspected(screen, "role-changed", "Nurse in charge", named=farah.shown)
+    inspected(screen, "role-changed", "Nurse in charge", named=two.shown)
 
 
 def test_a_screen_held_open_says_so_by_its_border_and_offers_to_join(
@@ -115,7 +103,7 @@ def test_tap_here_closes_there(
 ) -> None:
     amal, other = ward.member("h-amal"), ward["bay-2"]
     with watching(ward, chromium, other) as elsewhere:
-        sign_on(ward, other, elsewhere, amal)
+        there(ward, other, elsewhere, amal)
         there(ward, bay, screen, amal)
         shows(other, lambda view: view["screen"] == "locked" and view["name"] is None)
         elsewhere.wait("locked")

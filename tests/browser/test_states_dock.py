@@ -3,49 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from benchmarks.ward.chromium import Chromium
 from benchmarks.ward.screen import Screen
 from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import WardTerminal, is_open_for
-from tests.browser.looking import inspected
+from tests.browser.looking import PICTURES, inspected
 from tests.browser.ward_life import (
-    CREW,
     HAND_MS,
+    fresh,
     held,
     names,
     nobody,
     press,
     tap,
     there,
-    watching,
 )
-from tests.e2e.asking import LONG_DAY, shows
+from tests.e2e.asking import shows
 
 pytestmark = pytest.mark.timeout(120)
 
 NEW_PIN = "849217"
-
-
-@pytest.fixture(scope="module")
-def ward(module_tmp: Path) -> Iterator[Ward]:
-    with Ward(module_tmp / "ward", ("bay-1",), CREW, LONG_DAY) as ward:
-        yield ward
-
-
-@pytest.fixture(scope="module")
-def bay(ward: Ward) -> WardTerminal:
-    return ward["bay-1"]
-
-
-@pytest.fixture(scope="module")
-def screen(ward: Ward, bay: WardTerminal, chromium: Chromium) -> Iterator[Screen]:
-    with watching(ward, chromium, bay) as screen:
-        yield screen
 
 
 def test_while_the_screen_is_cleaned_touch_and_keys_are_dead_and_a_card_ends_it(
@@ -108,12 +87,12 @@ def test_a_temporary_card_is_asked_for_by_name(
 def test_she_changes_her_pin_and_the_card_takes_it(
     ward: Ward, bay: WardTerminal, screen: Screen
 ) -> None:
-    dafydd = ward.member("h-dafydd")
-    there(ward, bay, screen, dafydd)
+    newcomer = fresh(ward)
+    there(ward, bay, screen, newcomer)
     press(screen, "Help with a card")
     press(screen, "Change my PIN")
-    with held(ward, bay, dafydd, slot=True):
-        for number, digits in enumerate((dafydd.pin, NEW_PIN, NEW_PIN)):
+    with held(ward, bay, newcomer, slot=True):
+        for number, digits in enumerate((newcomer.pin, NEW_PIN, NEW_PIN)):
             title = ("present PIN", "new PIN of six", "new PIN once more")[number]
             screen.page.get_by_role("heading").filter(has_text=title).wait_for()
             inspected(screen, f"pin-change-{number + 1}")
@@ -121,11 +100,11 @@ def test_she_changes_her_pin_and_the_card_takes_it(
             screen.page.keyboard.press("Enter")
         shows(bay, lambda view: not view["panels"].get("pin"))
     nobody(bay, screen)
-    with held(ward, bay, dafydd, slot=True):
+    with held(ward, bay, newcomer, slot=True):
         if screen.wait("pin", "open") == "pin":
             screen.page.keyboard.type(NEW_PIN, delay=HAND_MS)
             screen.page.keyboard.press("Enter")
-        shows(bay, lambda view: is_open_for(view, dafydd))
+        shows(bay, lambda view: is_open_for(view, newcomer))
 
 
 def test_welsh_is_one_touch_away_and_hers_alone(
@@ -148,7 +127,7 @@ def test_her_name_stands_across_the_screen_and_takes_no_key_from_her(
     there(ward, bay, screen, amal)
     there(ward, bay, screen, bronwen)
     tap(ward, bay, screen, amal)
-    screen.picture(Path("build/screens/across.png").absolute())
+    screen.picture(PICTURES / "across.png")
     mark = bay.glass.mark()
     began = time.monotonic()
     screen.page.keyboard.press("k")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,53 +12,50 @@ from benchmarks.ward.people import DOCTOR, LEAD, Member
 from benchmarks.ward.screen import Screen
 from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import WardTerminal
+from contract.ids import PositionId, TerminalId
+from contract.policy import BreakGlass, BreakGlassState, Downtime
 from tests.browser.looking import inspected
 from tests.browser.ward_life import (
-    CREW,
-    HAND_MS,
     break_glass,
+    fresh,
     held,
     names,
     nobody,
     press,
+    press_digits,
     tap,
     there,
     watching,
 )
-from tests.e2e.asking import LONG_DAY, RECOVERY_S, shows
+from tests.e2e.asking import RECOVERY_S, shows
 
 pytestmark = pytest.mark.timeout(150)
 
 EMERGENCY: dict[str, object] = {
-    **LONG_DAY,
-    "break_glass": {
-        "allowed": True,
-        "position": "ed-emergency",
-        "reasons": ("RESUS", "STROKE", "OTHER"),
-        "limit_s": 600,
-        "states": ("pin-owed", "directory-stale", "card-unknown", "no-card"),
-        "without_card": ("bay-2",),
-    },
-    "downtime": {"roles": (LEAD.role, DOCTOR.role), "off": ()},
+    "break_glass": BreakGlass(
+        allowed=True,
+        position=PositionId("ed-emergency"),
+        reasons=("RESUS", "STROKE", "OTHER"),
+        limit_s=600,
+        states=(
+            BreakGlassState.PIN_OWED,
+            BreakGlassState.DIRECTORY_STALE,
+            BreakGlassState.CARD_UNKNOWN,
+            BreakGlassState.NO_CARD,
+        ),
+        without_card=(TerminalId("bay-2"),),
+    ),
+    "downtime": Downtime(roles=(LEAD.role, DOCTOR.role)),
 }
 PAST_ITS_LIMIT_S = 3
 
 
-@pytest.fixture(scope="module")
-def ward(module_tmp: Path) -> Iterator[Ward]:
-    with Ward(module_tmp / "ward", ("bay-1", "bay-2"), CREW, EMERGENCY) as ward:
-        yield ward
-
-
-@pytest.fixture(scope="module")
-def bay(ward: Ward) -> WardTerminal:
-    return ward["bay-1"]
-
-
-@pytest.fixture(scope="module")
-def screen(ward: Ward, bay: WardTerminal, chromium: Chromium) -> Iterator[Screen]:
-    with watching(ward, chromium, bay) as screen:
-        yield screen
+@pytest.fixture(scope="module", autouse=True)
+def emergencies(ward: Ward) -> Iterator[None]:
+    """The ward has break-glass and downtime."""
+    wait_held(ward, ward.set_policy(**EMERGENCY))
+    yield
+    wait_held(ward, ward.set_policy())
 
 
 @pytest.fixture(scope="module")
@@ -71,14 +67,14 @@ def staff_only(ward: Ward, chromium: Chromium) -> Iterator[Screen]:
 def test_who_owes_a_pin_breaks_the_glass_by_one_gesture_and_the_lead_sees_it_at_once(
     ward: Ward, bay: WardTerminal, screen: Screen, staff_only: Screen
 ) -> None:
-    dafydd, elena = ward.member("h-dafydd"), ward.member("h-elena")
+    newcomer, elena = fresh(ward), ward.member("h-elena")
     there(ward, ward["bay-2"], staff_only, elena)
     nobody(bay, screen)
-    tap(ward, bay, screen, dafydd, "notice", "offer")
+    tap(ward, bay, screen, newcomer, "notice", "offer")
     inspected(screen, "emergency-offered")
     break_glass(screen, "Resuscitation")
     shows(bay, lambda view: bool((view["panels"].get("breakglass") or {}).get("active")))
-    text = inspected(screen, "emergency", named=dafydd.shown)
+    text = inspected(screen, "emergency", named=newcomer.shown)
     assert "Emergency access" in text
     assert "Resuscitation" in text
     shows(ward["bay-2"], lambda view: bool((view["panels"].get("alerts") or {}).get("list")))
@@ -90,7 +86,7 @@ def test_who_owes_a_pin_breaks_the_glass_by_one_gesture_and_the_lead_sees_it_at_
 
 def test_a_short_touch_breaks_nothing(ward: Ward, bay: WardTerminal, screen: Screen) -> None:
     nobody(bay, screen)
-    tap(ward, bay, screen, ward.member("h-bronwen"), "notice", "offer")
+    tap(ward, bay, screen, fresh(ward), "notice", "offer")
     button = screen.page.locator("[data-hold]").first
     button.hover()
     screen.page.mouse.down()
@@ -102,7 +98,7 @@ def test_a_short_touch_breaks_nothing(ward: Ward, bay: WardTerminal, screen: Scr
 
 def test_by_keyboard_the_gesture_is_the_same(ward: Ward, bay: WardTerminal, screen: Screen) -> None:
     nobody(bay, screen)
-    tap(ward, bay, screen, ward.member("h-bronwen"), "notice", "offer")
+    tap(ward, bay, screen, fresh(ward), "notice", "offer")
     screen.page.locator("[data-hold]").first.focus()
     screen.page.keyboard.down("Enter")
     screen.page.wait_for_timeout(1700)
@@ -134,7 +130,7 @@ def test_without_a_card_a_colleague_confirms_or_she_reads_alone(
 def test_downtime_is_declared_by_two_cards_and_striped_as_long_as_it_lasts(
     ward: Ward, bay: WardTerminal, screen: Screen
 ) -> None:
-    wait_held(ward, ward.set_policy(offline_limit_s=PAST_ITS_LIMIT_S))
+    wait_held(ward, ward.set_policy(**EMERGENCY, offline_limit_s=PAST_ITS_LIMIT_S))
     nobody(bay, screen)
     ward.broker.kill()
     try:
@@ -155,9 +151,9 @@ def _signs(ward: Ward, bay: WardTerminal, screen: Screen, member: Member, pictur
     shows(bay, lambda view: (view["panels"].get("downtime") or {}).get("state") == "declaring")
     inspected(screen, picture)
     with held(ward, bay, member, slot=True):
-        screen.wait("pin")
-        screen.page.keyboard.type(member.pin, delay=HAND_MS)
-        screen.page.keyboard.press("Enter")
+        screen.page.get_by_role("heading").filter(has_text="Your PIN, for this").wait_for()
+        inspected(screen, f"{picture}-pin")
+        press_digits(screen, member.pin, touch=False)
         shows(
             bay,
             lambda view: (

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -27,19 +26,12 @@ from runtime.clock import SystemClock
 from tests.browser.truth import SHOWS
 from tests.browser.ward_life import held, nobody, there
 from tests.browser.wedge import Press, Wedge
-from tests.e2e.asking import LONG_DAY
 
 QUICK: Final = 100
 WHOLE: Final = 1000
 ROOM: Final = 3000
 """Notes longer than this are deleted by the typist: 4,096 bytes are all there is."""
-DWELL_S: Final = (0.02, 0.5)
-
-
-@pytest.fixture(scope="module")
-def ward(module_tmp: Path) -> Iterator[Ward]:
-    with Ward(module_tmp / "ward", ("bay-1",), STAFF[:3], LONG_DAY) as ward:
-        yield ward
+DWELL_S: Final = (0.02, 0.3)
 
 
 @dataclass(frozen=True, slots=True)

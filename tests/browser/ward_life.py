@@ -7,20 +7,40 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from benchmarks.ward.chromium import REFERENCE, Chromium
-from benchmarks.ward.people import LEAD, NURSE, STAFF, Member, person
+from benchmarks.ward.evidence import wait_held
+from benchmarks.ward.people import NURSE, STAFF, Member, person
 from benchmarks.ward.screen import Screen
 from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import WardTerminal, is_open_for
+from contract.directory import Position
 from hardware.virtual.control import BoxError
 from hardware.virtual.names import Access
+from tests.e2e.asking import LONG_DAY
 
-FARAH: Final = person("h-farah", "Farah Idris", "730582", NURSE, LEAD)
-"""She holds two positions."""
-CREW: Final = (*STAFF, FARAH)
+CREW: Final = STAFF
+ORDINARY: Final[dict[str, object]] = {**LONG_DAY, "hold_s": 1800}
+"""The ward's policy where a test says nothing else."""
 HAND_MS: Final = 40
 """Between two keys: what comes quicker is taken for a scanner's."""
 HELD_MS: Final = 1700
 """The glass breaks after a second and a half."""
+
+
+_NEWCOMERS: Final = (
+    *("Ceri Bowen", "Gethin Cole", "Heledd Davies", "Ianto Evans", "Lowri Griffiths"),
+    *("Megan Hughes", "Nia Jenkins", "Owain Lewis", "Rhys Morgan", "Seren Nash", "Tomos Price"),
+    *("Wyn Roberts", "Yvonne Stone", "Zoe Thomas"),
+)
+
+
+def fresh(ward: Ward, *positions: Position) -> Member:
+    """Somebody whom no terminal has seen yet: she owes her PIN."""
+    number = len(ward.members) - len(CREW)
+    full = _NEWCOMERS[number % len(_NEWCOMERS)]
+    somebody = person(f"h-new-{number}", full, "274913", *(positions or (NURSE,)))
+    member = ward.hire(somebody)
+    wait_held(ward, ward.publish(member.entitlement))
+    return member
 
 
 def names(ward: Ward) -> list[str]:

@@ -1,0 +1,1 @@
+"""The kiosk's page in a real browser, before a ward of real parts."""
