@@ -12,7 +12,8 @@ let shown = "";
 export function across(state, switched) {
   const who = state.name && !state.covered ? `${state.name}\n${state.role}` : "";
   if (!who) return hide();
-  if (state.screen !== "open") return begun();
+  const asked = ["pad", "sheet"].includes(document.body.dataset.layout);
+  if (state.screen !== "open" || asked) return begun();
   if (!switched && who === shown) return undefined;
   shown = who;
   clearTimeout(timer);
