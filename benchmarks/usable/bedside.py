@@ -72,7 +72,7 @@ class Bedside:
         reader = next(self._readers)
         told = self._box.insert(reader.port, member.card, profile=profile, access=CONTACTLESS)
         try:
-            self._screen.wait_name(member.shown)
+            self._screen.wait_drawn(member.shown, looked)
             self._screen.page.keyboard.press(letter)
             taken = glass.wait(
                 lambda view: is_open_for(view, member) and notes_text(view).endswith(letter), mark

@@ -35,9 +35,9 @@ _SEEN: Final = "the terminal's status wait returns"
 
 _ABOUT: Final = """\
 Six people tap over each other's work at one terminal whose page is drawn by a real Chromium
-(headless, 1920 × 1080). As soon as the page shows her name, the newcomer presses a key; she can use
-the screen when that key stands in her own notes, as a second watcher of the kiosk hears. The
-browser driver's own way from page to key is in it.
+(headless, 1920 × 1080). As soon as the browser has drawn her name, the newcomer presses a key; she
+can use the screen when that key stands in her own notes, as a second watcher of the kiosk hears.
+The browser driver's own way from page to key is in it.
 
 - **tap to usable** runs from the card in the field; **detection** (a virtual reader polls, up to
   0.4 s; a real one interrupts) is in it and shown apart.
@@ -120,10 +120,10 @@ class Usable(Workload):
 
     def charts(self, cells: Sequence[Cell]) -> list[Chart]:
         found = [
-            Series(f"{name}{' (slowed)' if cell.parameters['flushes slowed, ms'] else ''}", figure)
+            Series(f"{name}, slowed" if cell.parameters["flushes slowed, ms"] else name, figure)
             for cell in cells
             for name in ("detection", "covered", "name", "tap to usable")
-            if (figure := cell.figure(name))
+            for figure in (cell.figure(name),)
         ]
         if not found:
             return []
