@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 LOG: Final = logging.getLogger("tapover.help")
 
-SEARCH_S: Final = 5
-"""Somebody waits, and can say more of the name meanwhile."""
+SEARCH_S: Final = 15
+"""A hospital is looked through in a moment; a nation, on a slow disk, as far as it goes."""
 _S: Final = 1_000_000_000
 
 
