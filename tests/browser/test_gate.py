@@ -258,3 +258,16 @@ def test_her_language_is_said_to_the_terminal_and_comes_back_with_her(
     over(fixture, "checking", "locked")
     assert page.locator("html").get_attribute("lang") == "en"
     assert "Tap your card." in page.locator("#words").inner_text()
+
+
+def test_what_stands_for_a_name_is_said_in_her_language_and_a_name_never_is(
+    page: Page, fixture: Fixture
+) -> None:
+    glass = VIEWS["breakglass-unrecorded"]
+    over(fixture, replace(glass, panels={**glass.panels, "language": {"code": "cy"}}))
+    assert page.locator("#bar-name").inner_text() == "Heb ei adnabod"
+    assert page.locator("#bar-role").inner_text() == "Mynediad brys"
+    other = replace(HERS, person=Person("Open", "Other staff", "O"))
+    over(fixture, replace(other, panels={**HERS.panels, "language": {"code": "cy"}}))
+    assert page.locator("#bar-name").inner_text() == "Open"
+    assert page.locator("#bar-role").inner_text() == "Other staff"

@@ -2,6 +2,8 @@
 // it: the first key or touch goes through to the newcomer, and the name goes.
 
 import { $ } from "./dom.js";
+import { nameOf } from "./bar.js";
+import { named } from "./words.js";
 
 const SHOWN_MS = 1600;
 
@@ -17,8 +19,8 @@ export function across(state, switched) {
   if (!switched && who === shown) return undefined;
   shown = who;
   clearTimeout(timer);
-  $("across-name").textContent = state.name;
-  $("across-role").textContent = state.role || "";
+  $("across-name").textContent = nameOf(state);
+  $("across-role").textContent = named(state.role || "");
   $("across").hidden = false;
   timer = setTimeout(fade, SHOWN_MS);
   return undefined;

@@ -1,7 +1,7 @@
 // The top bar: which state, who, in which role, connected or not and how old the rights are. Always.
 
 import { $, say } from "./dom.js";
-import { count, msg, t } from "./words.js";
+import { count, msg, named, t } from "./words.js";
 
 const FACES = {
   starting: [msg("Starting"), "ring", "rest"],
@@ -45,15 +45,18 @@ function age(seconds) {
   return t("card list {n} hours old", { n: Math.round(seconds / 3600) });
 }
 
+/** A person's name as it is; only what stands where nobody is identified is a sentence of ours. */
+export const nameOf = ({ name, panels }) => (panels.breakglass?.unidentified ? named(name) : name);
+
 export function drawBar(state) {
   const [word, shape, tone] = faceOf(state);
   document.body.dataset.tone = tone;
   $("state-shape").setAttribute("href", `#shape-${shape}`);
   $("state-word").textContent = t(word);
   const name = $("bar-name");
-  name.textContent = state.name || t("Nobody signed on");
+  name.textContent = nameOf(state) || t("Nobody signed on");
   name.className = state.name ? "named" : "";
-  say($("bar-role"), state.role);
+  say($("bar-role"), named(state.role));
   document.title = state.name ? `${state.name}, ${state.role}` : `${t("Ward terminal")}: ${t(word)}`;
   drawLink(state);
   $("role-change").hidden = !state.panels.positions || state.covered;

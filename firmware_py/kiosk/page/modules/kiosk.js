@@ -14,7 +14,7 @@ import { follow, post } from "./link.js";
 import { gate, guard, isShut } from "./gate.js";
 import { heard } from "./sound.js";
 import { home, notes } from "./notes.js";
-import { lasting, learn, speak, t } from "./words.js";
+import { lasting, learn, named, speak, t } from "./words.js";
 
 const ACTIVITY_MS = 1000;
 const AWAKE = ["open", "dimmed", "warning", "refused", "notice"];
@@ -113,7 +113,7 @@ function drawParked(state) {
         "li",
         {},
         el("b", { class: "initials", text: one.initials }),
-        el("span", { text: one.role }),
+        el("span", { text: named(one.role) }),
         el("span", { class: "kept", text: t("kept {time}", { time: lasting(one.until_s) }) }),
       ),
     ),

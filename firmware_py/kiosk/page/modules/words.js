@@ -20,6 +20,9 @@ export function t(sentence, places = {}) {
   return said.replace(/\{(\w+)\}/g, (place, name) => (name in places ? String(places[name]) : place));
 }
 
+/** A role: the ward's own stand as they are, ours ("Emergency access") are said. */
+export const named = (words) => (language === "en" ? words : catalogue[words] ?? words);
+
 /** One for 1, the other for everything else. */
 export const count = (number, one, many) => t(number === 1 ? one : many, { n: number });
 
