@@ -71,4 +71,3 @@ class Served:
         if policy != self._told:
             self._told = policy
             self._sound(policy, why)
-
