@@ -1,6 +1,7 @@
 """The journal fails, comes back, or is begun anew: what the terminal does meanwhile (DESIGN §7).
 
-Nobody is signed on until it is back; what is open is locked at once, and the lock's event is owed.
+Nobody is signed on until it is back, but by break-glass; what is open is locked at once, and the
+lock's event is owed.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class Outage:
         self.down = True
         self._signon.forget()
         self._stage.drop(Faulted())
+        if self._stage.newest.shown is not None:
+            self._signon.outcomes.notice = None  # break-glass stays, and is in nobody's way
 
     def over(self) -> None:
         """It was opened anew. Raises JournalFailed."""

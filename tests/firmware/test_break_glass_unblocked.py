@@ -133,8 +133,8 @@ async def test_a_disk_that_fails_again_and_again_does_not_lock_the_emergency(war
         await ward.journal.reopen()
         await ward.fail_disk()
         await ward.rest()
-    assert ward.workspace.shown == shown
-    assert ward.board.view.person is not None
+        assert ward.workspace.shown == shown
+        assert active(ward.board.view)
 
 
 async def test_what_is_open_by_ordinary_rights_is_locked_all_the_same(ward: Bench) -> None:
