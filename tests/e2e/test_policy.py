@@ -14,13 +14,18 @@ import pytest
 from benchmarks.ward.evidence import wait_held
 from benchmarks.ward.people import STAFF
 from benchmarks.ward.processes import WardError
-from benchmarks.ward.site import SITE, Ward
+from benchmarks.ward.site import SITE, WARD, Ward
 from benchmarks.ward.terminals import WardTerminal
 from contract.checkpoint import origin
+from contract.directory import Status
+from contract.events import AlarmCode
 from contract.ids import Version
-from contract.policy import BreakGlass, NameForm, Night, Sound
+from contract.policy import BreakGlass, NameForm, Night, Policy, Sound
+from firmware_py.kiosk.info_words import UNREAD
 from provisioning.administration import PolicyUnservable
-from tests.e2e.asking import LONG_DAY, NOT_HERE, Log, at_work, shows, turned_away
+from provisioning.entries import restate
+from tests.e2e.asking import LONG_DAY, NOT_HERE, Log, Mark, at_work, shows, tap, turned_away
+from tests.e2e.insider import Insider, SetBack, head_of
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +137,31 @@ def info(bay: WardTerminal, secret: str | None = None) -> tuple[int, dict[str, A
     finally:
         connection.close()
     return answer.status, json.loads(body) if answer.status == http.HTTPStatus.OK else {}
+
+
+def test_a_policy_that_no_gateway_should_send_stops_nobody_and_keeps_no_revocation_away(
+    short_tmp: Path,
+) -> None:
+    """Beyond the contract's ceilings, under the site's own key: of a newer or a broken gateway."""
+    with Ward(short_tmp / "ward", ("bay-1",), STAFF[:3], {**LONG_DAY, "grace_s": 3600}) as ward:
+        bay, amal, chidi = ward["bay-1"], ward.member("h-amal"), ward.member("h-chidi")
+        at_work(ward, bay, amal)
+        (*_, newest) = Insider.terminal(ward, "bay-1").changes(Version(0, 0))
+        version, digest = head_of(newest)
+        at = Mark.now(ward, bay)
+        ward.gateway.kill()
+        beyond = Policy.model_construct(
+            **{**dict(Policy(ward=WARD, salt="5a" * 16)), "idle_lock_s": 7 * 24 * 3600}
+        )
+        later = Version(version.epoch, version.n + 1)
+        suspended = restate(chidi.entitlement, Status.SUSPENDED)
+        SetBack(ward).change(later, digest, beyond, suspended)
+
+        alarm = at.wait_for("alarm")
+        assert alarm["code"] == AlarmCode.POLICY_UNSERVABLE
+        told = info(bay)[1]["policy"]
+        assert told[0] == UNREAD
+        assert "After your PIN, a tap alone is enough at this screen for 4 h." in told  # defaults
+        assert turned_away(ward, bay, chidi).words == NOT_HERE
+        at_work(ward, bay, ward.member("h-bronwen"))
+        tap(ward, bay, amal)
