@@ -64,6 +64,7 @@ PLAIN: dict[str, type[Record]] = {
     "pin-proof": tap.PinProof,
     "move-request": tap.MoveRequest,
     "status": statements.TerminalStatus,
+    "status-readers": statements.TerminalStatus,
     "order": enrolment.Order,
     "issued": enrolment.Issued,
     "pending": enrolment.Pending,

@@ -275,7 +275,7 @@ def _log_and_journal(head: Digest, leaves: list[bytes]) -> dict[str, bytes]:
     ).seal(STATEMENT)
     made["heartbeat"] = heartbeat.to_bytes()
     made |= _journal(heartbeat, checkpoint)
-    made["status"] = statements.TerminalStatus(
+    status = statements.TerminalStatus(
         terminal=TERMINAL,
         state="online",
         software="0.1.0",
@@ -284,6 +284,10 @@ def _log_and_journal(head: Digest, leaves: list[bytes]) -> dict[str, bytes]:
         directory=VERSION,
         counts=statements.TerminalCounts(),
         question="0e" * 32,
+    )
+    made["status"] = status.to_bytes()
+    made["status-readers"] = status.model_copy(
+        update={"readers": 2, "interfaces": ("contact", "contactless")}
     ).to_bytes()
     made["enrolment"] = (
         statements.Enrolment(
