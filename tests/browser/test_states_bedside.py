@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import httpx
 import pytest
 
 from benchmarks.ward.chromium import Chromium
@@ -96,6 +101,33 @@ def test_a_card_left_in_the_slot_is_announced_with_initials_beside_the_work(
             assert "AH" in text
     finally:
         wait_held(ward, ward.set_policy())
+
+
+def test_a_second_person_reads_what_she_signs_and_the_work_beside_it_is_put_aside(
+    ward: Ward, bay: WardTerminal, screen: Screen
+) -> None:
+    amal, bronwen = ward.member("h-amal"), ward.member("h-bronwen")
+    there(ward, bay, screen, bronwen)
+    there(ward, bay, screen, amal)
+    with application(bay) as client, ThreadPoolExecutor(1) as hands:
+        session = client.get("/v1/session").json()["signed_on"]["session"]
+        asked = {"session": session, "title": "Controlled drug", "text": "Morphine 10 mg i.v."}
+        answer = hands.submit(client.post, "/v1/countersign", json=asked | {"document": "d0" * 32})
+        screen.page.get_by_text("Morphine 10 mg i.v.").wait_for()
+        text = inspected(screen, "countersign", "Controlled drug")
+        assert [name for name in names(ward) if name in text] == [amal.shown]
+        with held(ward, bay, bronwen):
+            inspected(screen, "countersigned", "Countersigned.")
+        assert answer.result().json()["result"] == "signed"
+    screen.wait_name(amal.shown)
+
+
+@contextmanager
+def application(bay: WardTerminal) -> Iterator[httpx.Client]:
+    """A program on that terminal, at its Unix socket."""
+    socket = httpx.HTTPTransport(uds=str(bay.state / "run" / "local.sock"))
+    with httpx.Client(transport=socket, base_url="http://localhost", timeout=60) as client:
+        yield client
 
 
 def test_tap_here_closes_there(

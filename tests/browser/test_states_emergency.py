@@ -130,11 +130,15 @@ def test_without_a_card_a_colleague_confirms_or_she_reads_alone(
 def test_downtime_is_declared_by_two_cards_and_striped_as_long_as_it_lasts(
     ward: Ward, bay: WardTerminal, screen: Screen
 ) -> None:
+    there(ward, bay, screen, ward.member("h-amal"))
     wait_held(ward, ward.set_policy(**EMERGENCY, offline_limit_s=PAST_ITS_LIMIT_S))
     nobody(bay, screen)
     ward.broker.kill()
     try:
         shows(bay, lambda view: (view["panels"].get("downtime") or {}).get("state") == "offered")
+        tap(ward, bay, screen, ward.member("h-amal"), "offer")
+        nobody_is_named(ward, inspected(screen, "offer", "Emergency access"))
+        press(screen, "Cancel")
         press(screen, "Downtime")
         inspected(screen, "downtime-asked")
         press(screen, "Declare downtime")
@@ -145,6 +149,10 @@ def test_downtime_is_declared_by_two_cards_and_striped_as_long_as_it_lasts(
     finally:
         ward.broker.start()
         shows(bay, lambda view: view["link"] == "online", timeout_s=RECOVERY_S)
+
+
+def nobody_is_named(ward: Ward, text: str) -> None:
+    assert [name for name in names(ward) if name in text] == []
 
 
 def _signs(ward: Ward, bay: WardTerminal, screen: Screen, member: Member, picture: str) -> None:
