@@ -136,8 +136,13 @@ def _check_surrogates(value: object) -> None:
 class Part(BaseModel):
     """A piece of a record: strict, frozen, closed."""
 
+    # Built when first used: a terminal reads a third of the records, and each costs it memory.
     model_config = ConfigDict(
-        strict=True, frozen=True, extra="forbid", ser_json_inf_nan="constants"
+        strict=True,
+        frozen=True,
+        extra="forbid",
+        ser_json_inf_nan="constants",
+        defer_build=True,
     )
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 from benchmarks.ward.processes import Command, Process, WardError, program
@@ -54,33 +54,39 @@ _FLAGS: Final = (
 
 
 class Chromium:
-    """A context manager; Playwright's part in it belongs to the thread that began it."""
+    """A context manager: the browser's processes, which may be driven several times (`driven`)."""
 
     def __init__(self, folder: Path) -> None:
         """State below ``folder``. Raises PartMissing."""
         self._folder = folder
         self._numbers = itertools.count(1)
         self._program = program("chromium", "chromium")
-        self._playwright = sync_playwright()
         self._process: Process | None = None
+        self._endpoint = ""
+        self._driver: Playwright | None = None
         self._browser: Browser | None = None
 
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._driver = self._playwright.start()
-        try:
-            self.start()
-        except BaseException:
-            self.__exit__()
-            raise
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._browser is not None and self._browser.is_connected():
-            self._browser.close()
         if self._process is not None:
             self._process.kill()
-        self._driver.stop()
+
+    @contextmanager
+    def driven(self) -> Iterator[Self]:
+        """Playwright speaks to it inside the block, in this thread, whose event loop it takes."""
+        with sync_playwright() as driver:
+            self._driver = driver
+            try:
+                self._connect()
+                yield self
+            finally:
+                if self._browser is not None and self._browser.is_connected():
+                    self._browser.close()
+                self._driver = self._browser = None
 
     @property
     def process(self) -> Process:
@@ -93,11 +99,14 @@ class Chromium:
     def browser(self) -> Browser:
         """Playwright's handle on it."""
         if self._browser is None:
-            raise WardError("no browser was started")
+            raise WardError("nobody drives the browser")
         return self._browser
 
     def start(self) -> None:
-        """With a profile that nobody used before; also after a kill. Raises NotReady."""
+        """With a profile that nobody used before; also after a kill. Raises NotReady.
+
+        Driven again, where it was driven.
+        """
         profile = self._folder / f"profile-{next(self._numbers)}"
         # Chromium's own sandbox refuses to be set up by root; a terminal's browser is not root.
         unsafe = ["--no-sandbox"] if os.geteuid() == 0 else []
@@ -111,7 +120,12 @@ class Chromium:
         )
         self._process.start()
         listening = self._process.wait_for_line(r"DevTools listening on (ws://\S+)", _READY_S)
-        self._browser = self._driver.chromium.connect_over_cdp(listening[1])
+        self._endpoint = listening[1]
+        self._connect()
+
+    def _connect(self) -> None:
+        if self._driver is not None:
+            self._browser = self._driver.chromium.connect_over_cdp(self._endpoint)
 
     def kill(self) -> None:
         """SIGKILL: no page says goodbye."""

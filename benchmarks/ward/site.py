@@ -194,6 +194,8 @@ class Ward:
             awake = [one for name, one in self.terminals.items() if name not in self._asleep]
             for started in [helping.submit(terminal.start) for terminal in awake]:
                 started.result()
+            for terminal in awake:
+                terminal.wait_directory()
 
     def _close_terminals(self) -> None:
         with ThreadPoolExecutor() as helping:

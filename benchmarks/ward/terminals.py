@@ -110,6 +110,13 @@ class WardTerminal:
         ready = self.glass.wait(lambda view: view["screen"] != "starting", mark, timeout_s=20.0)
         self.ready_s = (ready.at_ns - began_ns) / 1e9
 
+    def wait_directory(self) -> None:
+        """Until it holds one: a card that comes earlier is refused, and rightly."""
+        self.glass.wait(
+            lambda view: view["screen"] != "starting" and "directory" not in view["waits_for"],
+            timeout_s=20.0,
+        )
+
     def kill(self) -> None:
         """SIGKILL for the daemon: nothing is said, nothing is flushed."""
         self.process.kill()

@@ -43,6 +43,7 @@ _PRAGMAS = (
     "wal_autocheckpoint=0",
     "cell_size_check=ON",
     "trusted_schema=OFF",
+    "cache_size=-256",  # KiB: what is appended is not read again; the default keeps 2 MiB of it
 )
 
 

@@ -324,6 +324,8 @@ def _connect(path: Path) -> sqlite3.Connection:
         # filled again by the snapshot after, on a disk that holds the same people's names anyway.
         connection.execute("PRAGMA secure_delete = OFF")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+        # KiB. The upper levels of its one index; a lookup reads a page or two besides.
+        connection.execute("PRAGMA cache_size = -512")
         _require_ours(connection)
     except BaseException:
         connection.close()
