@@ -295,6 +295,25 @@ async def test_any_change_of_a_real_message_is_refused_or_nothing(air: Air) -> N
     assert who(air[HERE]) == "AM"
 
 
+async def test_any_change_of_a_real_handover_slips_nothing_in(air: Air) -> None:
+    await begin(air, HERE, THERE, AMAL, NOTES)
+    air.deaf.add(TerminalId(THERE))  # it was sent; only what is changed arrives
+    await air[THERE].tap(AMAL)
+    await air.rest()
+    name, data = [one for one in air.said if not is_move_request(one[1])][-1]
+    assert name == HERE
+    for at in range(0, len(data), 61):
+        changed = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+        air[THERE].post(MoveHeard(name, changed))
+    await air.rest()
+    assert who(air[THERE]) == "AM"
+    assert air[THERE].workspace.notes == ""
+
+    air[THERE].post(MoveHeard(name, data))
+    await air.rest()
+    assert air[THERE].workspace.notes == NOTES
+
+
 def test_a_state_has_a_cap_on_both_sides() -> None:
     from contract.move import StateRefused, open_state
 

@@ -13,11 +13,14 @@ import pytest
 from contract.directory import Status
 from contract.events import Event
 from contract.moving import MovedState, SessionMoved
+from contract.signing import sha256
+from contract.tap import MoveRequest, is_move_request
 from firmware_py.items import AppAsked
 from firmware_py.kiosk.view import Screen
 from firmware_py.local_api.apps import Told
 from firmware_py.roaming import words
 from firmware_py.roaming.desk import COPY_S
+from firmware_py.roaming.reserve import Reserve
 from firmware_py.sessions.commands import HoldWanted
 from firmware_py.sessions.machine import Unsaved
 from hardware.virtual.sample import personalised
@@ -214,3 +217,25 @@ async def test_nobody_is_told_before_the_journal_has_it(air: Air) -> None:
     await air.rest()
     assert [name for name, _ in air.said[before:]] == [THERE]
     assert who(air[HERE]) is None  # locked: the journal takes nothing
+
+
+async def test_every_tap_names_a_key_of_its_own(air: Air) -> None:
+    await begin(air)
+    for name in (THERE, HERE, THERE):
+        await air.later(5)
+        await air[name].tap(AMAL)
+        await air.rest()
+    said = [MoveRequest.from_bytes(data) for _, data in air.said if is_move_request(data)]
+    taps, keys = {one.record for one in said}, {one.key for one in said}
+    assert len(keys) == len(taps) == 5
+
+
+def test_a_key_serves_one_tap_and_those_before_it_are_forgotten() -> None:
+    reserve = Reserve()
+    first, second = reserve.seal(), reserve.seal()  # two taps at once: one was ready
+    reserve.refill()
+    found = reserve.take(f'"seal":"{second}"'.encode())
+    assert found is not None
+    assert found.seal == second == sha256(found.spki)
+    assert reserve.take(f'"seal":"{second}"'.encode()) is None
+    assert reserve.take(f'"seal":"{first}"'.encode()) is None
