@@ -1,7 +1,8 @@
 """An earlier version of the directory as the newest one: a change like any other, and a difference.
 
-What must not come back does not: a card that was revoked or lost since, a terminal that was
-retired, a card that has become somebody else's. Those stay as they are, and are named.
+What must not come back does not: a card or spare that was revoked or lost since, a terminal that
+was retired, a card that has become somebody else's, a spare as if it were fresh (whoever held it
+knows its PIN) or still somebody's. Those stay as they are, and are named.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from contract.administration import FINAL
 from contract.directory import (
     Entitlement,
     Entry,
+    EntryKind,
     Removed,
+    Spare,
     Terminal,
     TerminalState,
     parse_entry,
@@ -44,8 +47,15 @@ def _stays(mirror: Mirror, changed: Changed) -> str | None:
         case Entitlement(guid=guid, holder=holder, status=status):
             if status not in FINAL and _was_final(mirror, changed):
                 return f"card {guid} of {holder} was revoked or lost"
+            if now is None and _is_spare(mirror, guid):
+                return f"card {guid} of {holder} is a spare again"
             if isinstance(now, Entitlement) and now.holder != holder:
                 return f"card {guid} has become {now.holder}'s"
+        case Spare(guid=guid, status=status):
+            if status not in FINAL and _was_final(mirror, changed):
+                return f"spare {guid} was revoked or lost"
+        case None if isinstance(now, Entitlement) and _is_spare(mirror, now.guid):
+            return f"spare {now.guid} was used by {now.holder}"
         case Terminal(terminal=name, state=TerminalState.ACTIVE):
             if isinstance(now, Terminal) and now.state is TerminalState.RETIRED:
                 return f"terminal {name} was retired"
@@ -54,8 +64,12 @@ def _stays(mirror: Mirror, changed: Changed) -> str | None:
     return None
 
 
+def _is_spare(mirror: Mirror, guid: str) -> bool:
+    return mirror.entry((EntryKind.SPARE, guid)) is not None
+
+
 def _was_final(mirror: Mirror, changed: Changed) -> bool:
     return any(
-        isinstance(entry, Entitlement) and entry.status in FINAL
+        isinstance(entry, Entitlement | Spare) and entry.status in FINAL
         for entry in map(parse_entry, mirror.lines(changed.key))
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from contract.directory import Entitlement, Entry, EntryKind, Removed, Status
+from contract.directory import Entitlement, Entry, EntryKind, Removed, Spare, Status
 from contract.policy import Policy
 from contract.wire import encode_base64
 from provisioning.administration import Administration, Answer
@@ -109,6 +109,38 @@ def test_a_lost_card_does_not_come_back_with_an_old_version(office: Office) -> N
     assert isinstance(back, Entitlement)
     assert (lost.status, back.status) == (Status.LOST, Status.ACTIVE)
     assert f"{82:032x}" not in stands
+
+
+def spare(number: int, to: Status = Status.ACTIVE) -> Spare:
+    card = member(number)
+    return Spare(
+        guid=card.guid,
+        credentials=card.credentials,
+        status=to,
+        not_after_ms=card.not_after_ms,
+        salt=secrets.token_hex(16),
+    )
+
+
+def test_a_spare_comes_back_neither_fresh_nor_somebodys_nor_from_the_lost(office: Office) -> None:
+    office.send([spare(700), spare(701), spare(702), member(702)])
+    wanted = office.version
+    # By now one is used, one is lost, and one that was used has another PIN and is a spare again.
+    office.send([member(700), spare(701, Status.LOST)])
+    office.send([removed(702)])
+    done = answer(office.tapover("directory", "restore", "--version", str(wanted), "--yes"))
+    assert sorted(done["stays"]) == [
+        f"card {703:032x} of h-702 is a spare again",
+        f"spare {701:032x} was used by h-700",
+        f"spare {702:032x} was revoked or lost",
+    ]
+    assert done["changed"] is False
+    # An ordinary difference of a spare is restored like any other.
+    office.send([Removed(kind=EntryKind.SPARE, id=spare(700).guid, salt=secrets.token_hex(16))])
+    again = answer(office.tapover("directory", "restore", "--version", str(wanted), "--yes"))
+    assert again["changed"] is True
+    shown = answer(office.tapover("directory", "show", "spare", spare(700).guid))
+    assert shown["entry"]["status"] == "active"
 
 
 def test_a_return_that_would_end_too_much_waits_for_a_second_operator(office: Office) -> None:
