@@ -21,6 +21,7 @@ from firmware_py.signon.grace import ProvenPins
 from firmware_py.signon.positions import Shifts
 from firmware_py.site.link import (
     DirectoryHeard,
+    EmergencyHeard,
     HeartbeatHeard,
     HelpHeard,
     MoveHeard,
@@ -38,7 +39,13 @@ LOG: Final = logging.getLogger("tapover.terminal")
 # A page and a gateway make a few items a second; whoever makes this many floods.
 MAX_QUEUED: Final = 10_000
 _FROM_OTHERS: Final = (
-    Command | HeartbeatHeard | DirectoryHeard | HelpHeard | MoveHeard | PinProofHeard
+    Command
+    | HeartbeatHeard
+    | DirectoryHeard
+    | HelpHeard
+    | MoveHeard
+    | PinProofHeard
+    | EmergencyHeard
 )
 
 
