@@ -197,7 +197,8 @@ def _line(row: dict[str, Any]) -> str:
     readers, rtc = status.get("readers"), status.get("rtc")
     chip = "clock chip unknown" if rtc is None else f"clock chip {'right' if rtc else 'unchecked'}"
     how_many = "readers unknown" if readers is None else f"{readers} reader(s)"
-    return f"{said}  {status.get('software', '-')}  {how_many}  {chip}  {when}"
+    kinds = f" ({', '.join(status['interfaces'])})" if status.get("interfaces") else ""
+    return f"{said}  {status.get('software', '-')}  {how_many}{kinds}  {chip}  {when}"
 
 
 def _date(ms: int) -> str:
