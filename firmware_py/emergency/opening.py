@@ -251,7 +251,9 @@ class Opening:
         self._settled()
         self.owed.add(opened)
         self.inside.stage.commit_owed(transition, (), lambda _: self._is_open(wish, opened))
-        self.owed.pay()  # the journal may be back by now
+        if not self.inside.outage.down and not self._journal.failed:  # it is back by now
+            self.owed.journal_back()
+            self.inside.stage.pay()
         card = self.custody.entitlement(wish.claim.guid) if wish.claim.guid else None
         if wish.claim.holder and card is not None and card.status in BARRED:
             self.inside.happen(Lost(card.guid))  # since somebody began to wait for it

@@ -15,6 +15,7 @@ from contract.events import AlarmCode
 from contract.policy import BreakGlassState
 from contract.signing import Envelope, VerifyKey
 from firmware_py.emergency import words
+from firmware_py.items import JournalBack
 from firmware_py.kiosk.view import NAMELESS, Screen
 from firmware_py.site.link import LinkChanged
 from runtime.supervisor import State
@@ -135,6 +136,43 @@ async def test_a_disk_that_fails_again_and_again_does_not_lock_the_emergency(war
         await ward.rest()
         assert ward.workspace.shown == shown
         assert active(ward.board.view)
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_what_the_journal_is_owed_is_written_once_however_often_it_fails(
+    ward: Bench,
+    before: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    await without_journal(ward)
+    await ward.tap(AMAL, Screen.OFFER)
+    await take(ward)
+    for _ in range(3):
+        await ward.journal.reopen()
+        if before:  # the word that it is back comes to a disk that has failed again
+            await ward.fail_disk()
+            ward.post(JournalBack())
+        else:
+            ward.post(JournalBack())
+            await ward.fail_disk()
+        await ward.rest()
+    await ward.mend_disk()
+    await ward.rest()
+    assert len(await opened(ward)) == 1
+    assert (await ward.changes()).count(("amal", "opened", "break-glass")) == 1
+
+
+async def test_a_journal_that_is_back_before_the_reserve_has_answered_gets_all_of_it(
+    ward: Bench,
+) -> None:
+    await without_journal(ward)
+    await ward.tap(AMAL, Screen.OFFER)
+    await ward.rest()
+    ward.do(RESUS)
+    await ward.mend_disk()
+    await ward.until(active)
+    await ward.rest()
+    assert len(await opened(ward)) == 1
+    assert (await ward.changes()).count(("amal", "opened", "break-glass")) == 1
 
 
 async def test_what_is_open_by_ordinary_rights_is_locked_all_the_same(ward: Bench) -> None:
