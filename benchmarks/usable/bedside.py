@@ -107,7 +107,8 @@ def bedside() -> Iterator[Bedside]:
         people = [ward.members[name] for name in ward.members]
         with (
             house.lane(BAY, ()) as lane,
-            Chromium(ward.folder / "chromium") as chromium,
+            Chromium(ward.folder / "chromium") as browser,
+            browser.driven() as chromium,
             chromium.context() as context,
         ):
             screen = Screen(context, ward[BAY], [one.shown for one in people])

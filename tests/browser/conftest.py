@@ -46,11 +46,18 @@ def bay(ward: Ward) -> WardTerminal:
     return ward["bay-1"]
 
 
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    """Headless, with nothing in it. Its driver's loop must not outlive the module."""
-    with Chromium(tmp_path_factory.mktemp("chromium")) as chromium:
+@pytest.fixture(scope="package")
+def browser(package_tmp: Path) -> Iterator[Chromium]:
+    """Its processes."""
+    with Chromium(package_tmp / "chromium") as chromium:
         yield chromium
+
+
+@pytest.fixture(scope="module")
+def chromium(browser: Chromium) -> Iterator[Chromium]:
+    """Headless, with nothing in it. Its driver's event loop must not outlive the module."""
+    with browser.driven():
+        yield browser
 
 
 @pytest.fixture(scope="module")

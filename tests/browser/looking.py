@@ -70,7 +70,6 @@ def inspected(screen: Screen, name: str, *says: str, named: str | None = None) -
     size = screen.size
     screen.page.set_viewport_size({"width": SMALL[0], "height": SMALL[1]})
     wrong += _overflowing(screen)
-    screen.picture(PICTURES / f"{name}-small.png")
     screen.page.set_viewport_size({"width": size[0], "height": size[1]})
     assert not wrong, f"{name}:\n" + "\n".join(wrong)
     return text

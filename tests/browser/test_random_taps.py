@@ -62,6 +62,12 @@ class Night:
         self.screen = self._look()
         nobody(self.bay, self.screen)
         self.began = self.bay.glass.mark()
+        self.journalled = len(self.bodies())
+
+    def bodies(self) -> list[bytes]:
+        """Every event of the terminal's journal, as it stands there."""
+        journal = outside.journal_of(self.ward, self.bay.name)
+        return [data for (data,) in outside.query(journal, ALL_EVENTS)]
 
     def _look(self) -> Screen:
         context = self._contexts.enter_context(self.chromium.context())
@@ -184,8 +190,7 @@ def held_against_the_journal(night: Night, taps: int) -> None:
 
 def cards_say_so(night: Night) -> None:
     """Every session that was shown open was opened by its holder's own signature."""
-    journal = outside.journal_of(night.ward, "bay-1")
-    bodies = [data for (data,) in outside.query(journal, ALL_EVENTS)]
+    bodies = night.bodies()[night.journalled :]
     cuts = [Death("bay-1", at_ns) for at_ns in (*night.deaths_ns, *night.cut_ns)]
     shown = [("bay-1", seen) for seen in night.bay.glass.since(night.began)]
     assert account(night.hand, shown, cuts, bodies).differences() == []

@@ -15,6 +15,7 @@ from benchmarks.ward.people import LEAD, NURSE
 from benchmarks.ward.screen import Screen
 from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import WardTerminal, is_open_for
+from firmware_py.countersign.errand import ASK_S
 from tests.browser.looking import inspected
 from tests.browser.ward_life import (
     fresh,
@@ -116,6 +117,8 @@ def test_a_second_person_reads_what_she_signs_and_the_work_beside_it_is_put_asid
         screen.page.get_by_text("Morphine 10 mg i.v.").wait_for()
         text = inspected(screen, "countersign", "Controlled drug")
         assert [name for name in names(ward) if name in text] == [amal.shown]
+        # A card that comes at once was on its way to something else.
+        shows(bay, lambda view: view["panels"]["countersign"]["left_s"] <= ASK_S - 2)
         with held(ward, bay, bronwen):
             inspected(screen, "countersigned", "Countersigned.")
         assert answer.result().json()["result"] == "signed"
@@ -134,9 +137,11 @@ def test_tap_here_closes_there(
     ward: Ward, bay: WardTerminal, screen: Screen, chromium: Chromium
 ) -> None:
     amal, other = ward.member("h-amal"), ward["bay-2"]
+    there(ward, bay, screen, amal)
+    nobody(bay, screen)
     with watching(ward, chromium, other) as elsewhere:
         there(ward, other, elsewhere, amal)
-        there(ward, bay, screen, amal)
+        tap(ward, bay, screen, amal)
         shows(other, lambda view: view["screen"] == "locked" and view["name"] is None)
         elsewhere.wait("locked")
         text = inspected(elsewhere, "moved-away")

@@ -50,7 +50,8 @@ def _pictures(fixture: Fixture, folder: Path, size: tuple[int, int], names: list
     folder.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix="kiosk-") as profile,
-        Chromium(Path(profile)) as chromium,
+        Chromium(Path(profile)) as browser,
+        browser.driven() as chromium,
         chromium.context(size) as context,
     ):
         page = context.new_page()
