@@ -70,10 +70,10 @@ class Terminal:
         self._stage = Stage(
             made.journal, made.workspace, made.clock, self._policy, mailbox.post, about
         )
-        self._visits = Visits(made.readers, made.clock, made.card_deadline_s, mailbox.post)
-        self._signon = SignOn(
-            made.journal, made.custody, self._stage, made.pins, made.sound, made.publish_pin
+        self._visits = Visits(
+            made.readers, made.clock, made.card_deadline_s, mailbox.post, made.sound
         )
+        self._signon = SignOn(made.journal, made.custody, self._stage, made.pins, made.publish_pin)
         self._signon.shifts = made.shifts
         timers: Timers[Item] = Timers(made.clock, mailbox.post)
         self._pacing = Pacing(made.clock, timers)

@@ -12,13 +12,14 @@ from itertools import count
 from typing import Final
 
 from contract.directory import Credential, Entitlement
-from contract.events import Reason
+from contract.events import AlarmCode, Reason
 from contract.ids import Guid
 from firmware_py.card.tap import CardAnswer, Question, pin_work, tap_work
 from firmware_py.evidence.journal import Written
 from firmware_py.items import CardAsks, Item, VisitEnded
+from firmware_py.trust.custody import Sound
 from firmware_py.trust.sitetime import Moment
-from hardware.apdu import HardwareError
+from hardware.apdu import CardHung, HardwareError
 from hardware.piv import Pin
 from hardware.readers import CardArrived, CardConnection, Interface, ReaderName, Readers
 from runtime.clock import Clock
@@ -46,6 +47,8 @@ class Visit:
     reader: ReaderName
     interface: Interface
     seen_ns: int
+    owner: Entitlement | None = None
+    """Whose card alone is given the PIN; null where none is proved."""
     guid: Guid | None = None
     entitlement: Entitlement | None = None
     credential: Credential | None = None
@@ -58,15 +61,24 @@ class Visit:
 
 
 class Visits:
-    """Those under way. Belongs to the event loop's thread."""
+    """Those under way. Belongs to the event loop's thread.
+
+    Whatever was wanted of a card that hung, `sound` hears of it.
+    """
 
     def __init__(
-        self, readers: Readers, clock: Clock, deadline_s: float, post: Callable[[Item], None]
+        self,
+        readers: Readers,
+        clock: Clock,
+        deadline_s: float,
+        post: Callable[[Item], None],
+        sound: Sound,
     ) -> None:
         self._readers = readers
         self._clock = clock
         self._deadline_s = deadline_s
         self._post = post
+        self._sound = sound
         self._numbers = count(1)
         self._under_way: dict[int, Visit] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -100,9 +112,11 @@ class Visits:
         ``warned``: she was told that this is the last try.
         """
         now = self._clock.monotonic_ns
-        return self.work(
+        visit = self.work(
             card, Purpose.PIN, lambda question: pin_work(question, pin, owner, now, warned=warned)
         )
+        visit.owner = owner
+        return visit
 
     def unblock(self, card: CardArrived, work: Callable[[CardConnection], CardAnswer]) -> Visit:
         """Begin the work by which a blocked card gets a new PIN."""
@@ -147,6 +161,8 @@ class Visits:
             end = await self._readers.with_card(visit.reader, work, self._deadline_s)
         except HardwareError as error:
             LOG.info("visit ended", extra={"kind": type(error).__name__, "why": str(error)})
+            if isinstance(error, CardHung):
+                self._sound(AlarmCode.CARD_HUNG, None, str(error))
             end = error
         except Exception as error:
             LOG.exception("visit failed by a bug of ours")

@@ -17,11 +17,11 @@ from typing import Final
 
 from contract.countersigning import CountersignResult
 from contract.directory import Entitlement, Slot
-from contract.events import CardOutcome, OutcomeResult, Reason
+from contract.events import CardOutcome, Detail, OutcomeResult, Reason
 from contract.ids import HolderId
-from contract.tap import card_digest
+from contract.pinning import PinContactless
 from firmware_py.card.records import SignedRecord, outcome
-from firmware_py.card.tap import AnotherCard, CardAnswer, Challenge, LastTry, reason_of
+from firmware_py.card.tap import CardAnswer
 from firmware_py.card.visits import Purpose, Visit
 from firmware_py.countersign import words as said
 from firmware_py.countersign.errand import Errand
@@ -31,10 +31,12 @@ from firmware_py.inside import Inside, Panel
 from firmware_py.items import AppAsked, CardAsks, Item, JournalDown, VisitEnded
 from firmware_py.kiosk import commands, words
 from firmware_py.sessions.values import UNIDENTIFIED
-from firmware_py.signon.answers import as_judged, as_tapped
+from firmware_py.signon.answers import as_judged, as_tapped, have_signed
 from firmware_py.signon.decision import NeedsPin, OfferBreakGlass, Proof, Refuse, decide
+from firmware_py.signon.tries import NotGiven, Over, TryAgain, judge_try
 from hardware.apdu import HardwareError
-from hardware.piv import Pin, WrongPin
+from hardware.piv import Pin
+from hardware.readers import Interface
 
 LOG: Final = logging.getLogger("tapover.countersign")
 
@@ -151,17 +153,10 @@ class CountersignDesk:
         slot = Slot.PIV_AUTHENTICATION if proves else Slot.CARD_AUTHENTICATION
         visit.credential = entitlement.credential(slot)
         visit.asked_at = self._rights.moment()
-        if visit.credential is None or entitlement.holder in self._authors():
+        if entitlement.holder in self._authors():
             item.question.answer(None)
             return True
-        try:
-            visit.record = self._record(errand, visit, entitlement)
-        except JournalFailed:
-            visit.failed = Reason.JOURNAL_FAILED
-            item.question.answer(None)
-            return True
-        digest = card_digest(visit.record.data)
-        item.question.answer(Challenge(visit.credential.algorithm, digest))
+        have_signed(item, visit, lambda: self._record(errand, visit, entitlement))
         return True
 
     def _record(self, errand: Errand, visit: Visit, entitlement: Entitlement) -> Written:
@@ -242,7 +237,10 @@ class CountersignDesk:
 
         done = self._outcome(OutcomeResult.COUNTERSIGNED, Reason.GRANTED, visit, signed)
         ended = errand.ended(CountersignResult.SIGNED, signed.sequence)
-        self._inside.stage.commit(None, (done, ended), lambda _: tell())
+        marks: list[Detail] = []
+        if visit.purpose is Purpose.PIN and visit.interface is not Interface.CONTACT:
+            marks.append(PinContactless(record=signed.sequence, guid=by.guid))
+        self._inside.stage.commit(None, (*marks, done, ended), lambda _: tell())
 
     def _refuse(
         self, errand: Errand, reason: Reason, visit: Visit, signed: SignedRecord | None
@@ -277,27 +275,19 @@ class CountersignDesk:
         return True
 
     def _pin_failed(self, errand: Errand, visit: Visit, error: HardwareError) -> None:
-        if isinstance(error, AnotherCard):
-            errand.words = words.CARD_BACK
+        tried = judge_try(error)
+        if isinstance(tried, NotGiven):
+            errand.attempts, errand.words = tried.attempts or errand.attempts, tried.words
             return
-        if isinstance(error, LastTry):
-            errand.attempts, errand.words = 1, words.LAST_TRY
-            return
-        attempts = error.attempts if isinstance(error, WrongPin) else None
-        blocked = attempts == 0
-        reason = Reason.PIN_BLOCKED if blocked else reason_of(error)
         visit.guid = errand.colleague.guid if errand.colleague else visit.guid
-        self._commit(OutcomeResult.REFUSED, reason, visit, None, attempts=attempts)
-        match reason:
-            case Reason.PIN_WRONG:
-                errand.attempts = attempts
-                errand.words = words.LAST_TRY if attempts == 1 else words.PIN_AGAIN
-            case Reason.CARD_TORN:
-                errand.words = words.CARD_BACK
-            case Reason.PIN_NOT_HERE:
-                errand.words = said.PIN_IN_SLOT
-            case _:
+        self._commit(OutcomeResult.REFUSED, tried.reason, visit, None, attempts=tried.attempts)
+        match tried:
+            case Over(reason):
                 errand.again(words.refused(reason), self._now_ns())
+            case TryAgain(Reason.PIN_NOT_HERE):
+                errand.words = said.PIN_IN_SLOT
+            case TryAgain(_, why, attempts):
+                errand.attempts, errand.words = attempts or errand.attempts, why
 
     # --- the journal ------------------------------------------------------------------------
 

@@ -24,11 +24,10 @@ from contract.ids import Digest, Guid
 from contract.pinning import PinContactless
 from contract.puk import PukTerms
 from contract.signing import sha256
-from contract.tap import card_digest
 from firmware_py.card.records import SignedRecord, outcome
-from firmware_py.card.tap import CardAnswer, Challenge, LastTry, reason_of
+from firmware_py.card.tap import CardAnswer, reason_of
 from firmware_py.card.visits import Purpose, Visit
-from firmware_py.evidence.journal import JournalFailed, Written
+from firmware_py.evidence.journal import Written
 from firmware_py.help import screens
 from firmware_py.help.commands import FindPerson
 from firmware_py.help.errand import ERRAND_S, SAY, Errand, Step
@@ -43,11 +42,13 @@ from firmware_py.kiosk import commands, words
 from firmware_py.kiosk.presenting import Notice
 from firmware_py.kiosk.view import Screen
 from firmware_py.pin.words import TOO_EASY
-from firmware_py.signon.answers import as_judged, as_tapped
+from firmware_py.signon.answers import as_judged, as_tapped, have_signed
+from firmware_py.signon.decision import OUT_OF_USE
+from firmware_py.signon.tries import NotGiven, Over, TryAgain, judge_try
 from firmware_py.site.link import HelpHeard
 from hardware.apdu import HardwareError
 from hardware.easypins import why_easy
-from hardware.piv import Pin, WrongPin
+from hardware.piv import Pin
 from hardware.readers import Interface
 
 LOG: Final = logging.getLogger("tapover.help")
@@ -129,17 +130,7 @@ class HelpDesk:
         keys = self.custody.spare(item.guid) if errand.step is Step.CARD and not card else card
         visit.credential = keys.credential(slot) if keys else None
         visit.asked_at = self.custody.moment()
-        if visit.credential is None:
-            item.question.answer(None)
-            return True
-        try:
-            visit.record = self._record(errand, visit, item.guid)
-        except JournalFailed:
-            visit.failed = Reason.JOURNAL_FAILED
-            item.question.answer(None)
-            return True
-        digest = card_digest(visit.record.data)
-        item.question.answer(Challenge(visit.credential.algorithm, digest))
+        have_signed(item, visit, lambda: self._record(errand, visit, item.guid))
         return True
 
     def _record(self, errand: Errand, visit: Visit, guid: Guid) -> Written:
@@ -214,11 +205,12 @@ class HelpDesk:
         if errand is None:
             return
         if isinstance(end, HardwareError):
-            self._unread(visit, end)
+            self._unread(errand, visit, end)
             return
         signed = as_judged(visit, end)
         if signed is None or not signed.holds:
-            self.refuse(visit.failed or Reason.CARD_UNKNOWN, visit, signed)
+            unknown = Reason.CARD_UNKNOWN if signed is None else Reason.CARD_KEY_WRONG
+            self.refuse(visit.failed or unknown, visit, signed)
         elif visit.purpose is Purpose.PIN:
             self._proved(errand, visit, signed)
         elif errand.step is Step.CARD:
@@ -238,8 +230,8 @@ class HelpDesk:
         if (card is None) != (errand.what == "spare"):
             self.refuse(Reason.CARD_UNKNOWN, visit, signed)
             return
-        if card is not None and card.status is not Status.ACTIVE:
-            self.refuse(Reason.SUSPENDED, visit, signed)
+        if card is not None and (reason := OUT_OF_USE.get(card.status)) is not None:
+            self.refuse(reason, visit, signed)
             return
         errand.card, errand.spare = card, end.guid if card is None else None
         errand.tap, errand.tapped = signed, as_tapped(visit, end)
@@ -271,28 +263,30 @@ class HelpDesk:
             OutcomeResult.PROVED, Reason.GRANTED, visit, signed, lambda: send(errand, signed)
         )
 
-    def _unread(self, visit: Visit, error: HardwareError) -> None:
-        errand = self.errand
-        if isinstance(error, LastTry) and errand is not None:
-            errand.attempts = 1
-            self.say(words.LAST_TRY)
+    def _unread(self, errand: Errand, visit: Visit, error: HardwareError) -> None:
+        if visit.owner is None:
+            self._note_refused(visit, reason_of(error), visit.guid)
+            self.say(words.refused(reason_of(error)), Screen.REFUSED)
             return
-        reason = reason_of(error)
-        attempts = error.attempts if isinstance(error, WrongPin) else None
-        record = visit.record.sequence if visit.record else None
+        tried = judge_try(error)
+        if not isinstance(tried, NotGiven):
+            self._note_refused(visit, tried.reason, visit.owner.guid, tried.attempts)
+        match tried:
+            case NotGiven(why, attempts) | TryAgain(_, why, attempts):
+                errand.attempts = attempts or errand.attempts
+                self.say(why)
+            case Over(reason):
+                self.say(words.refused(reason), Screen.REFUSED)
+                if reason is Reason.PIN_BLOCKED:
+                    self.drop()
+
+    def _note_refused(
+        self, visit: Visit, reason: Reason, guid: Guid | None, attempts: int | None = None
+    ) -> None:
         clock = self.custody.freshness().clock
-        told = outcome(
-            OutcomeResult.REFUSED, reason, visit.guid, clock, record=record, attempts=attempts
-        )
-        self.line.inside.stage.commit(None, (told,))
-        if reason is Reason.PIN_WRONG and attempts != 0 and errand is not None:
-            errand.attempts = attempts
-            self.say(words.LAST_TRY if attempts == 1 else words.PIN_AGAIN)
-        elif reason in (Reason.PIN_WRONG, Reason.PIN_BLOCKED):
-            self.say(words.refused(Reason.PIN_BLOCKED), Screen.REFUSED)
-            self.drop()
-        else:
-            self.say(words.refused(reason), Screen.REFUSED)
+        record = visit.record.sequence if visit.record else None
+        refused = OutcomeResult.REFUSED
+        self.note(outcome(refused, reason, guid, clock, record=record, attempts=attempts))
 
     # --- what waits ---------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final, Self
 
 from contract.directory import Entitlement, Slot, Status
-from contract.events import AlarmCode, ClockTrust, Detail, OutcomeResult, Reason
+from contract.events import ClockTrust, Detail, OutcomeResult, Reason
 from contract.pinning import PinChanged
 from firmware_py import items
 from firmware_py.card.records import outcome
@@ -237,8 +237,6 @@ class PinDesk:
             case NotWritten():
                 reason = Reason.JOURNAL_FAILED
         refused = self._refused(visit, reason, attempts)
-        if reason is Reason.CARD_HUNG:
-            self._inside.parts.sound(AlarmCode.CARD_HUNG, None, str(error))
         if reason is Reason.PIN_WRONG and attempts != 0:
             self._attempts = attempts
             self._inside.stage.commit(None, (refused,))

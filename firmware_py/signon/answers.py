@@ -1,18 +1,42 @@
-"""A card's answer, judged: what one tap came to, under the keys that its entitlement lists."""
+"""A card's question and its answer: what it is to sign, and what came of that, judged."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
+from contract.events import Reason
 from contract.signing import SignatureRefused
+from contract.tap import card_digest
 from firmware_py.card.records import SignedRecord
-from firmware_py.card.tap import CardAnswer
+from firmware_py.card.tap import CardAnswer, Challenge
 from firmware_py.card.visits import Visit
+from firmware_py.evidence.journal import JournalFailed, Written
+from firmware_py.items import CardAsks
 from firmware_py.signon.pad import Tapped
 from hardware.apdu import HardwareError
 
 LOG: Final = logging.getLogger("tapover.signon")
+
+
+def have_signed(item: CardAsks, visit: Visit, record: Callable[[], Written]) -> None:
+    """Append the record that this visit's card is to sign, and hand its digest down.
+
+    Nothing is signed by a card of which no key is known (`visit.credential`), nor where the journal
+    takes no record: then `visit.failed` says so.
+    """
+    if visit.credential is None:
+        item.question.answer(None)
+        return
+    try:
+        visit.record = record()
+    except JournalFailed:
+        visit.failed = Reason.JOURNAL_FAILED
+        item.question.answer(None)
+        return
+    digest = card_digest(visit.record.data)
+    item.question.answer(Challenge(visit.credential.algorithm, digest))
 
 
 def as_tapped(visit: Visit, end: CardAnswer | HardwareError) -> Tapped:

@@ -252,7 +252,7 @@ def _wrong_place(place: Place) -> Reason | None:
 def _wrong_card(proof: Proof, entitlement: Entitlement, now_ms: int) -> Reason | None:
     if _signed(proof, entitlement) is None:
         return Reason.CARD_KEY_WRONG
-    if (reason := _REASON_OF.get(entitlement.status)) is not None:
+    if (reason := OUT_OF_USE.get(entitlement.status)) is not None:
         return reason
     if now_ms < entitlement.not_before_ms:
         return Reason.NOT_YET_VALID
@@ -261,11 +261,12 @@ def _wrong_card(proof: Proof, entitlement: Entitlement, now_ms: int) -> Reason |
     return None
 
 
-_REASON_OF: Final = {
+OUT_OF_USE: Final = {
     Status.LOST: Reason.LOST,
     Status.REVOKED: Reason.REVOKED,
     Status.SUSPENDED: Reason.SUSPENDED,
 }
+"""Why a card in such a state opens nothing; ACTIVE is not in it."""
 
 
 def _signed(proof: Proof, entitlement: Entitlement) -> Credential | None:

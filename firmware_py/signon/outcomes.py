@@ -240,6 +240,26 @@ class Outcomes:
         else:
             self._stage.commit(transition, (refused,))
 
+    def too_late(
+        self,
+        owner: Entitlement,
+        reason: Reason,
+        signed: SignedRecord | None,
+        record: int | None,
+        attempts: int | None,
+    ) -> None:
+        """What a card answered to a PIN whose pad had gone: nothing rests on it."""
+        refused = self._outcome(
+            OutcomeResult.REFUSED,
+            reason,
+            owner.guid,
+            signed=signed,
+            record=record,
+            entitlement=owner,
+            attempts=attempts,
+        )
+        self._stage.commit(None, (refused,))
+
     def _announce(
         self,
         reason: Reason,

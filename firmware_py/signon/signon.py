@@ -15,14 +15,14 @@ from dataclasses import replace
 from typing import Final
 
 from contract.directory import Entitlement, Slot, Status
-from contract.events import AlarmCode, Detail, OutcomeResult, Reason
+from contract.events import Detail, OutcomeResult, Reason
 from contract.ids import Digest, Guid, HolderId, PositionId, SessionId
 from contract.policy import Downtime
-from contract.tap import PinProof, card_digest
+from contract.tap import PinProof
 from firmware_py.card.records import Evidence, Rights
-from firmware_py.card.tap import AnotherCard, CardAnswer, Challenge, LastTry, reason_of
+from firmware_py.card.tap import CardAnswer, reason_of
 from firmware_py.card.visits import Purpose, Visit
-from firmware_py.evidence.journal import Journal, JournalFailed, Written
+from firmware_py.evidence.journal import Journal, Written
 from firmware_py.items import CardAsks
 from firmware_py.kiosk import words
 from firmware_py.kiosk.presenting import Notice
@@ -38,7 +38,7 @@ from firmware_py.sessions.machine import (
     Transition,
 )
 from firmware_py.sessions.stage import Stage
-from firmware_py.signon.answers import as_judged, as_tapped
+from firmware_py.signon.answers import as_judged, as_tapped, have_signed
 from firmware_py.signon.decision import (
     ChoosePosition,
     Decision,
@@ -55,9 +55,8 @@ from firmware_py.signon.outcomes import Outcomes, proved_by
 from firmware_py.signon.pad import Offer, Pad, Shut, Tapped, Vouched
 from firmware_py.signon.pins import Pins
 from firmware_py.signon.positions import Shifts
-from firmware_py.trust.custody import Sound
+from firmware_py.signon.tries import FailedTry, NotGiven, Over, TryAgain, judge_try
 from hardware.apdu import HardwareError
-from hardware.piv import WrongPin
 
 LOG: Final = logging.getLogger("tapover.signon")
 
@@ -69,7 +68,7 @@ STUCK_MS: Final = 60_000
 
 
 class SignOn:
-    """Belongs to the consumer. `on_pin_proof` publishes; `sound` alarms."""
+    """Belongs to the consumer. `on_pin_proof` publishes."""
 
     def __init__(
         self,
@@ -77,7 +76,6 @@ class SignOn:
         rights: Rights,
         stage: Stage,
         pins: ProvenPins,
-        sound: Sound,
         on_pin_proof: Callable[[PinProof], None],
     ) -> None:
         self.pad: Pad | None = None
@@ -103,7 +101,6 @@ class SignOn:
         self.seal: Callable[[], Digest | None] = lambda: None
         """The digest of a fresh key, for each tap's record: what moves here is sealed to it."""
         self.pins = Pins(journal.terminal, self._evidence, pins, on_pin_proof)
-        self._sound = sound
 
     def asks(self, item: CardAsks, visit: Visit) -> None:
         """A card wants to know what to sign: append the record and hand its digest down.
@@ -119,17 +116,7 @@ class SignOn:
         visit.entitlement = entitlement
         visit.credential = entitlement.credential(slot) if entitlement else None
         visit.asked_at = self._rights.moment()
-        if visit.credential is None:
-            item.question.answer(None)
-            return
-        try:
-            visit.record = record(item.guid)
-        except JournalFailed:
-            visit.failed = Reason.JOURNAL_FAILED
-            item.question.answer(None)
-            return
-        digest = card_digest(visit.record.data)
-        item.question.answer(Challenge(visit.credential.algorithm, digest))
+        have_signed(item, visit, lambda: record(item.guid))
 
     def _record_tap(self, guid: Guid) -> Written:
         return self._evidence.record_tap(guid, self.seal())
@@ -143,10 +130,7 @@ class SignOn:
         tap = as_tapped(visit, end)
         self.outcomes.read(tap)
         if isinstance(end, HardwareError):
-            reason = reason_of(end)
-            if reason is Reason.CARD_HUNG:
-                self._sound(AlarmCode.CARD_HUNG, None, str(end))
-            self._turn_away(tap, reason, OutcomeResult.REFUSED)
+            self._turn_away(tap, reason_of(end), OutcomeResult.REFUSED)
             return
         if visit.failed is not None:
             self._turn_away(tap, visit.failed, OutcomeResult.REFUSED)
@@ -312,11 +296,14 @@ class SignOn:
 
     def proved(self, visit: Visit, end: CardAnswer | HardwareError) -> None:
         """The card has judged the PIN. Raises JournalFailed."""
-        pad = self.pad
-        if pad is None or visit.guid not in (None, pad.entitlement.guid):
+        pad, owner = self.pad, visit.owner
+        if owner is None:
+            return
+        if pad is None or pad.entitlement.guid != owner.guid:
+            self._too_late(owner, visit, end)  # another's pad by now, or nobody's
             return
         if isinstance(end, HardwareError):
-            self._pin_failed(pad, visit, end)
+            self._pin_failed(pad, visit, judge_try(end))
             return
         signed = as_judged(visit, end)
         if signed is None or not signed.holds or visit.asked_at is None:
@@ -331,37 +318,37 @@ class SignOn:
         before = proved_by(visit, pad.entitlement, signed, self._rights.freshness().clock)
         self.decided(pad.tapped, proof, decision, before, then)
 
-    def _pin_failed(self, pad: Pad, visit: Visit, error: HardwareError) -> None:
-        reason = reason_of(error)
-        attempts = error.attempts if isinstance(error, WrongPin) else None
-        if reason is Reason.CARD_HUNG:
-            self._sound(AlarmCode.CARD_HUNG, None, str(error))
-        if isinstance(error, AnotherCard):
-            pad.why = words.CARD_BACK
-            return
-        if isinstance(error, LastTry):
-            pad.attempts, pad.why = 1, words.LAST_TRY
-            return
-        match reason:
-            case Reason.PIN_WRONG if attempts != 0:
-                pad.attempts = attempts
-                pad.why = words.LAST_TRY if attempts == 1 else words.PIN_AGAIN
-            case Reason.CARD_TORN:
-                pad.why = words.CARD_BACK
-            case Reason.PIN_NOT_HERE if isinstance(pad.asks, NeedsPin):
-                pad.asks, pad.why = replace(pad.asks, here=False), words.SLOT_ONCE
-            case _:
-                blocked = reason is Reason.PIN_WRONG
-                why = Reason.PIN_BLOCKED if blocked else reason
-                if why is Reason.PIN_BLOCKED:
+    def _pin_failed(self, pad: Pad, visit: Visit, tried: FailedTry) -> None:
+        match tried:
+            case NotGiven(why, attempts):
+                pad.why, pad.attempts = why, attempts or pad.attempts
+                return
+            case Over(reason):
+                if reason is Reason.PIN_BLOCKED:
                     now_ms = self._rights.moment().monotonic_ms
                     self.stuck_until_ms = now_ms + STUCK_MS
-                    self.shut = Shut(pad.tapped, why, now_ms)
-                self.outcomes.at_pad(pad, why, self._end_pad(), announced=True)
-                return
-        again = self._stage.consider(Owing(pad.entitlement.holder, pad.entitlement.guid))
+                    self.shut = Shut(pad.tapped, reason, now_ms)
+                self.outcomes.at_pad(pad, reason, self._end_pad(), announced=True)
+            case TryAgain(reason, why, attempts):
+                pad.why = why
+                if reason is Reason.PIN_WRONG:
+                    pad.attempts = attempts
+                if reason is Reason.PIN_NOT_HERE and isinstance(pad.asks, NeedsPin):
+                    pad.asks = replace(pad.asks, here=False)
+                again = self._stage.consider(Owing(pad.entitlement.holder, pad.entitlement.guid))
+                record = visit.record.sequence if visit.record else None
+                self.outcomes.at_pad(pad, reason, again, record=record, attempts=attempts)
+
+    def _too_late(self, owner: Entitlement, visit: Visit, end: CardAnswer | HardwareError) -> None:
+        """Its pad has gone: the journal alone hears what her card has answered."""
+        tried = judge_try(end) if isinstance(end, HardwareError) else None
+        if isinstance(tried, NotGiven):
+            return
+        signed = as_judged(visit, end) if isinstance(end, CardAnswer) else None
         record = visit.record.sequence if visit.record else None
-        self.outcomes.at_pad(pad, reason, again, record=record, attempts=attempts)
+        reason = tried.reason if tried else Reason.PIN_ABANDONED
+        attempts = tried.attempts if tried else None
+        self.outcomes.too_late(owner, reason, signed, record, attempts)
 
     def _end_pad(self) -> Transition | None:
         """The pad goes; what was parked for it stays parked, and the screen ends locked."""

@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from contract.directory import Entitlement, Name, Spare, Status
+from contract.events import CardOutcome, Reason
 from firmware_py.help import screens
 from firmware_py.help.commands import MAX_TEXT, FindPerson
 from firmware_py.help.errand import GIVEN_HERE, SAY, Step
@@ -127,6 +128,11 @@ async def test_of_what_is_typed_in_a_hurry_the_newest_counts(bench: Bench) -> No
     assert [one["holder"] for one in panel(told)["found"]] == ["h-amal"]
 
 
+async def last_outcome(bench: Bench) -> CardOutcome:
+    *_, last = (e.detail for e in await bench.events() if isinstance(e.detail, CardOutcome))
+    return last
+
+
 async def test_a_spare_step_by_step(bench: Bench) -> None:
     await searched(bench, "AH")
     mark = len(bench.board.views)
@@ -144,11 +150,66 @@ async def test_a_spare_step_by_step(bench: Bench) -> None:
     bench.do(commands.PinEntered(Pin(WRONG)))
     again = panel(await bench.until(lambda view: panel(view).get("attempts") == 2, mark))
     assert again["words"] == words.PIN_AGAIN
+    refused = await last_outcome(bench)
+    assert (refused.reason, refused.guid) == (Reason.PIN_WRONG, elena().guid)
     mark = len(bench.board.views)
     bench.do(commands.PinEntered(Pin(PIN)))
     done = await bench.until(lambda view: view.words == GIVEN_HERE, mark)
     assert panel(done) == {}
     bench.readers.take(SLOT)
+
+
+async def test_another_card_in_the_slot_is_given_no_pin_and_the_errand_goes_on(
+    bench: Bench,
+) -> None:
+    mark = await at_the_leads_pin(bench)
+    bench.readers.take(SLOT)
+    bench.readers.put(SLOT, AMAL)
+    await bench.rest()
+    mark = len(bench.board.views)
+    written = len(await bench.outcomes())
+    bench.do(commands.PinEntered(Pin(PIN)))
+    told = panel(await bench.until(lambda view: view.words == words.CARD_BACK, mark))
+    assert told["step"] == "pin"
+    assert len(await bench.outcomes()) == written
+    assert AMAL.pin.left == 3
+    bench.readers.take(SLOT)
+
+
+async def at_the_leads_pin(bench: Bench) -> int:
+    """Elena's card in the slot, for a spare that Amal is to have."""
+    await searched(bench, "AH")
+    mark = len(bench.board.views)
+    bench.do(commands.SpareWanted(amal().holder, "", "", lost=True, minutes=600))
+    await bench.until(at("card"), mark)
+    bench.readers.put(PLATE, SPARE)
+    await bench.until(at("colleague"), mark)
+    bench.readers.take(PLATE)
+    bench.readers.put(SLOT, ELENA)
+    await bench.until(at("pin"), mark)
+    return mark
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [(Status.LOST, Reason.LOST), (Status.REVOKED, Reason.REVOKED)]
+)
+async def test_a_card_out_of_use_gets_no_new_pin_and_the_log_says_why(
+    bench: Bench, status: Status, reason: Reason
+) -> None:
+    await bench.publish(staff("h-amal", "AH", AMAL, status=status))
+    mark = len(bench.board.views)
+    bench.do(commands.NewPinWanted())
+    await bench.until(at("card"), mark)
+    await bench.tap(AMAL, Screen.REFUSED)
+    assert (await last_outcome(bench)).reason is reason
+
+
+async def test_a_copied_card_gets_no_new_pin_and_the_log_says_why(bench: Bench) -> None:
+    mark = len(bench.board.views)
+    bench.do(commands.NewPinWanted())
+    await bench.until(at("card"), mark)
+    await bench.tap(AMAL.clone_with_other_keys(), Screen.REFUSED)
+    assert (await last_outcome(bench)).reason is Reason.CARD_KEY_WRONG
 
 
 async def test_a_guest_is_shown_by_initials_and_number(bench: Bench) -> None:

@@ -1,0 +1,67 @@
+"""A PIN that came to nothing: what the journal says of it, and what the glass. Pure.
+
+The rules:
+
+* Another card was in the reader, or one try is left and she had not been told: the card was given
+  no PIN, so there is nothing to journal.
+* A wrong PIN with tries left, a card torn away, a reader that takes none: she may go on.
+* The last try was wrong, or the card is blocked: PIN_BLOCKED. Whatever else: its own reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from contract.events import Reason
+from firmware_py.card.tap import AnotherCard, LastTry, reason_of
+from firmware_py.kiosk import words
+from hardware.apdu import HardwareError
+from hardware.piv import WrongPin
+
+
+@dataclass(frozen=True, slots=True)
+class NotGiven:
+    """The card was given no PIN; `attempts` where it has said how many are left."""
+
+    words: str
+    attempts: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """It came to nothing, and may be tried again; `attempts` as in `NotGiven`."""
+
+    reason: Reason
+    words: str
+    attempts: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """This card proves no PIN here."""
+
+    reason: Reason
+    attempts: int | None = None
+
+
+FailedTry = NotGiven | TryAgain | Over
+
+
+def judge_try(error: HardwareError) -> FailedTry:
+    """What a visit came to that was to prove a PIN and has not."""
+    match error:
+        case AnotherCard():
+            return NotGiven(words.CARD_BACK)
+        case LastTry():
+            return NotGiven(words.LAST_TRY, 1)
+        case WrongPin(attempts=0):
+            return Over(Reason.PIN_BLOCKED, 0)
+        case WrongPin(attempts=left):
+            said = words.LAST_TRY if left == 1 else words.PIN_AGAIN
+            return TryAgain(Reason.PIN_WRONG, said, left)
+    reason = reason_of(error)
+    return TryAgain(reason, _AGAIN[reason]) if reason in _AGAIN else Over(reason)
+
+
+_AGAIN: Final = {Reason.CARD_TORN: words.CARD_BACK, Reason.PIN_NOT_HERE: words.SLOT_ONCE}
