@@ -151,19 +151,6 @@ def test_her_own_card_again_is_still_her_and_later_takes_her_off_the_glass(
     nobody_is_named(ward, text)
 
 
-def test_a_card_that_was_left_is_announced(ward: Ward, bay: WardTerminal, screen: Screen) -> None:
-    amal = ward.member("h-amal")
-    wait_held(ward, ward.set_policy(left_card_s=5))
-    try:
-        there(ward, bay, screen, amal)
-        mark = bay.glass.mark()
-        with held(ward, bay, amal, slot=True):
-            bay.glass.wait(lambda view: "card" in view["words"].lower(), mark, timeout_s=15.0)
-            inspected(screen, "card-left")
-    finally:
-        wait_held(ward, ward.set_policy())
-
-
 def test_idle_it_dims_warns_and_locks(ward: Ward, bay: WardTerminal, screen: Screen) -> None:
     amal = ward.member("h-amal")
     wait_held(ward, ward.set_policy(**IDLE))
@@ -237,6 +224,7 @@ def test_a_terminal_fresh_from_its_box_says_what_its_enrolment_waits_for(
     new.kill()
 
 
+@pytest.mark.full
 def test_by_night_the_same_is_dark_and_as_readable(
     ward: Ward, bay: WardTerminal, chromium: Chromium, screen: Screen
 ) -> None:

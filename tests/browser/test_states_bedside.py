@@ -73,6 +73,7 @@ def test_a_screen_held_open_says_so_by_its_border_and_offers_to_join(
     assert [name for name in names(ward) if name in text] == [amal.shown]
 
 
+@pytest.mark.full
 def test_who_takes_over_a_held_screen_gets_her_own(
     ward: Ward, bay: WardTerminal, screen: Screen
 ) -> None:

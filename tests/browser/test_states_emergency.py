@@ -84,6 +84,7 @@ def test_who_owes_a_pin_breaks_the_glass_by_one_gesture_and_the_lead_sees_it_at_
     nobody(bay, screen)
 
 
+@pytest.mark.full
 def test_a_short_touch_breaks_nothing(ward: Ward, bay: WardTerminal, screen: Screen) -> None:
     nobody(bay, screen)
     tap(ward, bay, screen, fresh(ward), "notice", "offer")
