@@ -14,12 +14,12 @@ from contract.wire import Count, Part
 class PinContactless(Part):
     """Terminal's journal: the PIN of a record was given over the air, as the ward's policy allows.
 
-    Stands just before the outcome that says it was proved.
+    Stands just before the outcome that says what it proved.
     """
 
     kind: Literal["pin.contactless"] = "pin.contactless"
     record: Count
-    """Sequence of the pin record."""
+    """Sequence of the pin or countersign record."""
     guid: GuidField
 
 

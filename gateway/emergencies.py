@@ -27,7 +27,7 @@ from gateway.journal import Moment
 from gateway.register import NotRegistered, Register
 from gateway.store import Store
 from runtime.clock import Clock
-from runtime.durable import StorageError, read_capped, write_file
+from runtime.durable import NotThere, StorageError, read_capped, write_file
 
 _log: Final = logging.getLogger(__name__)
 # More than a site opens in four hours on its worst night; the oldest is then said no more.
@@ -132,7 +132,10 @@ class Emergencies:
             kept = _File.from_bytes(read_capped(self._path, _File.CAP))
             messages = [decode_base64(one) for one in kept.said]
             return tuple((_unverified(message), message) for message in messages)
-        except (StorageError, WireError):
+        except NotThere:
+            return ()
+        except (StorageError, WireError) as error:
+            _log.warning("what was said is not known any more", extra={"why": str(error)})
             return ()
 
 

@@ -5,6 +5,7 @@ A file of a few kilobytes, replaced whole (`runtime.durable`), read again after 
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
@@ -16,6 +17,7 @@ from contract.ids import Digest, DigestField, TerminalId, TerminalIdField
 from contract.wire import Base64, Part, Record, WireError, decode_base64, encode_base64
 from runtime.durable import NotThere, StorageError, read_capped, remove, write_file
 
+LOG: Final = logging.getLogger("tapover.help")
 # A ward has fewer spares; who sends more is no ward lead.
 MOST_KEPT: Final = 32
 _CAP: Final = MOST_KEPT * MAX_HELP_BYTES * 2
@@ -43,12 +45,13 @@ class Kept:
 
     @classmethod
     def load(cls, path: Path) -> Kept:
-        """What a damaged file held is lost: nothing is given by it."""
+        """What a damaged file held is lost, and the log says so: nothing is given by it."""
         try:
             found = _File.from_bytes(read_capped(path, _CAP))
         except NotThere:
             return cls(path)
-        except (WireError, StorageError):
+        except (WireError, StorageError) as error:
+            LOG.error("assignments that waited are lost", extra={"why": str(error)})  # noqa: TRY400
             return cls(path)
         return cls(
             path, {one.digest: (one.terminal, decode_base64(one.message)) for one in found.kept}

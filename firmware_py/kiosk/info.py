@@ -86,8 +86,10 @@ def _people(policy: Policy) -> Iterator[str]:
 
 def _screen(policy: Policy) -> Iterator[str]:
     yield words.TAP_PARKS if policy.tap_out is TapOut.PARK else words.TAP_CLOSES
-    yield words.IDLE.format(dim=lasts(policy.idle_dim_s), lock=lasts(policy.idle_lock_s))
-    yield words.WARNED.format(time=lasts(min(policy.idle_warn_s, policy.idle_lock_s // 2)))
+    warned_s = min(policy.idle_warn_s, policy.idle_lock_s // 2)
+    dim_s = min(policy.idle_dim_s, policy.idle_lock_s - warned_s)  # as `sessions.moves.waits`
+    yield words.IDLE.format(dim=lasts(dim_s), lock=lasts(policy.idle_lock_s))
+    yield words.WARNED.format(time=lasts(warned_s))
     if policy.parked_max:
         yield words.PARKED.format(n=policy.parked_max, time=lasts(policy.parked_age_s))
     else:

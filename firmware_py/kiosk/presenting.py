@@ -1,8 +1,7 @@
 """From the terminal's state to the one view on its glass. Pure.
 
 In this order: starting; a card is being looked at; a passing notice; the pad; an offer at a held
-screen; somebody's open work;
-work on its way to the glass; nobody's.
+screen; somebody's open work; work on its way to the glass; nobody's.
 """
 
 from __future__ import annotations

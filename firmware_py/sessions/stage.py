@@ -45,7 +45,7 @@ from runtime.clock import Clock
 
 LOG: Final = logging.getLogger("tapover.stage")
 
-# A fault or two of a night without a disk; older ones are in the log alone.
+# A fault or two of a night without a disk; what falls out at the old end is in the log alone.
 MAX_OWED: Final = 256
 _MS: Final = 1_000_000
 _EMERGENCY: Final = frozenset({Kind.BREAK_GLASS, Kind.EMERGENCY_VIEW})
@@ -91,7 +91,7 @@ class Stage:
         self._post = post
         self._about = about
         self._line: deque[_Commit] = deque()
-        self._owed: deque[Detail] = deque(maxlen=MAX_OWED)
+        self._owed: deque[Detail] = deque()
         self._paying: tuple[Detail, ...] = ()
         self._ready: SessionId | None = None
         self._showing: tuple[SessionId] | None = None
@@ -169,7 +169,7 @@ class Stage:
 
         For whoever leaves, and for break-glass, which was kept elsewhere or is shown as unrecorded.
         """
-        self._owed += (*details, *_changes(transition))
+        self._owe(*details, *_changes(transition))
         self._queue(transition, None, then)
 
     def _queue(
@@ -203,7 +203,7 @@ class Stage:
         self._lock_now()
         if self.takes(type(happening)):
             transition = self.consider(happening)
-            self._owed += _changes(transition)
+            self._owe(*_changes(transition))
             self.newest = self.acted = transition.state
 
     def cover(self, why: str) -> None:
@@ -260,9 +260,16 @@ class Stage:
             self._owed.clear()
             written.durable.add_done_callback(lambda _: self._paid(written))
 
+    def _owe(self, *details: Detail) -> None:
+        self._owed += details
+        while len(self._owed) > MAX_OWED:
+            lost = self._owed.popleft().model_dump_json()
+            LOG.error("owed to the journal for too long: in this log alone", extra={"event": lost})
+
     def _paid(self, written: Written) -> None:
         if not _on_disk(written):
             self._owed.extendleft(reversed(self._paying))
+            self._owe()
         self._paying = ()
 
     def _advance(self) -> None:

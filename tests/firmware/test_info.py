@@ -25,6 +25,8 @@ from contract.policy import (
 from firmware_py.kiosk import info_words as words
 from firmware_py.kiosk.info import info, lasts, rules
 from firmware_py.kiosk.night import Nights, within
+from firmware_py.sessions.moves import waits
+from firmware_py.sessions.values import Mode
 from firmware_py.signon.decision import Place, default_policy
 from runtime.clock import ZoneUnknown
 from tests.firmware.rights import TERMINAL, policy, terminal
@@ -87,6 +89,14 @@ def test_a_ward_that_chose_everything_is_told_everything() -> None:
         "From 22:00 to 06:30 the screen is dim and silent.",
         words.SOUND_SOFT,
     ]
+
+
+def test_the_page_says_when_the_screen_really_dims() -> None:
+    """A warning comes before a later dim: what is said is what `sessions` does."""
+    late = policy(idle_dim_s=110, idle_lock_s=120, idle_warn_s=30)
+    assert dict(waits(late))[Mode.DIMMED] == 90_000
+    told = "Without a touch, the screen dims after 1 min 30 s and locks after 2 min."
+    assert told in said(late)
 
 
 def test_by_the_defaults_it_is_told_too() -> None:

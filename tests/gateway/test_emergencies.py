@@ -167,3 +167,13 @@ def test_a_damaged_file_is_no_evidence_and_stops_nothing(ward: Ward) -> None:
     ward.take(ward.said())
     ward.path.write_bytes(b"damaged")
     assert ward.begin().standing() == []
+
+
+def test_what_cannot_be_read_of_what_was_said_is_told_to_the_log(
+    ward: Ward, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert ward.begin().standing() == []
+    assert not caplog.records  # nothing was ever said
+    ward.path.write_bytes(b"half a fi")
+    assert ward.begin().standing() == []
+    assert [one.message for one in caplog.records] == ["what was said is not known any more"]
