@@ -63,9 +63,12 @@ class LocalApiSettings:
     """The table ``[local_api]``: what applications on this terminal may ask."""
 
     socket: bool = True
-    """On ``run/local.sock`` in the state folder, for its owner and group."""
+    """A Unix socket, ``local.sock`` in the folder."""
     port: Annotated[int, Range(0, 65535)] | None = None
-    """On loopback too, with this run's token in ``run/local.json``; 0 takes any free port."""
+    """On loopback too, with this run's token in ``local.json`` there; 0 takes any free port."""
+    folder: Path | None = None
+    """There already, for whoever is of its group; null: ``run`` in the state folder, and for the
+    daemon's own user alone."""
 
 
 @dataclass(frozen=True, slots=True)

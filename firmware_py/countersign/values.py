@@ -40,8 +40,8 @@ class Wanted:
 
     @property
     def digest(self) -> Digest:
-        """Of the text, as the card's record names it."""
-        return text_digest(self.text)
+        """Of all that is shown, as the card's record names it: the title is read first."""
+        return text_digest(f"{self.title}\n{self.text}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LOG: Final = logging.getLogger("tapover.emergency")
 MOST_OWED: Final = 64
-"""A night without a disk; older ones are in the daemon's log alone."""
+"""A night without a disk; of older ones the reserve has its part, and the daemon's log all."""
 
 
 class Owed:
@@ -42,10 +42,13 @@ class Owed:
         self._recorded = recorded
         self._owed: list[BreakGlassOpened] = []
         self._paying: tuple[BreakGlassOpened, ...] = ()
+        self._left_out = False
+        """The reserve may hold more than is remembered here."""
         self._tasks: set[asyncio.Future[None]] = set()
 
     def add(self, opened: BreakGlassOpened) -> None:
-        """One more."""
+        """One more; what falls out here may still lie in the reserve."""
+        self._left_out = self._left_out or len(self._owed) >= MOST_OWED
         self._owed = [*self._owed, opened][-MOST_OWED:]
 
     def pay(self) -> None:
@@ -71,7 +74,7 @@ class Owed:
         for one in paid:
             self._recorded(one.session)
         if not self._owed:
-            self._start(self._empty())
+            self._start(self._replay() if self._left_out else self._empty())
 
     async def _empty(self) -> None:
         if self._reserve is None:
@@ -86,8 +89,8 @@ class Owed:
         self._start(self._replay())
 
     async def _replay(self) -> None:
-        assert self._reserve is not None  # noqa: S101 - something was found there
-        lines = await asyncio.to_thread(self._reserve.records)
+        self._left_out = False
+        lines = await asyncio.to_thread(self._reserve.records) if self._reserve else []
         kept = [one for line in lines if (one := _parsed(line))]
         try:
             known = await self._journal.run(_opened_in(self._journal))

@@ -13,6 +13,7 @@ from contract.ids import DigestField, HolderIdField, JournalIdField, SessionIdFi
 from contract.policy import IDLE_LOCK_CEILING_S
 from contract.signing import CardAlgorithm
 from contract.wire import Base64, Count, Part
+from firmware_py.local_api.readable import READABLE
 
 # A countersign's text in JSON, each of its letters escaped, and little else.
 MAX_BODY_BYTES: Final = 16 * 1024
@@ -76,9 +77,13 @@ class Countersign(Part):
     """A second person is asked to sign this text with her card."""
 
     session: SessionIdField
-    title: Annotated[str, Field(min_length=1, max_length=TITLE_CAP, pattern=_LINE)]
-    text: Annotated[str, Field(min_length=1, max_length=TEXT_CAP, pattern=_PLAIN)]
-    """Shown as it is; the card signs the SHA-256 of its UTF-8."""
+    title: Annotated[str, Field(min_length=1, max_length=TITLE_CAP, pattern=_LINE), READABLE]
+    text: Annotated[str, Field(min_length=1, max_length=TEXT_CAP, pattern=_PLAIN), READABLE]
+    """Shown as it is, under the title: the card signs the SHA-256 of title, newline and text.
+
+    Both read as they are signed: no unseen characters, no letters from right to left, no word of
+    two alphabets, at most one empty line at a time.
+    """
     document: DigestField
     """SHA-256 of the document that the answer belongs to."""
     pin: bool = False

@@ -1,8 +1,12 @@
-"""The local API's doors: a Unix socket in the state folder, and loopback where the settings say so.
+"""The local API's doors: a Unix socket, and loopback where the settings say so.
 
-``run/local.sock`` (0660) is for the socket's owner and group; who connects is logged. Loopback is
-for those who cannot use it: ``run/local.json`` (0640) has its address and the token of this run.
-What answers is loaded when somebody asks for the first time: a terminal's memory is counted.
+* In ``run`` of the state folder they are the daemon's user's alone, as everything there is.
+* In a folder that the settings name they are for that folder's group, too: the site made it, and
+  nobody but us (or root) may write there, or somebody else could sit at our door.
+
+Who connects to ``local.sock`` is logged. Loopback is for those who cannot use it: ``local.json``
+has its address and the token of this run. What answers is loaded when somebody asks for the first
+time: a terminal's memory is counted.
 """
 
 from __future__ import annotations
@@ -13,13 +17,14 @@ import logging
 import os
 import secrets
 import socket
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from firmware_py.kiosk.http import BACKLOG, SOCKET, Application, Listener, Message, Receive, Send
 from firmware_py.local_api.apps import Apps
-from firmware_py.local_api.guard import Door, Pace, Peer
+from firmware_py.local_api.guard import ASK_BURST, ASK_RATE, Door, Pace, Peer
 from firmware_py.settings import LocalApiSettings
 from runtime.durable import StorageError, write_file
 from runtime.settings import PortError, SettingsError
@@ -36,7 +41,8 @@ LOOPBACK: Final = "127.0.0.1"
 # Of whom it is remembered that they were logged.
 MAX_KNOWN: Final = 256
 _TOKEN_BYTES: Final = 32
-_FOLDER_MODE, _SOCKET_MODE, _TOKEN_MODE = 0o750, 0o660, 0o640
+_OWN_MODE, _SOCKET_MODE, _TOKEN_MODE = 0o700, 0o660, 0o640
+_WRITABLE: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
 class Doors:
@@ -49,24 +55,26 @@ class Doors:
     @classmethod
     def open(cls, settings: LocalApiSettings, state_dir: Path) -> Doors:
         """Listens where the settings say; nobody is answered yet. Raises StartError."""
-        folder = state_dir / FOLDER
+        folder = settings.folder or state_dir / FOLDER
         doors: list[tuple[socket.socket, Door]] = []
         try:
-            folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
-            folder.chmod(_FOLDER_MODE)
+            if settings.folder is None:
+                folder.mkdir(mode=_OWN_MODE, exist_ok=True)
+                folder.chmod(_OWN_MODE)
+            group = _group_of(folder) if settings.folder else None
             if settings.socket:
-                doors.append((_unix(folder), Door()))
+                doors.append((_unix(folder, group), Door()))
             if settings.port is not None:
-                doors.append(_loopback(settings.port, folder))
+                doors.append(_loopback(settings.port, folder, group))
         except (OSError, StorageError) as error:
             raise SettingsError(f"local_api: {folder}: {error}") from error
         return cls(doors, folder)
 
     async def serve(self, apps: Apps, now_ns: Callable[[], int]) -> None:
         """Until cancelled; then every stream is ended and the socket is taken away."""
-        pace = Pace()
+        paces = Pace(), Pace(ASK_RATE, ASK_BURST)
         listeners = [
-            Listener(bound, _application(door, apps, pace, now_ns)) for bound, door in self._doors
+            Listener(bound, _application(door, apps, paces, now_ns)) for bound, door in self._doors
         ]
         for listener in listeners:
             await listener.open()
@@ -86,7 +94,9 @@ class Doors:
             (self._folder / name).unlink(missing_ok=True)
 
 
-def _application(door: Door, apps: Apps, pace: Pace, now_ns: Callable[[], int]) -> Application:
+def _application(
+    door: Door, apps: Apps, paces: tuple[Pace, Pace], now_ns: Callable[[], int]
+) -> Application:
     server: Server | None = None
     known: set[Peer] = set()
 
@@ -100,13 +110,30 @@ def _application(door: Door, apps: Apps, pace: Pace, now_ns: Callable[[], int]) 
         if server is None:
             from firmware_py.local_api.server import Server  # noqa: PLC0415 - at the first knock
 
-            server = Server(door, apps, pace, now_ns)
+            server = Server(door, apps, paces, now_ns)
         await server(scope, receive, send)
 
     return answer
 
 
-def _unix(folder: Path) -> socket.socket:
+def _group_of(folder: Path) -> int:
+    """The group that a folder of the site's is for. Raises OSError, SettingsError."""
+    found = folder.stat()
+    if found.st_mode & _WRITABLE or found.st_uid not in (0, os.geteuid()):
+        raise SettingsError(f"local_api.folder: {folder}: others may write there; chmod go-w")
+    return found.st_gid
+
+
+def _let_in(path: Path, group: int | None, mode: int) -> None:
+    """Its user, and the group, if any, as far as `mode` says."""
+    if group is None:
+        mode &= ~stat.S_IRWXG
+    else:
+        os.chown(path, -1, group)
+    path.chmod(mode)
+
+
+def _unix(folder: Path, group: int | None) -> socket.socket:
     """Bound by way of the folder's descriptor: a socket's whole path may have 107 bytes alone."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     at = os.open(folder, os.O_PATH | os.O_DIRECTORY)
@@ -114,7 +141,7 @@ def _unix(folder: Path) -> socket.socket:
         path = Path(f"/proc/self/fd/{at}") / SOCKET_FILE
         path.unlink(missing_ok=True)
         listener.bind(str(path))
-        path.chmod(_SOCKET_MODE)
+        _let_in(path, group, _SOCKET_MODE)
         listener.listen(BACKLOG)
     except OSError:
         listener.close()
@@ -124,7 +151,7 @@ def _unix(folder: Path) -> socket.socket:
     return listener
 
 
-def _loopback(port: int, folder: Path) -> tuple[socket.socket, Door]:
+def _loopback(port: int, folder: Path, group: int | None) -> tuple[socket.socket, Door]:
     try:
         listener = socket.create_server((LOOPBACK, port), backlog=BACKLOG)
     except OSError as error:
@@ -134,5 +161,5 @@ def _loopback(port: int, folder: Path) -> tuple[socket.socket, Door]:
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     told = {"url": f"http://{host}", "token": token}
     write_file(folder / TOKEN_FILE, json.dumps(told).encode() + b"\n")
-    (folder / TOKEN_FILE).chmod(_TOKEN_MODE)
+    _let_in(folder / TOKEN_FILE, group, _TOKEN_MODE)
     return listener, Door(host, token)

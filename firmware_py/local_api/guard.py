@@ -6,7 +6,8 @@
   name can be pointed at it, and ``Authorization`` carries this run's token, compared in constant
   time and never logged.
 * A browser says where a request comes from (``Origin``, ``Sec-Fetch-Site``): refused on both.
-* Everybody together makes `RATE` requests a second, after a burst of `BURST`.
+* Everybody together makes `RATE` requests a second, after a burst of `BURST`; and asks for few
+  countersigns a minute: each covers somebody's work and leaves an event in the journal.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from typing import Any, Final
 RATE: Final = 20
 BURST: Final = 60
 """An application asks a few times a minute; whoever makes this many keeps the terminal busy."""
+ASK_RATE: Final = 0.2
+ASK_BURST: Final = 12
+"""Countersigns: a round of drugs for two people is slower."""
 _CREDENTIALS: Final = struct.Struct("3i")
 _S: Final = 1_000_000_000
 
@@ -68,14 +72,15 @@ class Door:
 class Pace:
     """Lets so many requests through a second. Monotonic ns."""
 
-    def __init__(self) -> None:
-        self._left = float(BURST)
+    def __init__(self, rate: float = RATE, burst: int = BURST) -> None:
+        self._rate, self._burst = rate, float(burst)
+        self._left = self._burst
         self._at_ns = 0
 
     def lets(self, now_ns: int) -> bool:
         """Whether one more may pass now."""
-        gained = (now_ns - self._at_ns) / _S * RATE if self._at_ns else 0.0
-        self._left, self._at_ns = min(float(BURST), self._left + gained), now_ns
+        gained = (now_ns - self._at_ns) / _S * self._rate if self._at_ns else 0.0
+        self._left, self._at_ns = min(self._burst, self._left + gained), now_ns
         if self._left < 1:
             return False
         self._left -= 1

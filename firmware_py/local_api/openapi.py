@@ -19,9 +19,10 @@ _REF: Final = "#/components/schemas/{model}"
 _WORDS: Final = """\
 What applications on a terminal may ask of it, on that terminal alone.
 
-By the Unix socket `run/local.sock` in the daemon's state folder (its owner and group; the kernel \
-says who connects, and that is logged), or, where the settings name `local_api.port`, on loopback \
-with `Authorization: Bearer <token>`: address and token of this run stand in `run/local.json`. \
+By the Unix socket `local.sock` in the folder that the settings name (`local_api.folder`, for its \
+group; the kernel says who connects, and that is logged), or, where they name `local_api.port`, on \
+loopback with `Authorization: Bearer <token>`: this run's address and token stand in `local.json`. \
+Without a folder both are in `run` of the daemon's state, and its own user's alone. \
 Requests of a browser's pages are refused.
 
 Whatever is asked names the session for which it is asked, and is refused with 409 once that \
@@ -29,8 +30,9 @@ session is not on the glass: parked, locked, or ended. Nothing of a card is ever
 
 A countersign's `signature` is checked with the standard tools alone: by `key` (DER \
 SubjectPublicKeyInfo) over the line `tapover:card:v1`, its newline, and the bytes of `record`, \
-with SHA-256 (ECDSA, or RSASSA-PKCS1-v1_5). `record` names the SHA-256 of the text that was shown \
-and the document's. That `key` is that person's is what the site's directory says."""
+with SHA-256 (ECDSA, or RSASSA-PKCS1-v1_5). `record` names the SHA-256 of all that was \
+shown (title, newline, text) and the document's. \
+That `key` is that person's is what the site's directory says."""
 _MEANS: Final = {
     200: "As it is",
     204: "Done",

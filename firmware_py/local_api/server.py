@@ -33,12 +33,13 @@ class Server:
         self,
         door: Door,
         apps: Apps,
-        pace: Pace,
+        paces: tuple[Pace, Pace],
         now_ns: Callable[[], int],
     ) -> None:
+        """`paces`: of all requests, and of those that wait for somebody at the glass."""
         self._door = door
         self._apps = apps
-        self._pace = pace
+        self._pace, self._asks = paces
         self._now_ns = now_ns
         self._refusing = Trouble(LOG, "a request of an application")
 
@@ -74,6 +75,8 @@ class Server:
         here = [route for route in at if route.method == scope["method"]]
         if not here:
             raise Refused(405, "wrong-method", f"ask with {at[0].method}")
+        if here[0].waits and not self._asks.lets(self._now_ns()):
+            raise Refused(429, "too-fast", "ask people less often")
         return here[0]
 
     async def _stream(self, receive: Receive, send: Send) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from firmware_py.inside import Inside, Panel
 from firmware_py.items import Item, WorkspaceBroke
-from firmware_py.sessions.machine import Activity
+from firmware_py.sessions.machine import Activity, Kind
 from firmware_py.workspace.commands import Typed
 from firmware_py.workspace.screen import ScreenWorkspace
 
@@ -45,6 +45,8 @@ class WorkspaceDesk:
         visible = self._inside.stage.visible
         if self._screen is None or visible is None or self._screen.shown != visible.id:
             return None
+        if visible.kind is Kind.EMERGENCY_VIEW:
+            return None  # nobody is known to stand there: to read only
         return {"ticket": self._screen.ticket, "text": self._screen.notes}
 
     def _typed(self, ticket: str, text: str) -> None:

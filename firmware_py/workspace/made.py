@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
 
 from firmware_py.items import Item, WorkspaceBroke
 from firmware_py.settings import Backend, WorkspaceSettings
@@ -12,12 +15,27 @@ from firmware_py.workspace.screen import ScreenWorkspace
 from runtime.clock import Clock
 from runtime.settings import SettingsError
 
+_WRITABLE: Final = stat.S_IWGRP | stat.S_IWOTH
+
 
 def require_program(settings: WorkspaceSettings) -> None:
-    """Raises SettingsError where a program is named that cannot be run."""
+    """Raises SettingsError where a program is named that cannot be run, or that others can change.
+
+    It runs as we do: whoever can write it, or put another in its place, would be the terminal.
+    """
     program = settings.command
-    if program is not None and not os.access(program, os.X_OK):
+    if program is None:
+        return
+    if not os.access(program, os.X_OK):
         raise SettingsError(f"workspace.command: {program} cannot be run; make it executable")
+    for path in (program.resolve(), program.resolve().parent):
+        if not _is_ours_alone(path):
+            raise SettingsError(f"workspace.command: others can change {path}; chown, chmod go-w")
+
+
+def _is_ours_alone(path: Path) -> bool:
+    found = path.stat()
+    return found.st_uid in (0, os.geteuid()) and not found.st_mode & _WRITABLE
 
 
 def made(

@@ -14,11 +14,13 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from contract.countersigning import CountersignEnded
+from firmware_py.kiosk.commands import Cancelled
 from firmware_py.kiosk.view import Screen
 from firmware_py.local_api import bodies
 from firmware_py.local_api.bodies import MAX_BODY_BYTES, TEXT_CAP
 from firmware_py.local_api.door import Doors
-from firmware_py.local_api.guard import BURST
+from firmware_py.local_api.guard import ASK_BURST, BURST
 from firmware_py.local_api.routes import Refused, read
 from firmware_py.settings import LocalApiSettings
 from hardware.virtual.sample import personalised
@@ -171,6 +173,18 @@ async def test_bodies_without_bounds_are_refused(doors: OpenDoors, what: str) ->
         {"text": "shown\u200bhidden"},
         {"text": "over\rwritten"},
         {"text": "\x1b[2J"},
+        {"text": "shown\u00adhidden"},
+        {"text": "shown\U000e0041hidden"},
+        {"text": "shown\u3164hidden"},
+        {"text": "shown\ufe0fhidden"},
+        {"text": "5 mg \u05d0 10 mg"},
+        {"text": "m\u043erphine"},
+        {"text": "\u0391moxicillin"},
+        {"text": "covered" + "\u0336" * 3},
+        {"text": " \n "},
+        {"text": "first\n \n\nfar below"},
+        {"text": "first" + "\u2003" * 40 + "far aside"},
+        {"title": "Drug\u00ad"},
         {"title": "two\nlines"},
         {"title": "x" * 81},
         {"document": "d0" * 31},
@@ -188,6 +202,45 @@ async def test_a_text_is_what_a_person_would_see_or_nothing(
     answer = await app.client.post("/v1/countersign", json=body)
     assert (answer.status_code, answer.json()["error"]) == (400, "malformed")
     assert "countersign" not in ward.board.view.panels
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Morphine 10 mg i.v.\n\n5 \u03bcg/kg, \u03b2hCG, 2 \u00b5mol/L \u2265 3",
+        "Si\u00f4n D\u0175r, gwely 4",
+    ],
+)
+def test_what_wards_write_is_let_through(text: str) -> None:
+    body = {"session": "0" * 32, **TEXT, "text": text}
+    assert read(bodies.Countersign, json.dumps(body).encode()).text == text
+
+
+async def test_the_title_is_signed_with_the_text_under_it(doors: OpenDoors, ward: Bench) -> None:
+    app = doors.application()
+    asked = {"session": await app.session(), "document": TEXT["document"]}
+    digests = set()
+    for title, text in (("Real", "10 mg"), ("Practice only", "10 mg")):
+        mark = len(ward.board.views)
+        asking = asyncio.create_task(app.ask("countersign", title=title, text=text, **asked))
+        await ward.until(lambda v: "countersign" in v.panels, mark)
+        ward.do(Cancelled())
+        await asking
+        ended = [e.detail for e in await ward.events()][-1]
+        assert isinstance(ended, CountersignEnded)
+        digests.add(ended.text)
+    assert len(digests) == 2
+
+
+async def test_whoever_asks_people_again_and_again_is_told_to_wait(
+    doors: OpenDoors, ward: Bench
+) -> None:
+    app, statuses = doors.application(), []
+    for _ in range(ASK_BURST + 2):
+        body = {"session": "0" * 32, **TEXT}  # nobody's: refused before anybody is asked
+        statuses.append((await app.ask("countersign", **body)).status_code)
+    assert statuses == [409] * ASK_BURST + [429] * 2
+    assert await app.who() is not None
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 10**9, 1.5, "60", True, None])
@@ -294,3 +347,13 @@ def test_whoever_may_not_open_the_socket_is_kept_out_by_the_kernel(short_tmp: Pa
     assert (short_tmp / "run").stat().st_mode & 0o007 == 0
     doors.close()
     assert not (short_tmp / "run" / "local.sock").exists()
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o757])
+def test_nobody_else_can_sit_at_the_door(short_tmp: Path, mode: int) -> None:
+    folder = short_tmp / "door"
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(SettingsError, match="go-w"):
+        Doors.open(LocalApiSettings(folder=folder), short_tmp)
+    assert list(folder.iterdir()) == []

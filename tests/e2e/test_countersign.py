@@ -105,7 +105,7 @@ def test_another_persons_card_signs_and_anybody_can_check_it(
     assert openssl_verifies(tmp_path, signed)
 
     record = json.loads(base64.b64decode(signed["record"]))
-    assert record["detail"]["record"]["text"] == text_digest(TEXT)
+    assert record["detail"]["record"]["text"] == text_digest(f"Controlled drug\n{TEXT}")
     assert record["detail"]["record"]["document"] == DOCUMENT
     assert app.who() == before  # the present session stays
     assert is_open_for(bay.glass.wait(lambda v: not v["covered"]).view, amal)

@@ -32,7 +32,7 @@ from tests.firmware.bench import DEADLINE_S, PIN, Bench, staff
 from tests.firmware.cards import PLATE, SLOT
 
 AMAL, BEA, AMALS_OTHER, STRANGER = (personalised() for _ in range(4))
-TEXT = "Morphine 10 mg i.v., bed 4"
+TITLE, TEXT = "Controlled drug", "Morphine 10 mg i.v., bed 4"
 DOCUMENT = Digest("d0" * 32)
 
 
@@ -139,7 +139,7 @@ async def test_another_persons_card_signs_text_and_document(ward: Bench) -> None
     assert isinstance(event.detail, CardRecorded)
     record = event.detail.record
     assert isinstance(record, CountersignRecord)
-    assert (record.text, record.document) == (text_digest(TEXT), DOCUMENT)
+    assert (record.text, record.document) == (text_digest(f"Controlled drug\n{TEXT}"), DOCUMENT)
 
     *_, outcome, ended = [e.detail for e in await ward.events()]
     assert isinstance(outcome, CardOutcome)

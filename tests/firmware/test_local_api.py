@@ -28,9 +28,11 @@ from firmware_py.countersign.errand import READ_S
 from firmware_py.kiosk.commands import LockPressed
 from firmware_py.kiosk.view import Screen
 from firmware_py.local_api.apps import MAX_WATCHERS
+from firmware_py.local_api.door import Doors
 from firmware_py.local_api.openapi import describe
 from firmware_py.local_api.routes import ROUTES
 from firmware_py.sessions.machine import Mode
+from firmware_py.settings import LocalApiSettings
 from hardware.virtual.sample import personalised
 from tests.firmware import rights
 from tests.firmware.applications import Application, OpenDoors, following
@@ -229,7 +231,7 @@ async def test_the_answer_is_checked_by_openssl_alone(
     assert (signed["holder"], signed["slot"]) == ("bea", "9E")
     record = base64.b64decode(signed["record"])
     named = json.loads(record)["detail"]["record"]
-    assert named["text"] == text_digest("Morphine 10 mg\nbed 4")
+    assert named["text"] == text_digest("Drug\nMorphine 10 mg\nbed 4")
     assert named["document"] == "d0" * 32
 
     key = load_der_public_key(base64.b64decode(signed["key"]))
@@ -332,10 +334,27 @@ def require(schema: dict[str, Any], value: Any) -> None:  # noqa: ANN401
         assert "enum" not in schema or value in schema["enum"]
 
 
-async def test_the_doors_are_for_their_group(doors: OpenDoors) -> None:
-    assert stat.S_IMODE(doors.socket.stat().st_mode) == 0o660
-    assert stat.S_IMODE(doors.folder.stat().st_mode) == 0o750
-    assert stat.S_IMODE((doors.folder / "local.json").stat().st_mode) == 0o640
+def modes(folder: Path) -> list[int]:
+    files = (folder / "local.sock", folder / "local.json")
+    return [stat.S_IMODE(file.stat().st_mode) for file in files]
+
+
+async def test_the_doors_in_the_state_folder_are_the_daemons_alone(doors: OpenDoors) -> None:
+    assert stat.S_IMODE(doors.folder.stat().st_mode) == 0o700
+    assert modes(doors.folder) == [0o600, 0o600]
+
+
+async def test_a_folder_of_the_sites_is_for_its_group(short_tmp: Path) -> None:
+    folder = short_tmp / "door"
+    folder.mkdir()
+    folder.chmod(0o750)
+    group = max(os.getgroups(), default=os.getgid())
+    os.chown(folder, -1, group)
+    doors = Doors.open(LocalApiSettings(port=0, folder=folder), short_tmp / "state")
+    assert modes(folder) == [0o660, 0o640]
+    assert {(folder / name).stat().st_gid for name in ("local.sock", "local.json")} == {group}
+    doors.close()
+    assert list(folder.iterdir()) == []
 
 
 async def test_who_connects_is_logged(doors: OpenDoors, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,108 @@
+"""Somebody at the glass who posts whatever he likes, and a program that others could change."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from contract.ids import PositionId
+from firmware_py.emergency import owed
+from firmware_py.emergency.commands import BreakGlassAlone
+from firmware_py.kiosk.commands import LockPressed, PositionChosen
+from firmware_py.kiosk.view import Screen
+from firmware_py.sessions.commands import HoldWanted, JoinWanted, PositionWanted, TakeOverWanted
+from firmware_py.settings import Backend, WorkspaceSettings
+from firmware_py.site.link import LinkChanged
+from firmware_py.workspace.commands import Typed
+from firmware_py.workspace.made import require_program
+from runtime.settings import SettingsError
+from runtime.supervisor import State
+from tests.firmware import rights
+from tests.firmware.bench import Bench
+from tests.firmware.emergency_ward import (
+    AMAL,
+    RESUS,
+    active,
+    amal,
+    emptied,
+    glass,
+    opened,
+    take,
+    waits,
+    without_journal,
+)
+
+
+@pytest_asyncio.fixture
+async def ward(tmp_path: Path) -> AsyncIterator[Bench]:
+    async with Bench(tmp_path / "state") as bench:
+        await bench.open_day(amal(), break_glass=glass(without_card=(rights.TERMINAL,)))
+        yield bench
+
+
+async def alone(ward: Bench) -> None:
+    """Break-glass without any card, and nobody to confirm it."""
+    mark = len(ward.board.views)
+    ward.do(RESUS)
+    await ward.until(waits, mark)
+    await take(ward, BreakGlassAlone())
+
+
+async def test_what_is_to_be_read_only_takes_no_text(ward: Bench) -> None:
+    await alone(ward)
+    assert "screen" not in ward.board.view.panels
+    ward.do(Typed(ward.workspace.ticket, "given 10 mg"))
+    await ward.rest()
+    assert (ward.workspace.notes, ward.workspace.discarded) == ("", 1)
+
+
+async def test_no_command_takes_a_position_that_was_not_offered(ward: Bench) -> None:
+    await ward.sign_on(AMAL)
+    changes, mark = await ward.changes(), len(ward.board.views)
+    for position in ("emergency", "p-consultant", "x"):
+        ward.do(PositionWanted(PositionId(position)))
+        ward.do(PositionChosen(PositionId(position)))
+    for command in (HoldWanted(), JoinWanted(), TakeOverWanted()):
+        ward.do(command)
+    await ward.rest()
+    assert await ward.changes() == changes
+    assert all(view.screen is Screen.OPEN for view in ward.since(mark))
+
+
+async def test_a_dead_disk_hides_no_break_glass_behind_a_crowd_of_others(
+    ward: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owed, "MOST_OWED", 2)
+    ward.post(LinkChanged(State.WAITING, ""))
+    await without_journal(ward)
+    for _ in range(5):
+        await alone(ward)
+        mark = len(ward.board.views)
+        ward.do(LockPressed())
+        await ward.until(lambda view: not active(view), mark)
+        await ward.rest()
+    await ward.mend_disk()
+    await emptied(ward)
+    await ward.rest()
+    assert len({one.session for one in await opened(ward)}) == 5
+
+
+@pytest.mark.parametrize("mode", [0o702, 0o720])
+def test_a_program_that_others_can_change_shows_nobodys_work(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "hooks"
+    folder.mkdir(mode=0o700)
+    program = folder / "show"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o700)
+    settings = WorkspaceSettings(Backend.COMMAND, program)
+    require_program(settings)
+    program.chmod(mode)
+    with pytest.raises(SettingsError, match="go-w"):
+        require_program(settings)
+    program.chmod(0o700)
+    folder.chmod(mode)
+    with pytest.raises(SettingsError, match="go-w"):
+        require_program(settings)
