@@ -1,6 +1,7 @@
 """The desks of a terminal, in the order in which they are asked (`firmware_py.inside`).
 
 Who is in the middle of something comes before who only begins: a PIN, a hand to help, an offer.
+docs/terminal.md has a line for each, and what it hangs into the parts that it stands beside.
 """
 
 from __future__ import annotations

@@ -73,8 +73,9 @@ class Terminal:
         self._visits = Visits(
             made.readers, made.clock, made.card_deadline_s, mailbox.post, made.sound
         )
-        self._signon = SignOn(made.journal, made.custody, self._stage, made.pins, made.publish_pin)
-        self._signon.shifts = made.shifts
+        self._signon = SignOn(
+            made.journal, made.custody, self._stage, made.pins, made.shifts, made.publish_pin
+        )
         timers: Timers[Item] = Timers(made.clock, mailbox.post)
         self._pacing = Pacing(made.clock, timers)
         self.outage = Outage(made.journal, self._stage, self._signon, self._pacing)
@@ -97,7 +98,8 @@ class Terminal:
         )
         self._around = Around(inside, self._scenery, self._pacing, self._tell_news)
         self._desks: tuple[Desk, ...] = desks_of(inside)
-        self._led_by_ns: int | None = None
+        self._card_seen_ns: int | None = None
+        """Of the card to which the view is an answer; null where something else led to it."""
         self._deciding: Purpose | None = None
         self._answered = 0
         self._turned_ns = made.clock.monotonic_ns()
@@ -203,7 +205,7 @@ class Terminal:
         if item.at_start:
             return
         self._pacing.card_came(item, self._policy().left_card_s)
-        self._led_by_ns = item.seen_ns
+        self._card_seen_ns = item.seen_ns
         if self.outage.down:
             self._signon.outcomes.notice = Notice(Screen.REFUSED, words.NOT_NOW)
             return
@@ -255,7 +257,7 @@ class Terminal:
         transition = self._stage.consider(happening)
         if transition.state != before or transition.effects:
             if not isinstance(happening, Activity):
-                self._led_by_ns = None
+                self._card_seen_ns = None
             self._stage.commit(transition)
         if self._stage.newest.asked is None:
             self._signon.pad = None
@@ -298,7 +300,7 @@ class Terminal:
             pad=self._signon.pad,
             notice=self._signon.outcomes.notice,
             greeting=self._signon.greeting,
-            seen_ns=self._led_by_ns,
+            seen_ns=self._card_seen_ns,
             panels={desk.name: panel for desk in self._desks if (panel := desk.panel())},
         )
         view = self._parts.board.publish(compose(scene))

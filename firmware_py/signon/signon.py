@@ -76,6 +76,7 @@ class SignOn:
         rights: Rights,
         stage: Stage,
         pins: ProvenPins,
+        shifts: Shifts,
         on_pin_proof: Callable[[PinProof], None],
     ) -> None:
         self.pad: Pad | None = None
@@ -83,7 +84,7 @@ class SignOn:
         """At a held screen."""
         self.entered: Tapped | None = None
         """The tap that the session on the glass rests on."""
-        self.shifts = Shifts()
+        self.shifts = shifts
         self.greeting = words.OPEN
         self.outcomes = Outcomes(journal, rights, stage)
         self._journal = journal
