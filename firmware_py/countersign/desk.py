@@ -246,8 +246,7 @@ class CountersignDesk:
         self, errand: Errand, reason: Reason, visit: Visit, signed: SignedRecord | None
     ) -> None:
         """This card does not do; another may."""
-        journal = self._inside.parts.journal
-        reference = words.reference(journal.id, journal.next_sequence)
+        reference = self._reference()
         same = reason is Reason.SAME_PERSON
         sentence = said.ANOTHER_PERSON if same else words.refused(reason)
         LOG.info("refused", extra={"reason": reason, "reference": reference})
@@ -280,16 +279,22 @@ class CountersignDesk:
             errand.attempts, errand.words = tried.attempts or errand.attempts, tried.words
             return
         visit.guid = errand.colleague.guid if errand.colleague else visit.guid
+        reference = self._reference()
         self._commit(OutcomeResult.REFUSED, tried.reason, visit, None, attempts=tried.attempts)
         match tried:
             case Over(reason):
-                errand.again(words.refused(reason), self._now_ns())
+                errand.again(words.refused(reason), self._now_ns(), reference)
             case TryAgain(Reason.PIN_NOT_HERE):
                 errand.words = said.PIN_IN_SLOT
             case TryAgain(_, why, attempts):
                 errand.attempts, errand.words = attempts or errand.attempts, why
 
     # --- the journal ------------------------------------------------------------------------
+
+    def _reference(self) -> str:
+        """Of the event that is committed next."""
+        journal = self._inside.parts.journal
+        return words.reference(journal.id, journal.next_sequence)
 
     def _commit(
         self,

@@ -264,9 +264,10 @@ class HelpDesk:
         )
 
     def _unread(self, errand: Errand, visit: Visit, error: HardwareError) -> None:
+        at = self.line.inside.parts.journal.next_sequence
         if visit.owner is None:
             self._note_refused(visit, reason_of(error), visit.guid)
-            self.say(words.refused(reason_of(error)), Screen.REFUSED)
+            self.say(words.refused(reason_of(error)), Screen.REFUSED, at)
             return
         tried = judge_try(error)
         if not isinstance(tried, NotGiven):
@@ -276,7 +277,7 @@ class HelpDesk:
                 errand.attempts = attempts or errand.attempts
                 self.say(why)
             case Over(reason):
-                self.say(words.refused(reason), Screen.REFUSED)
+                self.say(words.refused(reason), Screen.REFUSED, at)
                 if reason is Reason.PIN_BLOCKED:
                     self.drop()
 

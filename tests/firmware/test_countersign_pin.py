@@ -14,7 +14,7 @@ from hardware.virtual.faults import Hung
 from hardware.virtual.names import Access
 from tests.firmware.bench import PIN, Bench
 from tests.firmware.cards import PLATE, SLOT
-from tests.firmware.test_countersign import AMAL, BEA, amal, asked, bea, hold, step
+from tests.firmware.test_countersign import AMAL, BEA, amal, asked, bea, hold, panel, step
 
 VERIFIES = 5
 """The exchange of a PIN's visit in which the card is given the PIN."""
@@ -48,7 +48,8 @@ async def test_a_card_that_hangs_at_its_pin_is_an_alarm_here_too(tmp_path: Path)
         await bench.rest()
         mark = len(bench.board.views)
         bench.do(PinEntered(Pin(PIN)))
-        await bench.until(step("refused"), mark)
+        refused = await bench.until(step("refused"), mark)
+        assert panel(refused)["reference"], "the helpdesk finds it by that"
         assert bench.alarms == ["card-hung"]
         assert (await bench.outcomes())[-1] == ("refused", Reason.CARD_HUNG)
         bench.readers.take(SLOT)

@@ -23,7 +23,9 @@ from firmware_py.kiosk import commands, words
 from firmware_py.kiosk.view import NAMELESS, Screen, View
 from firmware_py.signon.signon import STUCK_MS
 from hardware.piv import Pin
+from hardware.virtual.behaviour import Behaviour
 from hardware.virtual.card import Card, padded
+from hardware.virtual.faults import Torn
 from hardware.virtual.sample import personalised
 from tests.firmware.bench import PIN, Bench, staff
 from tests.firmware.cards import PLATE, SLOT
@@ -202,6 +204,15 @@ async def test_a_card_out_of_use_gets_no_new_pin_and_the_log_says_why(
     await bench.until(at("card"), mark)
     await bench.tap(AMAL, Screen.REFUSED)
     assert (await last_outcome(bench)).reason is reason
+
+
+async def test_a_card_torn_away_is_refused_with_a_reference(bench: Bench) -> None:
+    mark = len(bench.board.views)
+    bench.do(commands.NewPinWanted())
+    await bench.until(at("card"), mark)
+    refused = await bench.tap(AMAL, Screen.REFUSED, behaviour=Behaviour(faults=(Torn(1),)))
+    told = [e for e in await bench.events() if isinstance(e.detail, CardOutcome)][-1]
+    assert refused.reference == words.reference(told.journal, told.sequence)
 
 
 async def test_a_copied_card_gets_no_new_pin_and_the_log_says_why(bench: Bench) -> None:
