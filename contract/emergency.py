@@ -12,6 +12,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final, Literal
 
@@ -26,6 +28,7 @@ from contract.ids import (
     PositionIdField,
     SessionIdField,
     SiteIdField,
+    TerminalId,
     TerminalIdField,
     WardIdField,
 )
@@ -207,3 +210,11 @@ class DowntimeStatement(Statement):
         if not self.begins_ms < self.until_ms <= self.begins_ms + DOWNTIME_CEILING_S * 1000:
             raise ValueError("downtime is declared for twelve hours at most, and then anew")
         return self
+
+
+def crowded_out(said_by: Sequence[TerminalId]) -> int:
+    """Where there is no room for all of these, the oldest first: the place of the one to give way.
+
+    It is the oldest of whoever says most: however much one terminal says, it hides no other's.
+    """
+    return said_by.index(Counter(said_by).most_common(1)[0][0])

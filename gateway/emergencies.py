@@ -17,9 +17,9 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from contract.emergency import MAX_EMERGENCY_BYTES, SHOWN_MS, BreakGlassTold, Emergency
+from contract.emergency import MAX_EMERGENCY_BYTES, SHOWN_MS, BreakGlassTold, Emergency, crowded_out
 from contract.events import Alarm, AlarmCode
-from contract.ids import SiteId, TerminalId
+from contract.ids import SessionId, SiteId, TerminalId
 from contract.signing import Envelope, SignatureRefused, sha256
 from contract.wire import Base64, Record, WireError, decode_base64, encode_base64
 from gateway.evidence import Evidence
@@ -30,7 +30,8 @@ from runtime.clock import Clock
 from runtime.durable import NotThere, StorageError, read_capped, write_file
 
 _log: Final = logging.getLogger(__name__)
-# More than a site opens in four hours on its worst night; the oldest is then said no more.
+# More than a site opens in four hours on its worst night; then the oldest of the terminal that says
+# most is said no more.
 MOST_SAID: Final = 64
 AGAIN_NS: Final = 10 * 1_000_000_000
 
@@ -118,9 +119,11 @@ class Emergencies:
         return envelope, emergency
 
     def _keep(self, emergency: Emergency, message: bytes) -> None:
-        session = emergency.opened.session
-        others = [one for one in self._shown() if one[0].opened.session != session]
-        self._said = tuple([*others, (emergency, message)][-MOST_SAID:])
+        others = [one for one in self._shown() if _named(one[0]) != _named(emergency)]
+        kept = [*others, (emergency, message)]
+        while len(kept) > MOST_SAID:
+            del kept[crowded_out([one.terminal for one, _ in kept])]
+        self._said = tuple(kept)
         said = tuple(encode_base64(one) for _, one in self._said)
         try:
             write_file(self._path, _File(said=said).to_bytes())
@@ -137,6 +140,11 @@ class Emergencies:
         except (StorageError, WireError) as error:
             _log.warning("what was said is not known any more", extra={"why": str(error)})
             return ()
+
+
+def _named(emergency: Emergency) -> tuple[TerminalId, SessionId]:
+    """A session's id alone is what any terminal may say."""
+    return emergency.terminal, emergency.opened.session
 
 
 def _unverified(message: bytes) -> Emergency:

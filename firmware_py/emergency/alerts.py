@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
-from contract.ids import SessionId
+from contract.emergency import crowded_out
+from contract.ids import SessionId, TerminalId
 from firmware_py.emergency import words
 from firmware_py.inside import Inside, Panel
 from firmware_py.items import Item
@@ -31,7 +32,7 @@ class AlertsLine:
 
     def __init__(self, inside: Inside) -> None:
         self._inside = inside
-        self._known: OrderedDict[SessionId, Emergency] = OrderedDict()
+        self._known: OrderedDict[tuple[TerminalId, SessionId], Emergency] = OrderedDict()
 
     def takes(self, item: Item) -> bool:
         """Whether the item was for us; then it is dealt with."""
@@ -45,9 +46,10 @@ class AlertsLine:
 
     def add(self, emergency: Emergency) -> None:
         """One of this ward; the same one again changes nothing."""
-        self._known.setdefault(emergency.opened.session, emergency)
+        self._known.setdefault((emergency.terminal, emergency.opened.session), emergency)
         while len(self._known) > MOST_SHOWN:
-            self._known.popitem(last=False)
+            said = list(self._known)
+            del self._known[said[crowded_out([terminal for terminal, _ in said])]]
 
     def panel(self) -> Panel | None:
         """What the lead sees; null for everybody else."""
@@ -75,9 +77,9 @@ class AlertsLine:
 
         custody, visible = self._inside.parts.custody, self._inside.stage.visible
         now_ms = custody.freshness().now_ms
-        over = [id_ for id_, one in self._known.items() if not is_shown(one, now_ms)]
-        for session in over:
-            del self._known[session]
+        over = [key for key, one in self._known.items() if not is_shown(one, now_ms)]
+        for key in over:
+            del self._known[key]
         if visible is None or visible.guid is None:
             return False
         card, ward = custody.entitlement(visible.guid), self._inside.policy().ward

@@ -158,6 +158,18 @@ async def test_a_storm_of_them_is_bounded_and_the_newest_are_shown(ward: Bench) 
     assert len(alerts(ward.board.view)) == MOST_SHOWN
 
 
+async def test_a_terminal_that_says_it_all_the_time_hides_no_others(ward: Bench) -> None:
+    liar = TerminalId("resus-3")
+    await ward.publish(rights.terminal(name=liar))
+    ward.post(said(ward))
+    lies: dict[str, Any] = {"terminal": liar, "signer": rights.batch_key_of(liar)}
+    ward.post(said(ward, **lies))  # of the same session's name: another one all the same
+    for number in range(MOST_SHOWN + 5):
+        ward.post(said(ward, session=f"{number:032x}", **lies))
+    await ward.rest()
+    assert [one["terminal"] for one in alerts(ward.board.view)].count("resus-2") == 1
+
+
 async def test_after_some_hours_it_is_for_the_handover_and_shown_no_more(ward: Bench) -> None:
     ward.post(said(ward, age_ms=SHOWN_MS - 60_000))
     await ward.until(lambda view: bool(alerts(view)))

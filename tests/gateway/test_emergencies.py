@@ -12,7 +12,7 @@ from contract.events import Alarm, Detail, Event
 from contract.ids import PositionId, SessionId, SiteId, TerminalId, WardId
 from contract.policy import BreakGlassState
 from contract.signing import Envelope, SoftwareSigner
-from gateway.emergencies import AGAIN_NS, Emergencies, EmergencyRefused
+from gateway.emergencies import AGAIN_NS, MOST_SAID, Emergencies, EmergencyRefused
 from runtime.clock import ManualClock
 from tests.gateway.conftest import World
 from tests.gateway.identities import SITE
@@ -141,6 +141,17 @@ def test_another_word_of_the_same_session_takes_its_place(ward: Ward) -> None:
     for kept in (Kept.GATEWAY, Kept.LATER):
         ward.take(ward.said(opened=opened(now_ms, kept=kept)))
     assert [one.opened.kept for one in ward.emergencies.standing()] == [Kept.LATER]
+
+
+def test_a_terminal_that_tells_it_all_the_time_silences_no_other(ward: Ward) -> None:
+    liar, now_ms = TerminalId("bay-2"), ward.world.now.wall_ms
+    ward.take(ward.said())
+    for number in (0x5E, *range(MOST_SAID + 5)):  # first under the name of the true one's session
+        session = SessionId(f"{number:02x}" * 16 if number == 0x5E else f"{number:032x}")
+        lie = opened(now_ms, session=session)
+        ward.take(ward.said(ward.site.other, terminal=liar, opened=lie), liar)
+    said = [one.terminal for one in ward.emergencies.standing()]
+    assert (len(said), said.count(BAY)) == (MOST_SAID, 1)
 
 
 async def test_it_is_said_again_for_whoever_comes_later(ward: Ward) -> None:
