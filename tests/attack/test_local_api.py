@@ -117,10 +117,15 @@ async def test_the_token_is_never_logged(
 def test_the_socket_is_the_daemons_own_whatever_lay_there(short_tmp: Path) -> None:
     (short_tmp / "run").mkdir()
     (short_tmp / "run" / "local.sock").write_text("a stale one")
-    Doors.open(LocalApiSettings(), short_tmp).close()
     deep = short_tmp / ("d" * 100) / ("e" * 100)
     deep.mkdir(parents=True)
-    Doors.open(LocalApiSettings(), deep).close()
+    for state in (short_tmp, deep):
+        doors = Doors.open(LocalApiSettings(), state)
+        made = state / "run" / "local.sock"
+        assert made.is_socket()
+        assert made.parent.stat().st_mode & 0o077 == 0, "nobody else comes as far as the socket"
+        doors.close()
+        assert not made.exists()
 
 
 def test_a_port_that_is_taken_is_said_in_one_line(short_tmp: Path) -> None:
