@@ -15,6 +15,8 @@ The rules (DESIGN §5, ADR 0017):
 * A terminal's heartbeats only go on (but for what a broker may put out of order): a request that
   names an earlier one than it has shown before is an old request, said again by somebody.
 * A held session neither yields nor claims.
+* Hers may be on the glass without a tap that was told (an emergency that no journal could take);
+  then what counts is since when it is, by this terminal's own clock.
 """
 
 from __future__ import annotations
@@ -126,7 +128,7 @@ class Claims:
             standing = {session.holder for session in sessions.standing}
             self.said = {who: one for who, one in self.said.items() if who in standing}
 
-    def judge(self, claim: Claim, sessions: Sessions, now_ms: int) -> Verdict:
+    def judge(self, claim: Claim, sessions: Sessions, now_ms: int, monotonic_ms: int) -> Verdict:
         """What a verified claim of another terminal comes to; `now_ms` is site time."""
         if self._goes_back(claim):
             return Verdict.REPLAYED
@@ -135,10 +137,14 @@ class Claims:
             return Verdict.NOTHING
         mine = self._mine(claim.holder, now_ms)
         theirs = claim.time.order(now_ms)
-        if mine is None or theirs > mine.time.order(now_ms):
+        present = sessions.present
+        here = present if present and present.session.holder == claim.holder else None
+        if mine is None:
+            since_ms = now_ms - (monotonic_ms - here.signed_ms) if here else 0
+            return Verdict.YIELD if theirs.site_ms >= since_ms else Verdict.NOTHING
+        if theirs > mine.time.order(now_ms):
             return Verdict.YIELD
         same = mine.time.record == claim.time.record
-        here = sessions.present is not None and sessions.present.session.holder == claim.holder
         return Verdict.CONTEST if here and not same else Verdict.NOTHING
 
     def to_say(self, sessions: Sessions) -> Said | None:

@@ -229,7 +229,7 @@ class RoamingLine:
         if heard is None:
             return
         sessions, now_ms = self.inside.stage.newest, custody.freshness().now_ms
-        match self.claims.judge(heard.claim, sessions, now_ms):
+        match self.claims.judge(heard.claim, sessions, now_ms, custody.monotonic_ms()):
             case Verdict.YIELD:
                 self.open().give_way(heard)
             case Verdict.CONTEST:

@@ -36,6 +36,7 @@ from hardware.virtual.sample import personalised
 from tests.firmware import rights
 from tests.firmware.air import Air, begin, who
 from tests.firmware.bench import Bench, staff
+from tests.firmware.emergency_ward import active, glass, take, without_journal
 
 AMAL, BEA = personalised(), personalised()
 NOTES = "bed 4: fluids"
@@ -348,3 +349,21 @@ def test_a_state_has_a_cap_on_both_sides() -> None:
         open_state(handover, key.key, b"\xff" * 999)
     with pytest.raises(WireError):
         SessionHandover.from_bytes(b"x" * 100_000)
+
+
+async def test_an_old_tap_does_not_close_an_emergency_that_no_journal_could_take(
+    air: Air,
+) -> None:
+    """Said again by whoever still shows her earlier work, or by a broker that has turned."""
+    await air.publish(rights.policy(break_glass=glass()))
+    await air[THERE].sign_on(AMAL)
+    await air.later(5)
+    await without_journal(air[HERE])
+    await air[HERE].tap(AMAL, Screen.OFFER)
+    await take(air[HERE])
+    await air[HERE].mend_disk()
+    await air.later(1)
+    for name, request in requests(air):
+        air[HERE].post(MoveHeard(name, request.to_bytes()))
+    await air.rest()
+    assert active(air[HERE].board.view)

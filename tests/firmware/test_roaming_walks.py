@@ -179,7 +179,7 @@ class Roaming(RuleBasedStateMachine):
         claim = node.inbox.popleft()
         before = node.state
         mine = node.claims.said.get(claim.holder)
-        verdict = node.claims.judge(claim, node.state, node.now_ms(self.now))
+        verdict = node.claims.judge(claim, node.state, node.now_ms(self.now), self.now)
         taps = {claim.time.record, *([mine.time.record] if mine else ())}
         if mine is not None and taps <= self.linked and verdict is not Verdict.NOTHING:
             later = int(claim.time.record, 16) > int(mine.time.record, 16)
