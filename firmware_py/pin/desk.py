@@ -18,7 +18,7 @@ from contract.events import ClockTrust, Detail, OutcomeResult, Reason
 from contract.pinning import PinChanged
 from firmware_py import items
 from firmware_py.card.records import outcome
-from firmware_py.card.tap import AnotherCard, CardAnswer, LastTry, Question, reason_of
+from firmware_py.card.tap import CardAnswer, Question, reason_of
 from firmware_py.card.visits import Purpose, Visit
 from firmware_py.help.commands import FindPerson
 from firmware_py.inside import Inside, Panel
@@ -35,9 +35,10 @@ from firmware_py.sessions.values import Session
 from firmware_py.signon.answers import as_judged
 from firmware_py.signon.outcomes import proved_by
 from firmware_py.signon.signon import STUCK_MS
-from hardware.apdu import CardGone, HardwareError
+from firmware_py.signon.tries import NotGiven, Over, TryAgain, judge_try
+from hardware.apdu import HardwareError
 from hardware.easypins import why_easy
-from hardware.piv import Pin, PinNotTaken, WrongPin
+from hardware.piv import Pin
 from hardware.readers import CardArrived, Interface
 
 CHANGE_S: Final = 120
@@ -224,31 +225,27 @@ class PinDesk:
 
     def _failed(self, visit: Visit, error: HardwareError) -> None:
         """The card has the PIN that it had."""
-        attempts = error.attempts if isinstance(error, WrongPin) else None
-        reason = reason_of(error)
-        match error:
-            case LastTry():
-                self._attempts = 1
-                self._ask(Step.OLD, said.LAST_TRY)
-                return
-            case AnotherCard():
+        unwritten = isinstance(error, NotWritten)
+        tried = Over(Reason.JOURNAL_FAILED) if unwritten else judge_try(error)
+        if isinstance(tried, NotGiven):
+            self._attempts = tried.attempts or self._attempts
+            warned = tried.attempts is not None
+            self._ask(*((Step.OLD, tried.words) if warned else (Step.CARD, words.CHANGE_SLOT)))
+            return
+        refused = self._refused(visit, tried.reason, tried.attempts)
+        match tried:
+            case TryAgain(Reason.PIN_WRONG, _, left):
+                self._attempts = left
+                self._inside.stage.commit(None, (refused,))
+                self._ask(Step.OLD, said.LAST_TRY if left == 1 else words.CHANGE_AGAIN)
+            case TryAgain():
+                self._inside.stage.commit(None, (refused,))
                 self._ask(Step.CARD, words.CHANGE_SLOT)
-                return
-            case NotWritten():
-                reason = Reason.JOURNAL_FAILED
-        refused = self._refused(visit, reason, attempts)
-        if reason is Reason.PIN_WRONG and attempts != 0:
-            self._attempts = attempts
-            self._inside.stage.commit(None, (refused,))
-            self._ask(Step.OLD, said.LAST_TRY if attempts == 1 else words.CHANGE_AGAIN)
-        elif isinstance(error, CardGone | PinNotTaken):
-            self._inside.stage.commit(None, (refused,))
-            self._ask(Step.CARD, words.CHANGE_SLOT)
-        elif reason in (Reason.PIN_WRONG, Reason.PIN_BLOCKED):
-            self._inside.signon.stuck_until_ms = self._now_ns() // _MS + STUCK_MS
-            self._end((refused,), said.COLLEAGUE_HELPS)
-        else:
-            self._end((refused,), words.NOT_CHANGED)
+            case Over(Reason.PIN_BLOCKED):
+                self._inside.signon.stuck_until_ms = self._now_ns() // _MS + STUCK_MS
+                self._end((refused,), said.COLLEAGUE_HELPS)
+            case Over():
+                self._end((refused,), words.NOT_CHANGED)
 
     # --- what is told -------------------------------------------------------------------------
 
