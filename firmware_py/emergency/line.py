@@ -204,7 +204,8 @@ class BreakGlassLine:
             return None
         pad, shut = signon.pad, signon.shut
         if pad is not None and isinstance(pad.asks, NeedsPin):
-            owed = offered(policy, BreakGlassState.PIN_OWED)
+            # Who changes her position tapped long ago, and may have gone: that is no gesture of hers.
+            owed = offered(policy, BreakGlassState.PIN_OWED) and not pad.repositions
             return Ground(BreakGlassState.PIN_OWED, pad.tapped) if owed else None
         if shut is not None and self.now_ms() < shut.at_ms + policy.pin_pad_s * 1000:
             state = break_glass_from(shut.reason, policy)

@@ -9,19 +9,22 @@ import pytest
 import pytest_asyncio
 
 from contract.ids import PositionId
+from contract.policy import PositionGrace
 from firmware_py.emergency import owed
 from firmware_py.emergency.commands import BreakGlassAlone
-from firmware_py.kiosk.commands import LockPressed, PositionChosen
+from firmware_py.kiosk.commands import LockPressed, PinEntered, PositionChosen
 from firmware_py.kiosk.view import Screen
 from firmware_py.sessions.commands import HoldWanted, JoinWanted, PositionWanted, TakeOverWanted
 from firmware_py.settings import Backend, WorkspaceSettings
 from firmware_py.site.link import LinkChanged
 from firmware_py.workspace.commands import Typed
 from firmware_py.workspace.made import require_program
+from hardware.piv import Pin
 from runtime.settings import SettingsError
 from runtime.supervisor import State
 from tests.firmware import rights
-from tests.firmware.bench import Bench
+from tests.firmware.bench import PIN, Bench
+from tests.firmware.cards import SLOT
 from tests.firmware.emergency_ward import (
     AMAL,
     RESUS,
@@ -29,6 +32,7 @@ from tests.firmware.emergency_ward import (
     amal,
     emptied,
     glass,
+    offered,
     opened,
     take,
     waits,
@@ -41,6 +45,18 @@ async def ward(tmp_path: Path) -> AsyncIterator[Bench]:
     async with Bench(tmp_path / "state") as bench:
         await bench.open_day(amal(), break_glass=glass(without_card=(rights.TERMINAL,)))
         yield bench
+
+
+async def first_tap(bench: Bench, choice: str) -> None:
+    """The PIN in the slot, then one touch."""
+    mark = len(bench.board.views)
+    bench.readers.put(SLOT, AMAL)
+    await bench.until(lambda view: view.screen is Screen.PIN, mark)
+    bench.do(PinEntered(Pin(PIN)))
+    await bench.until(lambda view: view.screen is Screen.CHOOSE, mark)
+    bench.readers.take(SLOT)
+    bench.do(PositionChosen(PositionId(choice)))
+    await bench.until(lambda view: view.screen is Screen.OPEN, mark)
 
 
 async def alone(ward: Bench) -> None:
@@ -106,3 +122,24 @@ def test_a_program_that_others_can_change_shows_nobodys_work(tmp_path: Path, mod
     folder.chmod(mode)
     with pytest.raises(SettingsError, match="go-w"):
         require_program(settings)
+
+
+async def test_no_emergency_is_opened_on_the_tap_of_somebody_who_went_away(
+    tmp_path: Path,
+) -> None:
+    """Her open screen offers her other positions, one of which asks for the PIN again."""
+    nurse, lead = rights.position("nurse", "R8001"), rights.position("ward-lead", "R8002")
+    async with Bench(tmp_path / "state") as bench:
+        short = PositionGrace(position=lead.id, grace_s=60)
+        entry = amal(positions=(nurse, lead))
+        await bench.open_day(entry, break_glass=glass(), grace_by_position=(short,))
+        await first_tap(bench, "nurse")
+        bench.clock.advance(90)
+        mark = len(bench.board.views)
+        bench.do(PositionWanted(lead.id))
+        pad = await bench.until(lambda view: view.screen is Screen.PIN, mark)
+        assert not offered(pad)
+        bench.do(RESUS)
+        await bench.rest()
+        assert not any(active(view) for view in bench.since(mark))
+        assert await opened(bench) == []
