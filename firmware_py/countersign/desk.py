@@ -20,7 +20,7 @@ from contract.directory import Entitlement, Slot
 from contract.events import CardOutcome, Detail, OutcomeResult, Reason
 from contract.ids import HolderId
 from contract.pinning import PinContactless
-from firmware_py.card.records import SignedRecord, outcome
+from firmware_py.card.records import SignedRecord
 from firmware_py.card.tap import CardAnswer
 from firmware_py.card.visits import Purpose, Visit
 from firmware_py.countersign import words as said
@@ -324,8 +324,8 @@ class CountersignDesk:
         signed: SignedRecord | None,
         attempts: int | None = None,
     ) -> CardOutcome:
-        return outcome(
-            *(result, reason, visit.guid, self._rights.freshness().clock),
+        return self._inside.signon.outcomes.event(
+            *(result, reason, visit.guid),
             signed=signed,
             record=visit.record.sequence if visit.record else None,
             entitlement=visit.entitlement if signed else None,

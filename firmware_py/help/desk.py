@@ -24,7 +24,7 @@ from contract.ids import Digest, Guid
 from contract.pinning import PinContactless
 from contract.puk import PukTerms
 from contract.signing import sha256
-from firmware_py.card.records import SignedRecord, outcome
+from firmware_py.card.records import SignedRecord
 from firmware_py.card.tap import CardAnswer, reason_of
 from firmware_py.card.visits import Purpose, Visit
 from firmware_py.evidence.journal import Written
@@ -284,10 +284,9 @@ class HelpDesk:
     def _note_refused(
         self, visit: Visit, reason: Reason, guid: Guid | None, attempts: int | None = None
     ) -> None:
-        clock = self.custody.freshness().clock
         record = visit.record.sequence if visit.record else None
-        refused = OutcomeResult.REFUSED
-        self.note(outcome(refused, reason, guid, clock, record=record, attempts=attempts))
+        event = self.line.inside.signon.outcomes.event
+        self.note(event(OutcomeResult.REFUSED, reason, guid, record=record, attempts=attempts))
 
     # --- what waits ---------------------------------------------------------------------------
 
@@ -352,12 +351,10 @@ class HelpDesk:
         signed: SignedRecord | None,
         then: Callable[[], None] = lambda: None,
     ) -> None:
-        clock = self.custody.freshness().clock
-        told = outcome(
+        told = self.line.inside.signon.outcomes.event(
             result,
             reason,
             visit.guid,
-            clock,
             signed=signed,
             record=visit.record.sequence if visit.record else None,
             entitlement=visit.entitlement if signed else None,

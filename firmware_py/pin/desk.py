@@ -14,10 +14,9 @@ from enum import StrEnum
 from typing import Final, Self
 
 from contract.directory import Entitlement, Slot, Status
-from contract.events import ClockTrust, Detail, OutcomeResult, Reason
+from contract.events import Detail, OutcomeResult, Reason
 from contract.pinning import PinChanged
 from firmware_py import items
-from firmware_py.card.records import outcome
 from firmware_py.card.tap import CardAnswer, Question, reason_of
 from firmware_py.card.visits import Purpose, Visit
 from firmware_py.help.commands import FindPerson
@@ -161,11 +160,10 @@ class PinDesk:
         if signed is None or not signed.holds:
             return False
         self._inside.visits.ended(visit.number)
-        asked = outcome(
+        asked = self._inside.signon.outcomes.event(
             OutcomeResult.ASKED,
             Reason.PIN_NEEDED,
             self._owner.guid,
-            self._clock(),
             signed=signed,
             entitlement=self._owner,
         )
@@ -216,8 +214,10 @@ class PinDesk:
             return
         changed = self._changed(visit, signed.sequence, certain=True)
         remember = self._inside.signon.pins.remember(self._owner, signed, visit.asked_at)
-        told = (*proved_by(visit, self._owner, signed, self._clock()), changed)
-        self._end(told, words.CHANGED, remember)
+        clock = self._inside.parts.custody.freshness().clock
+        shared = self._inside.stage.newest.hold is not None
+        proved = proved_by(visit, self._owner, signed, clock, shared=shared)
+        self._end((*proved, changed), words.CHANGED, remember)
 
     def _uncertain(self, visit: Visit, reason: Reason) -> None:
         changed = self._changed(visit, None, certain=False)
@@ -278,11 +278,10 @@ class PinDesk:
         self._inside.stage.commit(None, details, act)
 
     def _refused(self, visit: Visit, reason: Reason, attempts: int | None = None) -> Detail:
-        return outcome(
+        return self._inside.signon.outcomes.event(
             OutcomeResult.REFUSED,
             reason,
             self._owner.guid,
-            self._clock(),
             record=visit.record.sequence if visit.record else None,
             entitlement=self._owner,
             attempts=attempts,
@@ -300,9 +299,6 @@ class PinDesk:
     def _card(self) -> CardArrived | None:
         inside = self._inside
         return inside.presence.for_pin(None, contactless=inside.policy().pin_contactless)
-
-    def _clock(self) -> ClockTrust:
-        return self._inside.parts.custody.freshness().clock
 
     def _now_ns(self) -> int:
         return self._inside.parts.clock.monotonic_ns()

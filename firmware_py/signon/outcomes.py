@@ -97,7 +97,7 @@ class Outcomes:
     ) -> None:
         """A tap did something to a session; its result is the transition's."""
         assert transition.result is not None  # noqa: S101 - Granted and OwnTap have one
-        done = self._outcome(
+        done = self.event(
             transition.result,
             reason,
             tap.guid,
@@ -124,7 +124,7 @@ class Outcomes:
         then: Callable[[], None] = lambda: None,
     ) -> None:
         """A PIN or a choice is owed. The signature is kept for what may rest on it later."""
-        asked = self._outcome(
+        asked = self.event(
             OutcomeResult.ASKED,
             reason,
             tap.guid,
@@ -135,7 +135,7 @@ class Outcomes:
 
     def offered(self, tap: Tapped, transition: Transition) -> None:
         """At a held screen: to join, or to take over. As `asked`."""
-        offered = self._outcome(
+        offered = self.event(
             OutcomeResult.OFFERED,
             Reason.SHARED,
             tap.guid,
@@ -146,7 +146,7 @@ class Outcomes:
 
     def lapsed(self, tap: Tapped, reason: Reason, transition: Transition) -> None:
         """What was offered came to nothing; the glass goes on without a word."""
-        lapsed = self._outcome(
+        lapsed = self.event(
             OutcomeResult.REFUSED,
             reason,
             tap.guid,
@@ -164,7 +164,7 @@ class Outcomes:
         before: Sequence[Detail] = (),
     ) -> None:
         """Refused, or offered something else: whoever is on the glass stays there."""
-        turned = self._outcome(
+        turned = self.event(
             result,
             reason,
             tap.guid,
@@ -181,7 +181,7 @@ class Outcomes:
         """Something that does not answer was put to a reader."""
         self._unread(Reason.CARD_ERROR, Screen.REFUSED, thing)
 
-    def _outcome(
+    def event(
         self,
         result: OutcomeResult,
         reason: Reason,
@@ -194,7 +194,10 @@ class Outcomes:
         pin_record: int | None = None,
         attempts: int | None = None,
     ) -> CardOutcome:
-        """While a screen is held, what comes of any card there has no certain author."""
+        """What came of a card here and now, for any desk's commit.
+
+        While the screen is held it says so: nothing there has a certain author.
+        """
         return outcome(
             result,
             reason,
@@ -210,7 +213,7 @@ class Outcomes:
         )
 
     def _unread(self, reason: Reason, screen: Screen, about: Visitor | None) -> None:
-        refused = self._outcome(OutcomeResult.REFUSED, reason, None)
+        refused = self.event(OutcomeResult.REFUSED, reason, None)
         self._announce(reason, None, (refused,), screen, about, lambda _: None)
 
     def at_pad(
@@ -225,7 +228,7 @@ class Outcomes:
         announced: bool = False,
     ) -> None:
         """Something at the pad came to nothing; `announced` when the pad ends with it."""
-        refused = self._outcome(
+        refused = self.event(
             OutcomeResult.REFUSED,
             reason,
             pad.entitlement.guid,
@@ -249,7 +252,7 @@ class Outcomes:
         attempts: int | None,
     ) -> None:
         """What a card answered to a PIN whose pad had gone: nothing rests on it."""
-        refused = self._outcome(
+        refused = self.event(
             OutcomeResult.REFUSED,
             reason,
             owner.guid,
@@ -306,7 +309,12 @@ class Outcomes:
 
 
 def proved_by(
-    visit: Visit, entitlement: Entitlement, signed: SignedRecord, clock: ClockTrust
+    visit: Visit,
+    entitlement: Entitlement,
+    signed: SignedRecord,
+    clock: ClockTrust,
+    *,
+    shared: bool = False,
 ) -> tuple[Detail, ...]:
     """A PIN was proved: stands before what rests on it, marked where no contact was needed."""
     proved = outcome(
@@ -316,6 +324,7 @@ def proved_by(
         clock,
         signed=signed,
         entitlement=entitlement,
+        shared=shared,
     )
     if visit.interface is Interface.CONTACT:
         return (proved,)

@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from contract.bedside import SessionHeld
 from contract.events import CardOutcome, OutcomeResult, Reason, SessionChanged
+from firmware_py.countersign.values import Signed
 from firmware_py.kiosk import words
 from firmware_py.kiosk.commands import Cancelled, LockPressed
 from firmware_py.kiosk.view import Screen, View
@@ -18,6 +19,7 @@ from firmware_py.sessions.commands import HoldOver, HoldWanted, JoinWanted, Take
 from hardware.virtual.sample import personalised
 from tests.firmware.bench import Bench, staff
 from tests.firmware.cards import OTHER_PLATE
+from tests.firmware.test_countersign import asked, hold, step
 
 AMAL, BEA, CARA = personalised(), personalised(), personalised()
 
@@ -172,3 +174,17 @@ async def test_a_refused_card_leaves_a_held_screen_as_it_is(ward: Bench) -> None
     assert refused.person is not None
     back = await ward.until(lambda v: v.screen is Screen.OPEN, ward.pass_time(5))
     assert _hold(back)["left_s"] is not None
+
+
+async def test_what_a_desk_notes_of_a_card_at_a_held_screen_is_shared_too(ward: Bench) -> None:
+    """A second person countersigns: that she stood there is certain, in whose work is not."""
+    ward.clock.advance(5)
+    request = await asked(ward)
+    await hold(ward, BEA, step("done"))
+    assert isinstance(await request.answer(), Signed)
+    (outcome,) = (
+        e.detail
+        for e in await ward.events()
+        if isinstance(e.detail, CardOutcome) and e.detail.result is OutcomeResult.COUNTERSIGNED
+    )
+    assert (outcome.holder, outcome.shared) == ("bea", True)
