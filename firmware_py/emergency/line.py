@@ -39,6 +39,8 @@ HOLD_MS: Final = 1500
 """How long the page waits for a finger to stay before it says anything."""
 COLLEAGUE_MS: Final = 60_000
 """To fetch a colleague from the next bay."""
+TAP_MS: Final = 300_000
+"""So long a tap may stand behind break-glass from a pad: a PIN that does not come to mind."""
 _STEP_S: Final = 10
 """The time left is told in steps: the glass need not change each second."""
 
@@ -204,8 +206,10 @@ class BreakGlassLine:
             return None
         pad, shut = signon.pad, signon.shut
         if pad is not None and isinstance(pad.asks, NeedsPin):
-            # Who changes her position tapped long ago, and may have gone: that is no gesture of hers.
-            owed = offered(policy, BreakGlassState.PIN_OWED) and not pad.repositions
+            # By a touch a pad stays, and one for another position begins long after her tap: she
+            # may have gone.
+            hers = not pad.repositions and self._is_recent(pad.tapped)
+            owed = hers and offered(policy, BreakGlassState.PIN_OWED)
             return Ground(BreakGlassState.PIN_OWED, pad.tapped) if owed else None
         if shut is not None and self.now_ms() < shut.at_ms + policy.pin_pad_s * 1000:
             state = break_glass_from(shut.reason, policy)
@@ -214,6 +218,9 @@ class BreakGlassLine:
         looked_at = self.inside.visits.newest is not None or not stage.settled
         free = stage.newest.shown is None and pad is None and not looked_at
         return Ground(BreakGlassState.NO_CARD, None) if nobodys and free else None
+
+    def _is_recent(self, tap: Tapped) -> bool:
+        return self.now_ms() - tap.seen_ns // 1_000_000 < TAP_MS
 
     def panel(self) -> Panel | None:
         """What the page draws of it; null: nothing."""

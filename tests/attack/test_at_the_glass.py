@@ -24,7 +24,7 @@ from runtime.settings import SettingsError
 from runtime.supervisor import State
 from tests.firmware import rights
 from tests.firmware.bench import PIN, Bench
-from tests.firmware.cards import SLOT
+from tests.firmware.cards import PLATE, SLOT
 from tests.firmware.emergency_ward import (
     AMAL,
     RESUS,
@@ -143,3 +143,19 @@ async def test_no_emergency_is_opened_on_the_tap_of_somebody_who_went_away(
         await bench.rest()
         assert not any(active(view) for view in bench.since(mark))
         assert await opened(bench) == []
+
+
+async def test_a_pad_that_is_kept_up_by_touches_offers_no_emergency_for_ever(ward: Bench) -> None:
+    mark = len(ward.board.views)
+    ward.readers.put(PLATE, AMAL)
+    await ward.until(offered, mark)
+    ward.readers.take(PLATE)
+    for _ in range(11):
+        ward.clock.advance(29)
+        mark = ward.touch()
+        await ward.rest()
+    assert ward.board.view.screen is Screen.NOTICE, "she is still asked for her PIN"
+    ward.do(RESUS)
+    await ward.rest()
+    assert not offered(ward.board.view)
+    assert await opened(ward) == []
