@@ -18,7 +18,7 @@ import pytest
 
 from benchmarks.ward import outside
 from benchmarks.ward.account import SIGNED_ON, Death, Hand, account
-from benchmarks.ward.chromium import Chromium
+from benchmarks.ward.chromium import SMALL, Chromium
 from benchmarks.ward.evidence import on_disk
 from benchmarks.ward.people import STAFF, Member
 from benchmarks.ward.screen import Look, Screen
@@ -70,7 +70,7 @@ class Night:
         return [data for (data,) in outside.query(journal, ALL_EVENTS)]
 
     def _look(self) -> Screen:
-        context = self._contexts.enter_context(self.chromium.context())
+        context = self._contexts.enter_context(self.chromium.context(SMALL))
         screen = Screen(context, self.bay, names(self.ward))
         screen.open()
         return screen

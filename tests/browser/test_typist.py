@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pytest
 
-from benchmarks.ward.chromium import Chromium
+from benchmarks.ward.chromium import SMALL, Chromium
 from benchmarks.ward.evidence import on_disk
 from benchmarks.ward.glass import Seen
 from benchmarks.ward.people import STAFF, Member
@@ -129,7 +129,7 @@ def _words(stay: Stay, char: str, presses: Sequence[Press]) -> str:
 
 def play(ward: Ward, chromium: Chromium, count: int, seed: str) -> None:
     bay, luck = ward["bay-1"], random.Random(seed)
-    with chromium.context() as context:
+    with chromium.context(SMALL) as context:
         screen = Screen(context, bay)
         screen.open()
         for one in reversed(STAFF[:3]):

@@ -18,7 +18,7 @@ from playwright.sync_api import BrowserContext
 from benchmarks.ward.screen import Screen
 from runtime.clock import SystemClock
 
-HAND_S: Final = (0.032, 0.060)
+HAND_S: Final = (0.045, 0.085)
 """Between two keys of somebody who is fast."""
 SCAN_EVERY: Final = 9
 """Keys of the typist to one wristband."""
