@@ -46,6 +46,31 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
+class BodyRefused(Exception):
+    """A body that is no JSON, or too long. `status` is HTTP's; the words never quote it."""
+
+    def __init__(self, status: int, words: str) -> None:
+        self.status = status
+        super().__init__(words)
+
+
+async def read_json(scope: Message, receive: Receive, cap: int) -> bytes:
+    """At most `cap` bytes, however long the sender says or goes on. Raises BodyRefused."""
+    kinds = [value for key, value in scope["headers"] if key == b"content-type"]
+    if [kind.split(b";")[0].strip() for kind in kinds] != [b"application/json"]:
+        raise BodyRefused(415, "send JSON")
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BodyRefused(400, "gone before the end")
+        body += message.get("body", b"")
+        if len(body) > cap:
+            raise BodyRefused(413, f"more than {cap} bytes")
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
 class Listener:
     """Serves `application` on a bound socket, from `open` to `close`."""
 
@@ -88,7 +113,7 @@ class Listener:
         except h11.RemoteProtocolError:
             await connection.refuse(400, b"this is no HTTP\n")
         except Exception:  # noqa: BLE001 - a page's request ends here, not the ward's terminal
-            _log.exception("a bug of the kiosk's application")
+            _log.exception("a bug of our own application")
             await connection.refuse(500, b"our fault\n")
         finally:
             self._callers.left(writer)

@@ -25,7 +25,15 @@ from firmware_py.kiosk.commands import (
     read_command,
 )
 from firmware_py.kiosk.guard import Rules
-from firmware_py.kiosk.http import MAX_CONNECTIONS, Listener, Message, Receive, Send
+from firmware_py.kiosk.http import (
+    MAX_CONNECTIONS,
+    BodyRefused,
+    Listener,
+    Message,
+    Receive,
+    Send,
+    read_json,
+)
 from runtime.logs import Trouble
 from runtime.settings import PortError
 
@@ -150,11 +158,10 @@ class Kiosk:
             self._board.leave(watcher)
 
     async def _command(self, name: str, scope: Message, receive: Receive) -> tuple[int, bytes]:
-        kinds = [value for key, value in scope["headers"] if key == b"content-type"]
-        if [kind.split(b";")[0].strip() for kind in kinds] != [b"application/json"]:
-            return 415, b"send JSON\n"
         try:
-            self._sink(read_command(name, await _body(receive, body_cap(name))))
+            self._sink(read_command(name, await read_json(scope, receive, body_cap(name))))
+        except BodyRefused as refused:
+            return refused.status, f"{refused}\n".encode()
         except CommandRefused as refused:
             return 400, f"{refused}\n".encode()
         return 204, b""
@@ -164,20 +171,6 @@ async def _until_gone(receive: Receive, watcher: Watcher) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     watcher.close()
-
-
-async def _body(receive: Receive, cap: int) -> bytes:
-    """At most ``cap``, however long the sender says or goes on. Raises CommandRefused."""
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise CommandRefused("gone before the end")
-        body += message.get("body", b"")
-        if len(body) > cap:
-            raise CommandRefused(f"more than {cap} bytes")
-        if not message.get("more_body", False):
-            return bytes(body)
 
 
 async def _answer(send: Send, status: int, body: bytes, kind: bytes = _TEXT) -> None:

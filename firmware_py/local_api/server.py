@@ -6,10 +6,11 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Final
 
 from firmware_py.kiosk.callers import PROVEN
-from firmware_py.kiosk.http import Message, Receive, Send
+from firmware_py.kiosk.http import BodyRefused, Message, Receive, Send, read_json
 from firmware_py.local_api import bodies
 from firmware_py.local_api.apps import Apps, TooManyWatchers
 from firmware_py.local_api.guard import Door, Pace
@@ -112,20 +113,12 @@ async def _set_or(event: asyncio.Event, after_s: float) -> None:
 
 
 async def _body(scope: Message, receive: Receive) -> bytes:
-    """At most MAX_BODY_BYTES, however long the sender says or goes on. Raises Refused."""
-    kinds = [value for key, value in scope["headers"] if key == b"content-type"]
-    if [kind.split(b";")[0].strip() for kind in kinds] != [b"application/json"]:
-        raise Refused(415, "malformed", "send JSON")
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Refused(400, "malformed", "gone before the end")
-        body += message.get("body", b"")
-        if len(body) > bodies.MAX_BODY_BYTES:
-            raise Refused(413, "too-much", f"more than {bodies.MAX_BODY_BYTES} bytes")
-        if not message.get("more_body", False):
-            return bytes(body)
+    """Raises Refused."""
+    try:
+        return await read_json(scope, receive, bodies.MAX_BODY_BYTES)
+    except BodyRefused as refused:
+        error = "too-much" if refused.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else "malformed"
+        raise Refused(refused.status, error, str(refused)) from None
 
 
 async def _answer(send: Send, status: int, body: bytes, *, ends: bool) -> None:

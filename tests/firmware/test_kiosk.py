@@ -202,7 +202,7 @@ async def test_a_body_is_capped_however_it_is_sent(served: Served) -> None:
 
     headers = served.headers() | {"Content-Type": "application/json"}
     answer = await served.client.post("/activity", content=endless(), headers=headers)
-    assert answer.status_code == 400
+    assert answer.status_code == 413
     assert served.heard.empty()
 
 
