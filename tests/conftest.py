@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 # Two shared cores: a slow example is the machine's fault, so no deadline. A failure prints the
 # blob that reproduces it; CI does not draw new luck for the same commit.
@@ -26,6 +26,8 @@ settings.register_profile(
 )
 settings.register_profile("full", settings.get_profile("quick"), max_examples=1000)
 
+_UMASK = os.umask(0o022)
+os.umask(_UMASK)
 _left_out = pytest.StashKey[int]()
 _WORKERS_LEFT_OUT = "left_out"
 
@@ -46,6 +48,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         items[:] = [item for item in items if not item.get_closest_marker("full")]
         config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """What a test does to its process must not last: foreign servers could not read their files."""
+    yield
+    if (left := os.umask(_UMASK)) != _UMASK:
+        pytest.fail(f"{item.nodeid} leaves the umask at {left:03o}")
 
 
 @pytest.hookimpl(optionalhook=True)

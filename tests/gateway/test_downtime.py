@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +11,6 @@ import pytest
 
 from contract.emergency import DowntimeStatement
 from contract.signing import Envelope
-from gateway.__main__ import main
 from tests.gateway.identities import SITE, SiteIdentity
 
 
@@ -35,10 +36,10 @@ def settings(identity: SiteIdentity, tmp_path: Path) -> Path:
     return path
 
 
-def run(*arguments: str | Path) -> int | str | None:
-    with pytest.raises(SystemExit) as ended:
-        main([str(one) for one in arguments])
-    return ended.value.code
+def run(*arguments: str | Path) -> int:
+    """In a process of its own: a program of ours makes its process's files private."""
+    argv = [sys.executable, "-m", "gateway", *(str(one) for one in arguments)]
+    return subprocess.run(argv, check=False, timeout=60).returncode
 
 
 def test_it_is_signed_by_the_statement_key_for_one_ward_and_some_hours(
@@ -46,7 +47,7 @@ def test_it_is_signed_by_the_statement_key_for_one_ward_and_some_hours(
 ) -> None:
     file = tmp_path / "downtime.statement"
     asked = ("downtime", "--settings", settings, "--ward", "ed", "--minutes", "90", file)
-    assert run(*asked) in (0, None)
+    assert run(*asked) == 0
     stated = DowntimeStatement.open(
         Envelope.from_bytes(file.read_bytes()), identity.statement.public
     )
