@@ -151,6 +151,10 @@ def _spare(fields: dict[str, object]) -> Command:
     named = is_name(str(holder)) and not name and not number
     if not named and (holder or not name or not number):
         raise CommandRefused("say holder, or name and number")
+    if name:
+        from firmware_py.readable import readable  # noqa: PLC0415 - a lead signs it: when needed
+
+        readable(str(name))
     return SpareWanted(
         HolderId(str(holder)) if named else None, str(name), str(number), lost, minutes
     )

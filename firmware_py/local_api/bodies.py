@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from contract.bedside import SessionKind
 from contract.countersigning import CountersignResult
@@ -13,7 +13,7 @@ from contract.ids import DigestField, HolderIdField, JournalIdField, SessionIdFi
 from contract.policy import IDLE_LOCK_CEILING_S
 from contract.signing import CardAlgorithm
 from contract.wire import Base64, Count, Part
-from firmware_py.local_api.readable import READABLE
+from firmware_py.readable import readable
 
 # A countersign's text in JSON, each of its letters escaped, and little else.
 MAX_BODY_BYTES: Final = 16 * 1024
@@ -21,6 +21,7 @@ TEXT_CAP: Final = 1000
 """Characters: what a second person reads standing."""
 TITLE_CAP: Final = 80
 
+READABLE: Final = AfterValidator(readable)
 # Lines, and no other control character: nothing may be on the glass that nobody sees.
 _PLAIN: Final = r"^[^\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+$"
 _LINE: Final = _PLAIN.replace(r"\x0b", r"\x0a")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,7 +13,14 @@ from contract.ids import PositionId
 from contract.policy import PositionGrace
 from firmware_py.emergency import owed
 from firmware_py.emergency.commands import BreakGlassAlone
-from firmware_py.kiosk.commands import LockPressed, PinEntered, PositionChosen
+from firmware_py.kiosk.commands import (
+    CommandRefused,
+    LockPressed,
+    PinEntered,
+    PositionChosen,
+    SpareWanted,
+    read_command,
+)
 from firmware_py.kiosk.view import Screen
 from firmware_py.sessions.commands import HoldWanted, JoinWanted, PositionWanted, TakeOverWanted
 from firmware_py.settings import Backend, WorkspaceSettings
@@ -159,3 +167,16 @@ async def test_a_pad_that_is_kept_up_by_touches_offers_no_emergency_for_ever(war
     await ward.rest()
     assert not offered(ward.board.view)
     assert await opened(ward) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Eve\u202e setunim 5 ,", "Eve\u200b", " ", "\u05d0\u05d1", "E\u0430rl", "E" + "\u0336" * 3],
+)
+def test_a_guests_name_reads_as_the_lead_signs_it(name: str) -> None:
+    body = {"name": name, "number": "NMC-1234"}
+    with pytest.raises(CommandRefused) as refused:
+        read_command("spare", json.dumps(body).encode())
+    assert "Eve" not in str(refused.value), "it is not quoted"
+    fair = {**body, "name": "Si\u00e2n O'Dw\u0177r-Li"}
+    assert isinstance(read_command("spare", json.dumps(fair).encode()), SpareWanted)

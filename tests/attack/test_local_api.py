@@ -14,7 +14,11 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contract.countersigning import CountersignEnded
+from contract.countersigning import CountersignEnded, text_digest
+from contract.emergency import DowntimeTerms
+from contract.ids import Digest, SessionId
+from contract.signing import sha256
+from firmware_py.countersign.values import Wanted
 from firmware_py.kiosk.commands import Cancelled
 from firmware_py.kiosk.view import Screen
 from firmware_py.local_api import bodies
@@ -25,6 +29,7 @@ from firmware_py.local_api.routes import Refused, read
 from firmware_py.settings import LocalApiSettings
 from hardware.virtual.sample import personalised
 from runtime.settings import PortError, SettingsError
+from tests.firmware import rights
 from tests.firmware.applications import OpenDoors
 from tests.firmware.bench import DEADLINE_S, PIN, Bench, staff
 
@@ -235,6 +240,27 @@ async def test_the_title_is_signed_with_the_text_under_it(doors: OpenDoors, ward
         assert isinstance(ended, CountersignEnded)
         digests.add(ended.text)
     assert len(digests) == 2
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_no_application_has_the_wards_downtime_signed_as_if_it_were_its_own(*, ends: bool) -> None:
+    """Such a record names the words alone, and these are one line; an application's has a title."""
+    terms = DowntimeTerms(
+        site=rights.SITE,
+        terminal=rights.TERMINAL,
+        ward=rights.WARD,
+        begins_ms=rights.NOW_MS,
+        limit_s=600,
+        off=("R8001L",),
+        nonce="0e" * 32,
+        ends=ends,
+    )
+    words, document = terms.words(), Digest(sha256(terms.to_bytes()))
+    assert "\n" not in words
+    middle = len(words) // 2
+    for title, text in ((words, words), ("-", words), (words[:middle], words[middle:])):
+        wanted = Wanted(SessionId("0" * 32), title, text, document, pin=True, answer=lambda _: None)
+        assert wanted.digest != text_digest(words)
 
 
 async def test_whoever_asks_people_again_and_again_is_told_to_wait(

@@ -1,4 +1,4 @@
-"""What an application may have shown for a second person to sign: it reads as it is signed.
+"""What somebody else may have shown for a person to sign: it reads as it is signed.
 
 The card signs the digest of exact characters; a person signs what she sees. So there is nothing
 that is not seen, nothing that stands elsewhere than it is read, nothing that only looks like
@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from typing import Final
-
-from pydantic import AfterValidator
 
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 # Of categories that are seen, and yet drawn as nothing (Default_Ignorable_Code_Point, and Braille's
@@ -34,8 +32,8 @@ _LATIN_LIKE: Final = frozenset(
 )
 
 
-def _readable(text: str) -> str:
-    """Raises ValueError, which never quotes the text."""
+def readable(text: str) -> str:
+    """The text itself. Raises ValueError, which never quotes it."""
     marks = 0
     for char in text:
         category = unicodedata.category(char)
@@ -58,7 +56,3 @@ def _readable(text: str) -> str:
 def _is_mixed(word: str) -> bool:
     names = {unicodedata.name(char, "").partition(" ")[0] for char in word}
     return "LATIN" in names and ("CYRILLIC" in names or not _LATIN_LIKE.isdisjoint(word))
-
-
-READABLE: Final = AfterValidator(_readable)
-"""For a field of text: it is as above."""
