@@ -132,6 +132,7 @@ def test_the_holder_cannot_witness_herself(ward: Ward) -> None:
     assert night.card(amal, NOT_HERE)["reference"]
 
 
+@pytest.mark.full
 def test_offline_a_countersign_opens_a_limited_session(ward: Ward, log: Log) -> None:
     amal, bronwen, bay = ward.member("h-amal"), ward.member("h-bronwen"), ward["bay-1"]
     night = Night(ward, bay)

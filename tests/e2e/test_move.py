@@ -134,7 +134,8 @@ def test_her_work_is_seen_by_nobody_else_and_lies_on_no_disk(ward: Ward) -> None
     assert [path for path in kept if b"500 ml over 8 h" in path.read_bytes()] == []
 
 
-@pytest.mark.parametrize("first", ["bay-1", pytest.param("bay-2", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("first", ["bay-1", "bay-2"])
 def test_after_a_split_the_later_tap_stands_wherever_it_was(
     ward: Ward, log: Log, first: str
 ) -> None:
