@@ -2,8 +2,8 @@
 
 It reads one JSON object on stdin (`verb`, `session`, `initials`, `position`, `role`, `kind`; for
 `lock` all but the verb are null: whatever is shown is meant) and says by its exit status whether it
-was done. What it leaves running after success is its own affair; on overrun it is killed with its
-whole process group.
+was done. What it leaves running after success is its own affair; when it fails or overruns, its
+whole process group is killed.
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ class Hooks:
         took_ms = (self._clock.monotonic_ns() - began_ns) // _MS
         LOG.info("hook", extra={"verb": verb, "status": status, "took_ms": took_ms})
         if status != 0:
+            _kill(process)
             raise WorkspaceFailed(f"{verb}: ended with status {status}")
 
 
@@ -96,9 +97,14 @@ async def _told(process: asyncio.subprocess.Process, message: bytes) -> int:
 async def _end(process: asyncio.subprocess.Process) -> None:
     """Its group is its own, for it began a session; not reaped yet, it still has that number."""
     if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _kill(process)
         await process.wait()
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """Whatever of its group is left: a number stays taken as long as a group has it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _message(verb: Verb, about: SessionAbout | None) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -26,8 +27,11 @@ from firmware_py.sessions.commands import HoldWanted, JoinWanted, PositionWanted
 from firmware_py.settings import Backend, WorkspaceSettings
 from firmware_py.site.link import LinkChanged
 from firmware_py.workspace.commands import Typed
+from firmware_py.workspace.hooks import Hooks
 from firmware_py.workspace.made import require_program
+from firmware_py.workspace.port import WorkspaceFailed
 from hardware.piv import Pin
+from runtime.clock import SystemClock
 from runtime.settings import SettingsError
 from runtime.supervisor import State
 from tests.firmware import rights
@@ -43,9 +47,11 @@ from tests.firmware.emergency_ward import (
     offered,
     opened,
     take,
+    until_on_disk,
     waits,
     without_journal,
 )
+from tests.firmware.hooks import a_session, about
 
 
 @pytest_asyncio.fixture
@@ -167,6 +173,18 @@ async def test_a_pad_that_is_kept_up_by_touches_offers_no_emergency_for_ever(war
     await ward.rest()
     assert not offered(ward.board.view)
     assert await opened(ward) == []
+
+
+async def test_a_hook_that_fails_leaves_nothing_of_its_own_on_the_glass(tmp_path: Path) -> None:
+    program = tmp_path / "show"
+    program.write_text('#!/bin/sh\nsleep 600 &\necho $! > "$HOME/left"\nexit 7\n')
+    program.chmod(0o700)
+    environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    hooks = Hooks(program, 5.0, SystemClock(), environment)
+    with pytest.raises(WorkspaceFailed, match="7"):
+        await hooks.run("create", about(a_session()))
+    left = Path("/proc") / (tmp_path / "left").read_text().strip() / "stat"
+    await until_on_disk(lambda: not left.exists() or ") Z" in left.read_text())
 
 
 @pytest.mark.parametrize(
