@@ -165,7 +165,12 @@ def outcome(
     attempts: int | None = None,
     shared: bool = False,
 ) -> CardOutcome:
-    """What came of a card. ``record`` stands where a record was written and never signed."""
+    """What came of a card. ``record`` stands where a record was written and never signed.
+
+    A signature that does not hold stands there for what it is, or not at all (docs/evidence.md §7).
+    """
+    if signed is not None and not signed.holds and reason is not Reason.CARD_KEY_WRONG:
+        record, signed = signed.sequence, None
     return CardOutcome(
         record=signed.sequence if signed else record,
         guid=guid,

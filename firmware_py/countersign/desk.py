@@ -31,7 +31,7 @@ from firmware_py.inside import Inside, Panel
 from firmware_py.items import AppAsked, CardAsks, Item, JournalDown, VisitEnded
 from firmware_py.kiosk import commands, words
 from firmware_py.sessions.values import UNIDENTIFIED
-from firmware_py.signon.answers import as_judged, as_tapped, have_signed
+from firmware_py.signon.answers import as_judged, as_tapped, have_signed, why_unsigned
 from firmware_py.signon.decision import NeedsPin, OfferBreakGlass, Proof, Refuse, decide
 from firmware_py.signon.tries import NotGiven, Over, TryAgain, judge_try
 from hardware.apdu import HardwareError
@@ -173,7 +173,8 @@ class CountersignDesk:
         self._inside.visits.ended(item.visit)
         if errand is not self._errand or not errand.waits:
             signed = as_judged(visit, end) if isinstance(end, CardAnswer) else None
-            self._commit(OutcomeResult.REFUSED, Reason.OFFER_ABANDONED, visit, signed)
+            reason = why_unsigned(visit, signed) or Reason.OFFER_ABANDONED
+            self._commit(OutcomeResult.REFUSED, reason, visit, signed)
         elif isinstance(end, HardwareError):
             self._pin_failed(errand, visit, end)
         else:

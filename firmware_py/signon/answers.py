@@ -63,3 +63,9 @@ def as_judged(visit: Visit, answer: CardAnswer) -> SignedRecord | None:
     except SignatureRefused:
         LOG.warning("an entitlement's key is of no use", extra={"guid": answer.guid})
         return None
+
+
+def why_unsigned(visit: Visit, signed: SignedRecord | None) -> Reason | None:
+    """Why a card that answered has proved nothing by signing; null where that is no matter."""
+    forged = signed is not None and not signed.holds
+    return Reason.CARD_KEY_WRONG if forged else visit.failed

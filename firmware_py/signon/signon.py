@@ -38,7 +38,7 @@ from firmware_py.sessions.machine import (
     Transition,
 )
 from firmware_py.sessions.stage import Stage
-from firmware_py.signon.answers import as_judged, as_tapped, have_signed
+from firmware_py.signon.answers import as_judged, as_tapped, have_signed, why_unsigned
 from firmware_py.signon.decision import (
     ChoosePosition,
     Decision,
@@ -308,7 +308,7 @@ class SignOn:
             return
         signed = as_judged(visit, end)
         if signed is None or not signed.holds or visit.asked_at is None:
-            reason = visit.failed or Reason.CARD_KEY_WRONG
+            reason = why_unsigned(visit, signed) or Reason.CARD_KEY_WRONG
             self.outcomes.at_pad(pad, reason, self._end_pad(), signed=signed, announced=True)
             return
         guid = pad.entitlement.guid
@@ -347,7 +347,7 @@ class SignOn:
             return
         signed = as_judged(visit, end) if isinstance(end, CardAnswer) else None
         record = visit.record.sequence if visit.record else None
-        reason = tried.reason if tried else Reason.PIN_ABANDONED
+        reason = tried.reason if tried else why_unsigned(visit, signed) or Reason.PIN_ABANDONED
         attempts = tried.attempts if tried else None
         self.outcomes.too_late(owner, reason, signed, record, attempts)
 
