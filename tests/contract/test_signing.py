@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -133,3 +134,9 @@ def test_a_signer_shows_its_public_half_only() -> None:
     assert encode_base64(BATCH.key.private_numbers().private_value.to_bytes(32, "big")) not in repr(
         signer
     )
+
+
+def test_the_page_that_defines_the_evidence_names_every_kind_of_statement() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "evidence.md").read_text(encoding="utf-8")
+    kinds = [kind.value.removeprefix("application/vnd.tapover.") for kind in PayloadType]
+    assert [kind for kind in kinds if f"`{kind}`" not in page] == []
