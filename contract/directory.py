@@ -160,6 +160,13 @@ class Entitlement(Record):
     def credential(self, slot: Slot) -> Credential | None:
         return next((c for c in self.credentials if c.slot is slot), None)
 
+    @property
+    def by_pin_alone(self) -> bool:
+        """Whether the card has no key for a tap, so that only its PIN proves anything of it."""
+        nine_a = self.credential(Slot.PIV_AUTHENTICATION)
+        gated = nine_a is not None and nine_a.pin_gated
+        return gated and self.credential(Slot.CARD_AUTHENTICATION) is None
+
 
 class TerminalState(StrEnum):
     """Whether a terminal's word counts."""

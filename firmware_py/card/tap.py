@@ -7,8 +7,9 @@ flush goes on while the card computes.
 
 A PIN proof is the same with VERIFY before the question, and 9A (SP 800-73-4 part 2 §3.2.1, §3.2.4).
 A GUID is easily copied, so no card is given a PIN or PUK before it has signed, with 9E and under
-the key that the site vouches for, that it is the one (`meet`). Nor is a PIN given to a card that
-would be spent by a wrong one, unless its holder was told so before.
+the key that the site vouches for, that it is the one (`meet`). A card without 9E cannot: it shows
+at least the certificate of its 9A (`shown`), and is given its own PIN and nothing else. Nor is a
+PIN given to a card that would be spent by a wrong one, unless its holder was told so before.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from contract.events import Reason
 from contract.ids import Guid
 from contract.signing import Algorithm as KeyAlgorithm
 from contract.signing import SignatureRefused
+from firmware_py.card.shown import shows_key
 from hardware.apdu import CardError, CardGone, CardHung, HardwareError, Sw
 from hardware.piv import NotPivCard, Pin, PinBlocked, PinNotTaken, PivClient, WrongPin
 from hardware.pivdata import Algorithm, KeySlot, UnusableCard
@@ -117,7 +119,7 @@ def pin_work(
 
     def work(connection: CardConnection) -> CardAnswer:
         piv = PivClient(connection, monotonic_ns)
-        guid = meet(piv, owner)
+        guid = recognise(piv, owner) if owner.by_pin_alone else meet(piv, owner)
         if not warned:
             keep_last_try(piv)
         piv.verify_pin(pin)
@@ -144,9 +146,7 @@ def meet(piv: PivClient, owner: Entitlement) -> Guid:
 
     Raises AnotherCard, CopiedCard or HardwareError.
     """
-    guid = _identify(piv)
-    if guid != owner.guid:
-        raise AnotherCard("not the card that owes the PIN")
+    guid = _begin_with(piv, owner)
     credential = owner.credential(Slot.CARD_AUTHENTICATION)
     if credential is None:
         raise CopiedCard("a card without a key of its own")
@@ -157,6 +157,25 @@ def meet(piv: PivClient, owner: Entitlement) -> Guid:
         credential.verify_key().verify(message, signature or b"")
     except SignatureRefused as error:
         raise CopiedCard("not the key of the card that it says it is") from error
+    return guid
+
+
+def recognise(piv: PivClient, owner: Entitlement) -> Guid:
+    """Begin with a card of ``owner`` that can sign nothing before VERIFY: by what it shows.
+
+    A copy of all of that passes. Raises AnotherCard, CopiedCard or HardwareError.
+    """
+    guid = _begin_with(piv, owner)
+    credential = owner.credential(Slot.PIV_AUTHENTICATION)
+    if credential is None or not shows_key(piv, credential):
+        raise CopiedCard("not the certificate of the card that it says it is")
+    return guid
+
+
+def _begin_with(piv: PivClient, owner: Entitlement) -> Guid:
+    guid = _identify(piv)
+    if guid != owner.guid:
+        raise AnotherCard("not the card that owes the PIN")
     return guid
 
 

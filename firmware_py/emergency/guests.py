@@ -20,7 +20,14 @@ from firmware_py.kiosk.view import Screen
 from firmware_py.kiosk.words import NOT_NOW, refused
 from firmware_py.sessions.machine import LockPressed
 from firmware_py.signon.answers import as_tapped
-from firmware_py.signon.decision import OfferBreakGlass, Proof, Refuse, decide, is_holders
+from firmware_py.signon.decision import (
+    OfferBreakGlass,
+    Proof,
+    Refuse,
+    decide,
+    is_holders,
+    only_says,
+)
 from firmware_py.signon.pad import Shut, Tapped
 from hardware.apdu import HardwareError
 
@@ -101,6 +108,8 @@ class Guests:
 
     def _refused(self, proof: Proof, entitlement: Entitlement | None) -> Reason | None:
         """Why this card would open nothing at all; null: it, or break-glass with it, would."""
+        if only_says(proof, entitlement):
+            return Reason.CARD_KEY_WRONG  # not before its PIN, and no journal can hold that
         custody = self._custody
         facts = (custody.place(), None, custody.freshness(), custody.moment())
         decision = decide(proof, entitlement, *facts, downtime=self._inside.signon.downtime)

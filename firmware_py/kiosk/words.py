@@ -29,6 +29,7 @@ LAST_TRY: Final = (
 PIN_CHECKING: Final = "Checking your PIN."
 CARD_BACK: Final = "Put your card back, then enter your PIN."
 SLOT_ONCE: Final = "Put your card in the slot once, then tap for the rest of the shift."
+SLOT: Final = "Put your card in the slot and enter your PIN."
 CHOOSE: Final = "Which role now?"
 JOIN_OR_TAKE: Final = "This screen is shared. Join, or take over?"
 TAKE_CARD: Final = "Take your card with you."

@@ -84,7 +84,7 @@ class PinDesk:
         owner = inside.parts.custody.entitlement(session.guid)
         if owner is None or owner.status is not Status.ACTIVE or owner.holder != session.holder:
             return None
-        if owner.credential(Slot.PIV_AUTHENTICATION) is None:
+        if owner.credential(Slot.PIV_AUTHENTICATION) is None or owner.by_pin_alone:
             return None
         return cls(inside, session, owner)
 

@@ -12,6 +12,7 @@ SHORT_GRACE: Final = "Your role is asked for it more often."
 OFFLINE: Final = "This screen is offline, and cannot tell whether you entered it elsewhere."
 CLOCK: Final = "This screen has no confirmed clock, so it asks at each tap."
 RESTORED: Final = "Your card was put back into use."
+BY_PIN: Final = "Your card has no key for taps: it signs on with its PIN, each time."
 
 WHY_ASKED: Final = {
     Because.FIRST: FIRST,
@@ -20,6 +21,7 @@ WHY_ASKED: Final = {
     Because.OFFLINE: OFFLINE,
     Because.CLOCK: CLOCK,
     Because.RESTORED: RESTORED,
+    Because.BY_PIN: BY_PIN,
 }
 
 CHANGE: Final = "Change your PIN: first the present one, then a new one twice."

@@ -13,6 +13,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from contract.directory import Slot
 from contract.events import CardRecorded, Event, OutcomeResult
 from contract.ids import Digest, HolderId, TerminalId
 from contract.moving import MoveReason
@@ -165,7 +166,11 @@ class RoamingLine:
     def _acted(self, tap: Tapped, result: OutcomeResult, session: Session) -> None:
         """Told when the page has been: what is on the queue already goes before its stream."""
         own = tap.entitlement is not None and tap.entitlement.holder == session.holder
-        if result in _HERE and own and tap.signed is not None and tap.signed.holds:
+        signed = tap.signed
+        # What moves is asked for by a tap: others would refuse a PIN's record in its place.
+        by_tap = signed is not None and signed.credential.slot is Slot.CARD_AUTHENTICATION
+        moves = signed is not None and signed.holds and by_tap
+        if result in _HERE and own and moves:
             news = items.RoamingNews(SignedOn(tap, result, session))
             loop = asyncio.get_running_loop()
             loop.call_soon(loop.call_soon, self.inside.post, news)

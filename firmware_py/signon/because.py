@@ -1,7 +1,8 @@
 """Why a PIN is owed: whether one proved before still stands, and if not, why not. Pure.
 
 In this order: no PIN of this card, this key and this holder is known here and in this boot; the
-card was put into use again since; the ward's grace is over; that of the role or position is.
+card was put into use again since; the ward's grace is over; that of the role or position is. A card
+without a key for taps has no grace, so for it there is one reason alone (`decision`).
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Because(StrEnum):
     CLOCK = "clock"
     RESTORED = "restored"
     """The card was put into use again since it was proved."""
+    BY_PIN = "by-pin"
+    """The card has no key for a tap: it signs on with its PIN, each time."""
 
 
 UNHEARD_MS: Final = 10_000

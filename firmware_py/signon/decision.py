@@ -10,6 +10,9 @@ Pure; the first rule that fits decides:
   card may be newer than it.
 * The signature did not hold under the very key that the entitlement lists for that slot:
   CARD_KEY_WRONG (a GUID is easily copied, a key is not). Also where directory knowledge is old.
+* A card that has no 9E and a gated 9A signs nothing at its tap: it only says whose it is
+  (`only_says`). It is judged as far as the PIN, which is owed at each tap; it is offered no
+  break-glass, and no grace makes such a tap enough.
 * Lost, revoked, suspended; not yet valid; expired: their own reasons. With an unconfirmed clock
   "now" is the latest time that is certainly past.
 * Directory knowledge beyond the ward's limit: DIRECTORY_STALE. Clock unconfirmed where the ward
@@ -163,14 +166,15 @@ def decide(
     stale = stale_here(place.policy, freshness) if downtime is None else None
     if entitlement is None:
         return _without_rights(stale or Reason.CARD_UNKNOWN, place.policy)
-    if (reason := _wrong_card(proof, entitlement, freshness.now_ms)) is not None:
-        return _without_rights(reason, place.policy)
-    if stale:
-        return _without_rights(stale, place.policy)
+    unsigned = only_says(proof, entitlement)
+    reason = _wrong_card(proof, entitlement, freshness.now_ms) or stale
+    if reason is not None:
+        return Refuse(reason) if unsigned else _without_rights(reason, place.policy)
     off = downtime.off if downtime else ()
     positions = tuple(p for p in allowed_here(entitlement, place) if p.role not in off)
     if not positions:
-        return _without_rights(Reason.ROLE_NOT_ALLOWED, place.policy)
+        reason = Reason.ROLE_NOT_ALLOWED
+        return Refuse(reason) if unsigned else _without_rights(reason, place.policy)
     chosen = next((p for p in positions if p.id == preferred), None)
     chosen = chosen or picked(positions, place.policy)
     return _judge(
@@ -186,6 +190,16 @@ def is_holders(proof: Proof, entitlement: Entitlement | None) -> bool:
     somebody's session open.
     """
     return entitlement is not None and _signed(proof, entitlement) is not None
+
+
+def only_says(proof: Proof, entitlement: Entitlement | None) -> bool:
+    """A tap of a card that signs on by its PIN alone: it names a card, and proves nothing."""
+    return (
+        entitlement is not None
+        and entitlement.by_pin_alone
+        and (proof.guid, proof.slot, proof.key)
+        == (entitlement.guid, Slot.CARD_AUTHENTICATION, None)
+    )
 
 
 def allowed_here(entitlement: Entitlement, place: Place) -> tuple[Position, ...]:
@@ -250,7 +264,7 @@ def _wrong_place(place: Place) -> Reason | None:
 
 
 def _wrong_card(proof: Proof, entitlement: Entitlement, now_ms: int) -> Reason | None:
-    if _signed(proof, entitlement) is None:
+    if _signed(proof, entitlement) is None and not only_says(proof, entitlement):
         return Reason.CARD_KEY_WRONG
     if (reason := OUT_OF_USE.get(entitlement.status)) is not None:
         return reason
@@ -325,7 +339,12 @@ def _takes_pin(proof: Proof, policy: Policy) -> bool:
 
 
 def _in_grace(case: _Case, position: Position) -> bool:
-    """Whether a PIN of this very card and key, proved earlier here, still stands for this role."""
+    """Whether a PIN of this very card and key, proved earlier here, still stands for this role.
+
+    Never for a card whose tap is not signed.
+    """
+    if case.entitlement.by_pin_alone:
+        return False
     return case.clock is not ClockTrust.UNCONFIRMED and _why_not(case, position) is None
 
 
@@ -338,5 +357,7 @@ def _why_not(case: _Case, position: Position) -> Because | None:
 
 
 def _because(case: _Case, positions: tuple[Position, ...]) -> Because:
+    if case.entitlement.by_pin_alone:
+        return Because.BY_PIN
     reasons = {why for position in positions if (why := _why_not(case, position)) is not None}
     return why_asked(reasons, case.place.policy, case.freshness)

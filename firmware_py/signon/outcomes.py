@@ -129,9 +129,17 @@ class Outcomes:
             reason,
             tap.guid,
             record=tap.record,
-            entitlement=tap.entitlement,
+            entitlement=tap.entitlement if tap.signed else None,
         )
         self._commit(tap, transition, (*before, asked), then, asked=True)
+
+    def unsigned(self, tap: Tapped, transition: Transition | None) -> None:
+        """A tap that no key signed has locked its holder's work, or nothing. It claims nothing.
+
+        The PIN that is owed is asked for at the next one.
+        """
+        refused = self.event(OutcomeResult.REFUSED, Reason.PIN_NEEDED, tap.guid)
+        self._stage.commit(transition, (refused, *self.beside(tap)))
 
     def offered(self, tap: Tapped, transition: Transition) -> None:
         """At a held screen: to join, or to take over. As `asked`."""
@@ -234,7 +242,7 @@ class Outcomes:
             pad.entitlement.guid,
             signed=signed,
             record=record,
-            entitlement=pad.entitlement,
+            entitlement=pad.entitlement if signed or pad.tapped.signed else None,
             attempts=attempts,
         )
         if announced:

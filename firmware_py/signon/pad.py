@@ -66,6 +66,11 @@ class Pad:
     """She was signed on, and her tap has served: what opens rests on it without another outcome."""
 
     @property
+    def slot_words(self) -> str:
+        """Where this reader takes no PIN: once, or each time."""
+        return words.SLOT if self.entitlement.by_pin_alone else words.SLOT_ONCE
+
+    @property
     def takes_pin(self) -> bool:
         """Whether digits are of use now."""
         return isinstance(self.asks, NeedsPin) and self.asks.here

@@ -35,7 +35,12 @@ class Pins:
     def remember(
         self, entitlement: Entitlement, signed: SignedRecord, asked_at: Moment
     ) -> Callable[[], None]:
-        """To be called once the proof is durable: its grace begins, and the ward is told of it."""
+        """To be called once the proof is durable: its grace begins, and the ward is told of it.
+
+        A card that signs on by its PIN alone has no grace, so nobody is told.
+        """
+        if entitlement.by_pin_alone:
+            return lambda: None
         fact = ProvenPin(
             entitlement.guid,
             signed.key,

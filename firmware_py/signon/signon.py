@@ -32,6 +32,7 @@ from firmware_py.sessions.machine import (
     Granted,
     Joining,
     Kind,
+    LockPressed,
     Owing,
     OwnTap,
     Session,
@@ -49,6 +50,7 @@ from firmware_py.signon.decision import (
     Refuse,
     decide,
     is_holders,
+    only_says,
 )
 from firmware_py.signon.grace import ProvenPins
 from firmware_py.signon.outcomes import Outcomes, proved_by
@@ -56,6 +58,7 @@ from firmware_py.signon.pad import Offer, Pad, Shut, Tapped, Vouched
 from firmware_py.signon.pins import Pins
 from firmware_py.signon.positions import Shifts
 from firmware_py.signon.tries import FailedTry, NotGiven, Over, TryAgain, judge_try
+from firmware_py.signon.unsigned import Does, judge_unsigned
 from hardware.apdu import HardwareError
 
 LOG: Final = logging.getLogger("tapover.signon")
@@ -145,6 +148,8 @@ class SignOn:
         own = shown is not None and entitlement and entitlement.holder == shown.holder
         if entitlement and own and is_holders(proof, entitlement):
             self._own_tap(tap, entitlement)
+        elif entitlement and only_says(proof, entitlement):
+            self._unsigned(tap, proof, entitlement)
         else:
             wanted = self._wanted(entitlement) if entitlement else None
             self.decided(tap, proof, self.decide(proof, entitlement, wanted))
@@ -156,6 +161,20 @@ class SignOn:
         self.greeting = words.STILL_YOU if still else words.OPEN
         self.entered = tap
         self.outcomes.opened(tap, Reason.GRANTED, transition)
+
+    def _unsigned(self, tap: Tapped, proof: Proof, entitlement: Entitlement) -> None:
+        """Of a card whose tap proves nothing."""
+        policy, now_ms = self._rights.place().policy, self._rights.moment().monotonic_ms
+        match judge_unsigned(self._stage.newest, entitlement, policy, now_ms):
+            case Does.NOTHING:
+                self._turn_away(tap, Reason.PIN_NEEDED, OutcomeResult.REFUSED)
+            case Does.STAY:
+                self.outcomes.unsigned(tap, None)
+            case Does.LOCK:
+                self.outcomes.unsigned(tap, self._stage.consider(LockPressed()))
+            case Does.ASK:
+                wanted = self._wanted(entitlement)
+                self.decided(tap, proof, self.decide(proof, entitlement, wanted))
 
     def decide(
         self, proof: Proof, entitlement: Entitlement | None, chosen: PositionId | None = None
@@ -176,7 +195,7 @@ class SignOn:
             preferred=preferred,
             downtime=self.downtime,
         )
-        vouched = self.vouched.get(proof.guid)
+        vouched = self.vouched.get(proof.guid) if proof.key else None
         if isinstance(decision, NeedsPin) and vouched and now.monotonic_ms < vouched.until_ms:
             return Open(vouched.position)
         return decision
@@ -241,7 +260,7 @@ class SignOn:
         pad.wants = self._wanted(entitlement)
         self.pad = pad
         if isinstance(decision, NeedsPin) and not decision.here:
-            self.pad.why = words.SLOT_ONCE
+            self.pad.why = self.pad.slot_words
         reason = decision.logged if isinstance(decision, NeedsPin) else decision.reason
         self.outcomes.asked(tap, reason, transition, before, then)
 
@@ -312,11 +331,14 @@ class SignOn:
             self.outcomes.at_pad(pad, reason, self._end_pad(), signed=signed, announced=True)
             return
         guid = pad.entitlement.guid
-        then = self.pins.remember(pad.entitlement, signed, visit.asked_at)
         pad.pin_record = signed.sequence
+        before = proved_by(visit, pad.entitlement, signed, self._rights.freshness().clock)
+        then = self.pins.remember(pad.entitlement, signed, visit.asked_at)
+        if pad.entitlement.by_pin_alone and not pad.repositions:
+            # What opens rests on this very signature, and a record serves once.
+            pad.tapped, before = replace(pad.tapped, signed=signed), before[:-1]
         proof = Proof(guid, visit.interface, Slot.PIV_AUTHENTICATION, signed.key, pin_verified=True)
         decision = self.decide(proof, self._rights.entitlement(guid), pad.wants)
-        before = proved_by(visit, pad.entitlement, signed, self._rights.freshness().clock)
         self.decided(pad.tapped, proof, decision, before, then)
 
     def _pin_failed(self, pad: Pad, visit: Visit, tried: FailedTry) -> None:
@@ -331,7 +353,7 @@ class SignOn:
                     self.shut = Shut(pad.tapped, reason, now_ms)
                 self.outcomes.at_pad(pad, reason, self._end_pad(), announced=True)
             case TryAgain(reason, why, attempts):
-                pad.why = why
+                pad.why = why if reason is not Reason.PIN_NOT_HERE else pad.slot_words
                 if reason is Reason.PIN_WRONG:
                     pad.attempts = attempts
                 if reason is Reason.PIN_NOT_HERE and isinstance(pad.asks, NeedsPin):

@@ -120,7 +120,8 @@ def enrol(
     slots = " and ".join(f"{one.slot} ({one.algorithm})" for one in card.credentials)
     console.words(f"The card proved {slots}.")
     if card.credential(Slot.CARD_AUTHENTICATION) is None:
-        console.words("It has no key for a tap (9E): terminals take no card by its PIN alone yet.")
+        console.words("It has no key for a tap (9E): terminals ask for its PIN at each sign-on.")
+        console.words("A copy of what it shows openly could be given that PIN: see docs/cards.md.")
     if dry_run:
         given = giving.Given(entitlement)
     else:

@@ -10,7 +10,8 @@ import pytest
 from contract.directory import Entitlement, Status, TerminalState
 from contract.events import ClockTrust, Reason
 from contract.ids import BootId, HolderId, KeyId, PositionId, TerminalId, Version
-from contract.policy import OfflineBoot, Policy, RoleGrace
+from contract.policy import BreakGlassState, OfflineBoot, Policy, RoleGrace
+from firmware_py.signon.because import Because
 from firmware_py.signon.decision import (
     ChoosePosition,
     Decision,
@@ -240,6 +241,40 @@ def test_a_9a_signature_without_verify_is_a_tap_and_no_pin() -> None:
 def test_verify_told_beside_a_9e_signature_is_no_pin() -> None:
     told = replace(TAP, interface=Interface.CONTACT, pin_verified=True)
     assert judged(told) == NeedsPin(Reason.PIN_NEEDED, here=True)
+
+
+# ---- a card without a key for taps ------------------------------------------------------------
+
+BY_PIN = entitlement(credentials=(credential(NINE_A, pin_gated=True),))
+SAYS = replace(TAP, key=None)
+
+
+def test_a_card_without_9e_owes_its_pin_at_each_tap_whatever_grace_there_is() -> None:
+    for grace in (None, proved()):
+        asked = judged(SAYS, BY_PIN, grace=grace)
+        assert asked == NeedsPin(Reason.PIN_NEEDED, here=False)
+        assert isinstance(asked, NeedsPin)
+        assert asked.because is Because.BY_PIN
+        assert judged(replace(PIN, pin_verified=False), BY_PIN, grace=grace) == NeedsPin(
+            Reason.PIN_NEEDED, here=True
+        )
+    assert judged(PIN, BY_PIN) == Open(position())
+
+
+def test_what_it_says_at_its_tap_is_not_its_holder() -> None:
+    assert not is_holders(SAYS, BY_PIN)
+    assert judged(replace(SAYS, guid=OTHER_GUID), BY_PIN) == Refuse(Reason.CARD_KEY_WRONG)
+    assert judged(SAYS) == Refuse(Reason.CARD_KEY_WRONG)  # of a card that could have signed
+    ungated = entitlement(credentials=(credential(NINE_A),))
+    assert judged(SAYS, ungated) == Refuse(Reason.CARD_KEY_WRONG)
+
+
+def test_a_tap_that_is_not_signed_is_offered_no_break_glass() -> None:
+    glass = BREAK_GLASS.model_copy(update={"states": tuple(BreakGlassState)})
+    ward, late = policy(break_glass=glass), entitlement(not_after_ms=NOW_MS)
+    assert judged(TAP, late, ward) == OfferBreakGlass(Reason.EXPIRED)
+    unsigned = BY_PIN.model_copy(update={"not_after_ms": NOW_MS})
+    assert judged(SAYS, unsigned, ward) == Refuse(Reason.EXPIRED)
 
 
 # ---- several positions -------------------------------------------------------------------

@@ -11,6 +11,7 @@ from contract.ids import Guid, KeyId, PositionId, Version
 from contract.policy import BreakGlassState, Downtime, OfflineBoot
 from firmware_py.signon.decision import (
     ChoosePosition,
+    NeedsPin,
     OfferBreakGlass,
     Open,
     Place,
@@ -18,6 +19,7 @@ from firmware_py.signon.decision import (
     Refuse,
     break_glass_from,
     decide,
+    only_says,
 )
 from firmware_py.signon.grace import ProvenPin
 from firmware_py.trust.sitetime import Freshness
@@ -65,6 +67,8 @@ RIGHTS = st.none() | st.builds(
             (credential(NINE_E),),
             (credential(NINE_E), credential(NINE_A)),
             entitlement().credentials,
+            (credential(NINE_A, pin_gated=True),),
+            (credential(NINE_A),),
         ]
     ),
     positions=st.sampled_from([(), (position(),), TWO, (position(areas=["theatre"]),)]),
@@ -131,10 +135,16 @@ def test_whatever_comes_together_only_good_proof_of_good_rights_opens(
     if isinstance(decision, Refuse | OfferBreakGlass):
         assert decision.reason not in {Reason.GRANTED, Reason.PIN_NEEDED, Reason.POSITION_NEEDED}
         state = break_glass_from(decision.reason, here.policy)
-        assert isinstance(decision, OfferBreakGlass) is (state is not None)
+        silent = here.directory and here.terminal and only_says(proof, rights)
+        assert isinstance(decision, OfferBreakGlass) is (state is not None and not silent)
         if isinstance(decision, OfferBreakGlass) and rights and here.directory:
             assert rights.status not in (Status.LOST, Status.REVOKED)
             assert (proof.guid, proof.key) == (rights.guid, card_key(proof.slot))
+        return
+    if only_says(proof, rights):
+        assert isinstance(decision, NeedsPin)  # whatever grace there is
+        assert rights is not None
+        assert rights.status is Status.ACTIVE
         return
     # Whatever does not refuse has a good card, of an entitlement in force, at a known terminal,
     # by knowledge that is fresh enough.
@@ -158,5 +168,5 @@ def test_whatever_comes_together_only_good_proof_of_good_rights_opens(
         assert nine_a is not None
         assert nine_a.pin_gated
         by_pin = proof.slot is NINE_A and proof.pin_verified
-        by_grace = grace is not None and grace.guid == rights.guid
+        by_grace = grace is not None and grace.guid == rights.guid and not rights.by_pin_alone
         assert by_pin or (by_grace and freshness.clock is not ClockTrust.UNCONFIRMED)

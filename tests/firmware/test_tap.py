@@ -35,9 +35,9 @@ from hardware.virtual.applet import Quirks
 from hardware.virtual.behaviour import Behaviour
 from hardware.virtual.card import Card
 from hardware.virtual.faults import CutAnswer, Fault, Torn, WrongStatus
-from hardware.virtual.names import Access, Algorithm, Slot
+from hardware.virtual.names import CERTIFICATE_OF, Access, Algorithm, Slot
 from hardware.virtual.powered import PoweredCard
-from hardware.virtual.sample import personalised
+from hardware.virtual.sample import certificate_object, personalised
 from hardware.workers import Lease
 from tests.firmware.bench import staff
 from tests.firmware.cards import Connection
@@ -178,6 +178,33 @@ def test_a_card_that_does_not_sign_is_given_no_pin(fault: Fault) -> None:
     card = personalised()
     with pytest.raises(HardwareError):
         visit(card, faulty(fault), pin=PIN)
+    assert VERIFY not in [exchange.ins for exchange in card.record.exchanges]
+
+
+def test_a_card_without_9e_shows_its_certificate_before_its_pin_and_a_tap_asks_it_nothing() -> None:
+    card = personalised(slots=[Slot.AUTHENTICATION], certificates=True)
+    assert visit(card, algorithm=None).exchanges == 2
+    before = len(card.record.exchanges)
+    answer = visit(card, pin=PIN)
+    assert answer.signature is not None
+    verify_card(key_of(card, Slot.AUTHENTICATION), EVENT, answer.signature)
+    commands = [exchange.ins for exchange in card.record.exchanges[before:]]
+    # SELECT, CHUID, 9A's certificate and the rest of it, tries left, VERIFY, 9A.
+    assert (commands[:3], commands[-3:]) == ([0xA4, 0xCB, 0xCB], [VERIFY, VERIFY, 0x87])
+    assert set(commands[3:-3]) <= {0xC0}
+
+
+@pytest.mark.parametrize("garbage", [b"", b"\x30\x80", b"no certificate", bytes(3000)])
+def test_a_card_without_9e_that_shows_no_such_certificate_is_given_no_pin(garbage: bytes) -> None:
+    card = personalised(slots=[Slot.AUTHENTICATION], certificates=True)
+    owner = owner_of(card)
+    for shown in (certificate_object(garbage), garbage, None):
+        if shown is None:
+            del card.objects[CERTIFICATE_OF[Slot.AUTHENTICATION]]
+        else:
+            card.objects[CERTIFICATE_OF[Slot.AUTHENTICATION]] = shown
+        with pytest.raises(CopiedCard):
+            visit(card, pin=PIN, owner=owner)
     assert VERIFY not in [exchange.ins for exchange in card.record.exchanges]
 
 

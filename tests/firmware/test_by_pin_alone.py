@@ -1,0 +1,212 @@
+"""A card with a gated 9A and no 9E: its tap names it and proves nothing, its PIN signs it on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest_asyncio
+
+from contract.directory import Entitlement, Slot
+from contract.events import CardOutcome, CardRecorded, OutcomeResult, Reason
+from contract.pinning import PinContactless
+from contract.signing import VerifyKey
+from contract.tap import PinRecord, verify_card
+from contract.wire import decode_base64
+from firmware_py.kiosk import words
+from firmware_py.kiosk.commands import Cancelled, PinEntered, PositionChosen
+from firmware_py.kiosk.view import Screen, View
+from firmware_py.pin.words import BY_PIN
+from hardware.piv import Pin
+from hardware.virtual.behaviour import Behaviour
+from hardware.virtual.card import Card
+from hardware.virtual.names import Access
+from hardware.virtual.names import Slot as CardSlot
+from hardware.virtual.sample import personalised
+from tests.firmware.bench import PIN, Bench, staff
+from tests.firmware.cards import PLATE, SLOT
+from tests.firmware.rights import position
+
+NIA = personalised(slots=[CardSlot.AUTHENTICATION], certificates=True)
+BEA = personalised()
+LENIENT = Behaviour(access=Access.CONTACTLESS_LENIENT)
+VERIFY = 0x20
+
+
+def nia(**changes: Any) -> Entitlement:  # noqa: ANN401
+    return staff("nia", "NI", NIA, **changes)
+
+
+def bea() -> Entitlement:
+    return staff("bea", "BE", BEA)
+
+
+@pytest_asyncio.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    async with Bench(tmp_path / "state") as bench:
+        yield bench
+
+
+def verifies(card: Card) -> int:
+    return sum(exchange.ins == VERIFY for exchange in card.record.exchanges)
+
+
+async def at_pad(bench: Bench, card: Card = NIA) -> View:
+    """With the card in the slot."""
+    mark = len(bench.board.views)
+    bench.readers.put(SLOT, card)
+    return await bench.until(lambda view: view.screen is Screen.PIN, mark)
+
+
+def enter(bench: Bench, pin: str = PIN) -> int:
+    mark = len(bench.board.views)
+    bench.do(PinEntered(Pin(pin)))
+    return mark
+
+
+async def test_its_pin_opens_by_one_signature_and_the_pad_says_why_it_asks(bench: Bench) -> None:
+    await bench.open_day(nia())
+    asked = await at_pad(bench)
+    assert asked.pin is not None
+    assert asked.pin.why_asked == BY_PIN
+    await bench.until(lambda view: view.screen is Screen.OPEN, enter(bench))
+    bench.readers.take(SLOT)
+
+    events = await bench.events()
+    records = {e.sequence: e for e in events if isinstance(e.detail, CardRecorded)}
+    (record,) = records.values()  # nothing was signed at the tap
+    assert isinstance(record.detail, CardRecorded)
+    assert isinstance(record.detail.record, PinRecord)
+    asked_for, opened = (e.detail for e in events if isinstance(e.detail, CardOutcome))
+    assert (asked_for.result, asked_for.record, asked_for.holder) == ("asked", None, None)
+    assert (opened.result, opened.record) == (OutcomeResult.OPENED, record.sequence)
+    (credential,) = nia().credentials
+    assert opened.key == credential.key_id
+    verify_card(
+        VerifyKey.from_base64(credential.key),
+        record.to_bytes(),
+        decode_base64(opened.signature or ""),
+    )
+
+
+async def test_no_grace_makes_its_tap_enough_and_nobody_is_told_of_one(bench: Bench) -> None:
+    await bench.open_day(nia(), bea(), grace_s=14_400)
+    await bench.sign_on(NIA)
+    assert bench.proofs == []
+    await bench.sign_on(BEA)
+    asked = await bench.tap(NIA, Screen.NOTICE)
+    assert asked.words == words.SLOT  # and not: once
+    await at_pad(bench)
+    bench.readers.take(SLOT)
+    bench.do(Cancelled())
+
+
+async def test_its_second_tap_locks_and_another_asks_again(bench: Bench) -> None:
+    """Unsigned: whoever has copied its GUID could have done it, and gains nothing by it."""
+    await bench.open_day(nia())
+    await bench.sign_on(NIA)
+    bench.clock.advance(10)
+    locked = await bench.tap(NIA, Screen.LOCKED)
+    assert locked.person is None
+    assert (await bench.changes())[-1] == ("nia", "locked", "button")
+    asked = await bench.tap(NIA, Screen.NOTICE)
+    assert asked.words == words.SLOT
+    await bench.sign_on(NIA)
+    results = [result for result, _ in await bench.outcomes()]
+    assert results == ["asked", "opened", "refused", "asked", "asked", "resumed"]
+
+
+async def test_seen_twice_it_locks_nothing(bench: Bench) -> None:
+    await bench.open_day(nia())
+    await bench.sign_on(NIA)
+    bench.clock.advance(1)
+    await bench.tap(NIA, Screen.OPEN)
+    await bench.rest()
+    assert bench.board.views[-1].screen is Screen.OPEN
+
+
+async def test_an_unsigned_tap_wakes_nobodys_dimmed_screen(bench: Bench) -> None:
+    await bench.open_day(nia(), idle_dim_s=30, idle_lock_s=600)
+    await bench.sign_on(NIA)
+    await bench.until(lambda view: view.screen is Screen.DIMMED, bench.pass_time(60))
+    await bench.tap(NIA, Screen.LOCKED)
+
+
+async def test_it_takes_nobodys_pad_away(bench: Bench) -> None:
+    """Else the digits that somebody is typing would go to the card that came between."""
+    await bench.open_day(nia(), bea(), pin_contactless=True)
+    await at_pad(bench, BEA)
+    mark = len(bench.board.views)
+    bench.readers.put(PLATE, NIA, LENIENT)
+    await bench.until(lambda view: view.screen is Screen.CHECKING, mark)
+    await bench.rest()
+    before = verifies(NIA)
+    opened = await bench.until(lambda view: view.screen is Screen.OPEN, enter(bench))
+    assert opened.person is not None
+    assert opened.person.initials == "BE"
+    assert verifies(NIA) == before
+    bench.readers.take(PLATE)
+    bench.readers.take(SLOT)
+
+
+async def test_over_the_plate_its_pin_is_taken_where_the_ward_allows_it_and_marked(
+    bench: Bench,
+) -> None:
+    await bench.open_day(nia(), pin_contactless=True)
+    mark = len(bench.board.views)
+    bench.readers.put(PLATE, NIA, LENIENT)
+    await bench.until(lambda view: view.screen is Screen.PIN, mark)
+    await bench.until(lambda view: view.screen is Screen.OPEN, enter(bench))
+    bench.readers.take(PLATE)
+    assert any(isinstance(e.detail, PinContactless) for e in await bench.events())
+
+
+async def test_a_copied_guid_alone_is_not_given_the_pin(bench: Bench) -> None:
+    """A GUID can be read through a pocket; the certificate of 9A in the slot alone."""
+    copy = personalised(guid=NIA.guid, slots=[CardSlot.AUTHENTICATION])
+    other = personalised(guid=NIA.guid, slots=[CardSlot.AUTHENTICATION], certificates=True)
+    await bench.open_day(nia())
+    for forged in (copy, other):
+        await at_pad(bench, forged)
+        await bench.until(lambda view: view.screen is Screen.REFUSED, enter(bench))
+        bench.readers.take(SLOT)
+        assert verifies(forged) == 0
+        assert (await bench.outcomes())[-1] == ("refused", Reason.CARD_KEY_WRONG)
+
+
+async def test_a_copy_of_all_it_shows_opens_nothing(bench: Bench) -> None:
+    """It is given the PIN: that is the price of a card without 9E, and is written down."""
+    copy = personalised(guid=NIA.guid, slots=[CardSlot.AUTHENTICATION])
+    copy.objects = dict(NIA.objects)
+    await bench.open_day(nia())
+    await at_pad(bench, copy)
+    await bench.until(lambda view: view.screen is Screen.REFUSED, enter(bench))
+    bench.readers.take(SLOT)
+    assert (await bench.outcomes())[-1] == ("refused", Reason.CARD_KEY_WRONG)
+    assert await bench.changes() == []
+
+
+async def test_of_several_positions_it_chooses_after_its_pin(bench: Bench) -> None:
+    two = (position("nurse"), position("site-manager", "R0270"))
+    await bench.open_day(nia(positions=two))
+    await at_pad(bench)
+    await bench.until(lambda view: view.screen is Screen.CHOOSE, enter(bench))
+    mark = len(bench.board.views)
+    bench.do(PositionChosen(two[1].id))
+    await bench.until(lambda view: view.screen is Screen.OPEN, mark)
+    bench.readers.take(SLOT)
+    last = (await bench.events())[-1].detail
+    outcomes = [e.detail for e in await bench.events() if isinstance(e.detail, CardOutcome)]
+    assert (outcomes[-1].result, outcomes[-1].position) == ("opened", two[1].id), last
+    assert outcomes[-1].signature
+
+
+async def test_lost_it_is_refused_before_any_pin(bench: Bench) -> None:
+    from contract.directory import Status
+
+    await bench.open_day(nia(status=Status.LOST))
+    before = verifies(NIA)
+    await bench.tap(NIA, Screen.REFUSED, reader=SLOT)
+    assert verifies(NIA) == before
+    assert nia().credential(Slot.CARD_AUTHENTICATION) is None
