@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from benchmarks.ward.screen import Screen
+from playwright.sync_api import Page
+
 from tests.browser.ward_life import HAND_MS
 
 MOST_STOPS: Final = 60
@@ -33,21 +34,21 @@ class Stop:
     """A ring or a shadow says so, and it lies on the glass."""
 
 
-def focused(screen: Screen) -> Stop | None:
+def focused(page: Page) -> Stop | None:
     """What has the focus; null where nothing has."""
-    found: list[Any] | None = screen.page.evaluate(_FOCUSED)
+    found: list[Any] | None = page.evaluate(_FOCUSED)
     if found is None:
         return None
     tag, label, ringed, inside = found
     return Stop(str(tag), str(label), bool(ringed) and bool(inside))
 
 
-def tab_to(screen: Screen, label: str) -> Stop:
+def tab_to(page: Page, label: str) -> Stop:
     """Tab until this is reached; fails where it never is, or where the focus cannot be seen."""
     stops = []
     for _ in range(MOST_STOPS):
-        screen.page.keyboard.press("Tab", delay=HAND_MS)
-        stop = focused(screen)
+        page.keyboard.press("Tab", delay=HAND_MS)
+        stop = focused(page)
         if stop is None:
             continue
         assert stop.visible, f"nobody sees that {stop} has the focus"
@@ -57,30 +58,30 @@ def tab_to(screen: Screen, label: str) -> Stop:
     raise AssertionError(f"Tab never came to “{label}”, only to {sorted(set(stops))}")
 
 
-def press(screen: Screen, label: str) -> None:
+def press(page: Page, label: str) -> None:
     """As somebody does who has no mouse and no touch."""
-    tab_to(screen, label)
-    screen.page.keyboard.press("Enter", delay=HAND_MS)
+    tab_to(page, label)
+    page.keyboard.press("Enter", delay=HAND_MS)
 
 
-def keypad(screen: Screen, digits: str) -> None:
+def keypad(page: Page, digits: str) -> None:
     """A number block with its lock on, and its own Enter."""
-    wire = screen.page.context.new_cdp_session(screen.page)
+    wire = page.context.new_cdp_session(page)
     for digit in digits:
         known = {"key": digit, "text": digit, "code": f"Numpad{digit}", "isKeypad": True}
         known |= {"location": 3, "windowsVirtualKeyCode": 96 + int(digit)}
         wire.send("Input.dispatchKeyEvent", {**known, "type": "keyDown"})
-        screen.page.wait_for_timeout(HAND_MS)
+        page.wait_for_timeout(HAND_MS)
         wire.send("Input.dispatchKeyEvent", {**known, "type": "keyUp", "text": ""})
-    screen.page.keyboard.press("NumpadEnter")
+    page.keyboard.press("NumpadEnter")
 
 
-def stops(screen: Screen) -> set[str]:
+def stops(page: Page) -> set[str]:
     """Everything that Tab comes to, going round once."""
     seen: dict[str, None] = {}
     for _ in range(MOST_STOPS):
-        screen.page.keyboard.press("Tab", delay=HAND_MS)
-        stop = focused(screen)
+        page.keyboard.press("Tab", delay=HAND_MS)
+        stop = focused(page)
         if stop is not None:
             assert stop.visible, f"nobody sees that {stop} has the focus"
             if stop.label in seen and len(seen) > 1 and stop.label == next(iter(seen)):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+from playwright.sync_api import Page
+
 from benchmarks.ward.chromium import PX_A_MM, SMALL
 from benchmarks.ward.screen import Screen
 from tests.browser.axe import findings
@@ -80,9 +82,9 @@ def own_faults(screen: Screen) -> list[str]:
     return [one for one in screen.faults if any(word in one for word in _OWN_FAULTS)]
 
 
-def targets(screen: Screen) -> list[tuple[str, float, float]]:
+def targets(page: Page) -> list[tuple[str, float, float]]:
     """Everything that can be pressed: what it is called, its width and height in pixels."""
-    found: list[list[Any]] = screen.page.evaluate(_TARGETS)
+    found: list[list[Any]] = page.evaluate(_TARGETS)
     return [(str(label), float(width), float(height)) for label, width, height in found]
 
 
@@ -90,7 +92,7 @@ def _small_targets(screen: Screen) -> list[str]:
     least = TARGET_PX - _ROUNDING_PX
     return [
         f"“{label}” is {width / PX_A_MM:.1f} × {height / PX_A_MM:.1f} mm"
-        for label, width, height in targets(screen)
+        for label, width, height in targets(screen.page)
         if min(width, height) < least
     ]
 

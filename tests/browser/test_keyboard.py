@@ -38,7 +38,7 @@ def test_the_pin_by_a_number_block(ward: Ward, bay: WardTerminal, screen: Screen
     nobody(bay, screen)
     with held(ward, bay, newcomer, slot=True):
         screen.wait("pin")
-        keypad(screen, newcomer.pin)
+        keypad(screen.page, newcomer.pin)
         screen.wait_name(newcomer.shown)
 
 
@@ -50,8 +50,8 @@ def test_the_pad_by_its_own_keys_and_tab_alone(
     with held(ward, bay, newcomer, slot=True):
         screen.wait("pin")
         for digit in newcomer.pin:
-            press(screen, digit)
-        press(screen, "Enter")
+            press(screen.page, digit)
+        press(screen.page, "Enter")
         screen.wait_name(newcomer.shown)
 
 
@@ -72,7 +72,7 @@ def test_a_position_is_chosen_by_keys(ward: Ward, bay: WardTerminal, screen: Scr
         screen.page.keyboard.type(two.pin, delay=HAND_MS)
         screen.page.keyboard.press("Enter")
         screen.wait("choose")
-        press(screen, "Nurse in charge")
+        press(screen.page, "Nurse in charge")
         screen.wait_name(two.shown)
 
 
@@ -80,10 +80,10 @@ def test_everything_that_can_be_pressed_is_come_to_by_tab_and_she_leaves_by_it(
     ward: Ward, bay: WardTerminal, screen: Screen
 ) -> None:
     there(ward, bay, screen, ward.member("h-amal"))
-    everything = {label for label, _, _ in targets(screen)}
+    everything = {label for label, _, _ in targets(screen.page)}
     assert "Lock" in everything
-    assert everything <= stops(screen)
-    press(screen, "Lock")
+    assert everything <= stops(screen.page)
+    press(screen.page, "Lock")
     screen.wait("locked")
 
 
@@ -100,3 +100,41 @@ def test_any_key_wakes_a_dimmed_screen(ward: Ward, bay: WardTerminal, screen: Sc
     finally:
         wait_held(ward, ward.set_policy())
     shows(bay, lambda view: is_open_for(view, amal))
+
+
+def test_what_the_dock_offers_is_begun_and_ended_by_keys(
+    ward: Ward, bay: WardTerminal, screen: Screen
+) -> None:
+    amal, page = ward.member("h-amal"), screen.page
+    there(ward, bay, screen, amal)
+    press(page, "Information")
+    page.get_by_role("heading", name="The rules of this ward").wait_for()
+    press(page, "Close")
+    press(page, "Help with a card")
+    page.get_by_role("heading", name="Help with a card").wait_for()
+    press(page, "Cancel")
+    press(page, "Hold open")
+    shows(bay, lambda view: view["panels"]["hold"]["left_s"] is not None)
+    press(page, "End hold")
+    shows(bay, lambda view: view["panels"]["hold"]["left_s"] is None)
+    press(page, "Cymraeg")
+    page.locator('html[lang="cy"]').wait_for()
+    press(page, "English")
+    page.locator('html[lang="en"]').wait_for()
+    assert is_open_for(shows(bay, lambda view: view["screen"] == "open").view, amal)
+
+
+def test_a_role_is_changed_by_keys(ward: Ward, bay: WardTerminal, screen: Screen) -> None:
+    two = fresh(ward, NURSE, LEAD)
+    nobody(bay, screen)
+    with held(ward, bay, two, slot=True):
+        screen.wait("pin")
+        screen.page.keyboard.type(two.pin, delay=HAND_MS)
+        screen.page.keyboard.press("Enter")
+        screen.wait("choose")
+        press(screen.page, "Nurse")
+        screen.wait_name(two.shown)
+    press(screen.page, "Change role")
+    screen.page.get_by_role("heading", name="Change role").wait_for()
+    press(screen.page, "Nurse in charge")
+    shows(bay, lambda view: view["role"] == "Nurse in charge" and view["screen"] == "open")
