@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest_asyncio
 
-from contract.directory import Entitlement, Slot
+from contract.directory import Entitlement, Slot, Status
 from contract.events import CardOutcome, CardRecorded, OutcomeResult, Reason
 from contract.pinning import PinContactless
 from contract.signing import VerifyKey
@@ -18,6 +18,7 @@ from firmware_py.kiosk import words
 from firmware_py.kiosk.commands import Cancelled, PinEntered, PositionChosen
 from firmware_py.kiosk.view import Screen, View
 from firmware_py.pin.words import BY_PIN
+from firmware_py.sessions.commands import PositionWanted
 from hardware.piv import Pin
 from hardware.virtual.behaviour import Behaviour
 from hardware.virtual.card import Card
@@ -202,9 +203,25 @@ async def test_of_several_positions_it_chooses_after_its_pin(bench: Bench) -> No
     assert outcomes[-1].signature
 
 
-async def test_lost_it_is_refused_before_any_pin(bench: Bench) -> None:
-    from contract.directory import Status
+async def test_another_position_is_another_pin_which_is_proved(bench: Bench) -> None:
+    two = (position("nurse"), position("site-manager", "R0270"))
+    await bench.open_day(nia(positions=two), grace_s=14_400)
+    await at_pad(bench)
+    await bench.until(lambda view: view.screen is Screen.CHOOSE, enter(bench))
+    mark = len(bench.board.views)
+    bench.do(PositionChosen(two[0].id))
+    await bench.until(lambda view: view.screen is Screen.OPEN, mark)
+    mark = len(bench.board.views)
+    bench.do(PositionWanted(two[1].id))
+    await bench.until(lambda view: view.screen is Screen.PIN, mark)
+    await bench.until(lambda view: view.screen is Screen.OPEN, enter(bench))
+    bench.readers.take(SLOT)
+    assert (await bench.outcomes())[-1] == ("proved", "granted")
+    assert (await bench.changes())[-1] == ("nia", "opened", "position")
+    assert bench.proofs == []
 
+
+async def test_lost_it_is_refused_before_any_pin(bench: Bench) -> None:
     await bench.open_day(nia(status=Status.LOST))
     before = verifies(NIA)
     await bench.tap(NIA, Screen.REFUSED, reader=SLOT)
