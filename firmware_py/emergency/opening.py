@@ -21,7 +21,6 @@ from contract.emergency import BreakGlassOpened, Emergency, Kept
 from contract.events import AlarmCode, Cause, OutcomeResult, Reason
 from contract.ids import HolderId, SessionId
 from contract.policy import BreakGlass, BreakGlassState
-from firmware_py.card.records import outcome
 from firmware_py.emergency import words
 from firmware_py.emergency.claims import BARRED, Claim, judge_card, judge_nobody
 from firmware_py.emergency.detached import card_proof
@@ -290,11 +289,10 @@ class Opening:
         if (waiting := self.line.waiting) is None:
             return
         if colleague.record is not None:
-            told = outcome(
+            told = self.inside.signon.outcomes.event(
                 OutcomeResult.OFFERED,
                 Reason.BREAK_GLASS,
                 colleague.guid,
-                self.custody.freshness().clock,
                 signed=colleague.signed,
                 entitlement=colleague.entitlement,
             )

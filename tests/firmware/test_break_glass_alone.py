@@ -14,6 +14,7 @@ from contract.ids import TerminalId
 from contract.policy import BreakGlassState
 from firmware_py.emergency import words
 from firmware_py.emergency.commands import BreakGlassAlone, BreakGlassColleague
+from firmware_py.kiosk import words as kiosk
 from firmware_py.kiosk.view import Screen
 from tests.firmware import rights
 from tests.firmware.bench import Bench
@@ -87,7 +88,9 @@ async def test_a_colleague_whose_card_is_not_in_use_confirms_nothing(
     await ward.publish(bea(status=status))
     ward.do(RESUS)
     await ward.until(waits)
-    await ward.tap(BEA, Screen.REFUSED)
+    refused = await ward.tap(BEA, Screen.REFUSED)
+    told = [event for event in await ward.events() if isinstance(event.detail, CardOutcome)][-1]
+    assert refused.reference == kiosk.reference(told.journal, told.sequence)
     ward.do(BreakGlassColleague())
     await ward.rest()
     assert await opened(ward) == []
