@@ -5,12 +5,15 @@ digests of the same terms and of the one text that is shown for them. Who may: s
 roles that the ward's policy names, of this ward, with a card in use. Not the same person twice.
 That it is over, one of them declares alone: it takes rights away and gives none.
 
-A refused card or a wrong PIN does not end it; its time does, and whoever cancels.
+A refused card or a wrong PIN does not end it; its time does, and whoever cancels. Until then
+nothing else is begun, so that nobody's touch undoes what the first of two has signed.
 """
 
 from __future__ import annotations
 
+import logging
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -25,29 +28,30 @@ from contract.emergency import (
 from contract.events import OutcomeResult, Reason
 from contract.ids import Digest
 from contract.signing import sha256
-from contract.tap import card_digest
 from contract.wire import encode_base64
 from firmware_py import items
-from firmware_py.card.records import SignedRecord, outcome
-from firmware_py.card.tap import CardAnswer, Challenge, LastTry, reason_of
+from firmware_py.card.records import SignedRecord
+from firmware_py.card.tap import CardAnswer, reason_of
 from firmware_py.card.visits import Purpose, Visit
 from firmware_py.emergency import words
-from firmware_py.evidence.journal import JournalFailed
+from firmware_py.evidence.journal import Written
 from firmware_py.items import CardAsks, Item
 from firmware_py.kiosk import words as kiosk
 from firmware_py.kiosk.commands import Cancelled, PinEntered
 from firmware_py.kiosk.presenting import Notice
 from firmware_py.kiosk.view import Screen
-from firmware_py.signon.answers import as_judged, as_tapped
+from firmware_py.signon.answers import as_judged, as_tapped, have_signed, why_unsigned
 from firmware_py.signon.decision import Proof, allowed_here, is_holders
 from firmware_py.signon.outcomes import proved_by
 from firmware_py.signon.pad import Tapped
+from firmware_py.signon.tries import NotGiven, Over, TryAgain, judge_try
 from hardware.apdu import HardwareError
-from hardware.piv import Pin, WrongPin
+from hardware.piv import Pin
 
 if TYPE_CHECKING:
     from firmware_py.emergency.downtime import DowntimeLine
 
+LOG: Final = logging.getLogger("tapover.emergency")
 STEP_MS: Final = 120_000
 """From one step to the next: the second person comes from another bay."""
 
@@ -83,6 +87,8 @@ class Declaring:
         self._inside = line.inside
         self._custody = line.inside.parts.custody
         self._now: Declaration | None = None
+        self._proving: tuple[int, DowntimeTerms] | None = None
+        """The newest visit that proves a PIN for us, and under which terms."""
 
     @property
     def now(self) -> Declaration | None:
@@ -93,7 +99,9 @@ class Declaring:
         return self._now
 
     def begin(self, *, ends: bool) -> None:
-        """Somebody wants to; whatever was begun before is void."""
+        """Somebody wants to. While anybody declares anything this is nothing."""
+        if self.now is not None:
+            return
         policy, place = self._line.policy(), self._custody.place().terminal
         if policy is None or place is None or self._inside.outage.down:
             return
@@ -114,11 +122,10 @@ class Declaring:
         if (now := self.now) is None:
             return False
         match item:
-            case items.CardAsks() if visit := self._inside.visits.find(item.visit):
+            case items.CardAsks() if visit := self._ours(now, item.visit):
                 self._asks(now, item, visit)
-            case items.VisitEnded() if self._inside.visits.find(item.visit) is not None:
-                visit = self._inside.visits.ended(item.visit)
-                assert visit is not None  # noqa: S101 - it was found
+            case items.VisitEnded() if visit := self._ours(now, item.visit):
+                self._inside.visits.ended(item.visit)
                 self._ended(now, visit, item.end)
             case PinEntered(pin) if now.step is Step.PIN:
                 self._pin(now, pin)
@@ -133,6 +140,15 @@ class Declaring:
 
     # --- cards --------------------------------------------------------------------------------
 
+    def _ours(self, now: Declaration, number: int) -> Visit | None:
+        """Any tap, and the PIN that is waited for; what else a card answers is for sign-on."""
+        visit = self._inside.visits.find(number)
+        if visit is None or visit.purpose is Purpose.TAP:
+            return visit
+        waits = now.step is Step.PIN and self._proving == (number, now.terms)
+        hers = now.card and visit.owner and now.card.guid == visit.owner.guid
+        return visit if waits and hers else None
+
     def _asks(self, now: Declaration, item: CardAsks, visit: Visit) -> None:
         visit.guid = item.guid
         visit.entitlement = self._custody.entitlement(item.guid)
@@ -140,23 +156,14 @@ class Declaring:
         slot = Slot.PIV_AUTHENTICATION if pin else Slot.CARD_AUTHENTICATION
         visit.credential = visit.entitlement.credential(slot) if visit.entitlement else None
         visit.asked_at = self._custody.moment()
-        if visit.credential is None:
-            item.question.answer(None)
-            return
+        have_signed(item, visit, lambda: self._record(now, item, proves=pin))
+
+    def _record(self, now: Declaration, item: CardAsks, *, proves: bool) -> Written:
         evidence = self._inside.signon.evidence
-        try:
-            if pin:
-                text = Digest(sha256(now.terms.words().encode()))
-                document = sha256(now.terms.to_bytes())
-                visit.record = evidence.record_countersign(item.guid, text, document)
-            else:
-                visit.record = evidence.record_tap(item.guid)
-        except JournalFailed:
-            visit.failed = Reason.JOURNAL_FAILED
-            item.question.answer(None)
-            return
-        digest = card_digest(visit.record.data)
-        item.question.answer(Challenge(visit.credential.algorithm, digest))
+        if not proves:
+            return evidence.record_tap(item.guid)
+        text = Digest(sha256(now.terms.words().encode()))
+        return evidence.record_countersign(item.guid, text, sha256(now.terms.to_bytes()))
 
     def _pin(self, now: Declaration, pin: Pin) -> None:
         if now.card is None or now.tapped is None or self._inside.visits.newest is not None:
@@ -166,17 +173,22 @@ class Declaring:
         if card is None:
             self._say(kiosk.CARD_BACK)
             return
-        self._inside.visits.prove_pin(card, pin, now.card, warned=now.attempts == 1)
+        visit = self._inside.visits.prove_pin(card, pin, now.card, warned=now.attempts == 1)
+        self._proving = (visit.number, now.terms)
 
     def _ended(self, now: Declaration, visit: Visit, end: CardAnswer | HardwareError) -> None:
-        if isinstance(end, HardwareError):
-            self._unread(now, visit, end)
-            return
-        signed = as_judged(visit, end)
-        if visit.purpose is Purpose.PIN:
-            self._proved(now, visit, signed)
-        else:
-            self._shown(now, visit, end, signed)
+        proves = visit.purpose is Purpose.PIN
+        match end:
+            case CardAnswer() if proves:
+                self._proved(now, visit, as_judged(visit, end))
+            case CardAnswer():
+                self._shown(now, visit, end, as_judged(visit, end))
+            case _ if proves:
+                self._pin_failed(now, visit, end)
+            case _:
+                self._another_card(now)
+                reason = reason_of(end)
+                self._refuse(kiosk.refused(reason), reason, visit)
 
     def _shown(
         self, now: Declaration, visit: Visit, end: CardAnswer, signed: SignedRecord | None
@@ -186,13 +198,11 @@ class Declaring:
         key = signed.key if signed and held else None
         proof = Proof(end.guid, visit.interface, Slot.CARD_AUTHENTICATION, key)
         card = self._custody.entitlement(end.guid)
-        reason = self._refused(proof, card)
+        reason = visit.failed or self._refused(proof, card)
         if card is None or reason is not None:
-            self._commit(OutcomeResult.REFUSED, reason or Reason.CARD_UNKNOWN, visit, signed)
-            self._say(words.NOT_YOU, Screen.REFUSED)
+            self._refuse(words.NOT_YOU, reason or Reason.CARD_UNKNOWN, visit, signed)
         elif card.holder in {one.holder for one in now.by}:
-            self._commit(OutcomeResult.REFUSED, Reason.ROLE_NOT_ALLOWED, visit, signed)
-            self._say(words.ANOTHER_PERSON, Screen.REFUSED)
+            self._refuse(words.ANOTHER_PERSON, Reason.SAME_PERSON, visit, signed)
         else:
             self._commit(OutcomeResult.ASKED, Reason.PIN_NEEDED, visit, signed)
             asked = replace(now, card=card, tapped=tap, attempts=None, step=Step.PIN)
@@ -217,16 +227,16 @@ class Declaring:
         return None if fits else Reason.ROLE_NOT_ALLOWED
 
     def _proved(self, now: Declaration, visit: Visit, signed: SignedRecord | None) -> None:
-        if now.card is None or now.step is not Step.PIN or visit.guid != now.card.guid:
-            return
-        if signed is None or not signed.holds:
-            self._commit(OutcomeResult.REFUSED, Reason.CARD_KEY_WRONG, visit, signed)
-            self._drop(words.NOT_DECLARED)
+        if now.card is None or signed is None or not signed.holds:
+            self._now = None
+            reason = why_unsigned(visit, signed) or Reason.CARD_KEY_WRONG
+            self._refuse(words.NOT_DECLARED, reason, visit, signed)
             return
         declarer = Declarer(holder=now.card.holder, record=signed.sequence)
         by = (*now.by, declarer)
         initials = (*now.initials, now.card.name.initials)
-        told = proved_by(visit, now.card, signed, self._custody.freshness().clock)
+        clock, shared = self._custody.freshness().clock, self._inside.stage.newest.hold is not None
+        told = proved_by(visit, now.card, signed, clock, shared=shared)
         agreed = replace(now, by=by, initials=initials, card=None, tapped=None, attempts=None)
         if now.terms.ends:
             self._now = None
@@ -253,43 +263,63 @@ class Declaring:
         self._line.begin(declared, initials)
         self._say(words.DOWNTIME_ON)
 
-    def _unread(self, now: Declaration, visit: Visit, error: HardwareError) -> None:
-        if isinstance(error, LastTry):
-            self._go_on(replace(now, attempts=1), kiosk.LAST_TRY)
-            return
-        reason = reason_of(error)
-        attempts = error.attempts if isinstance(error, WrongPin) else None
-        self._commit(OutcomeResult.REFUSED, reason, visit, None, attempts)
-        if reason is Reason.PIN_WRONG and attempts != 0:
-            sentence = kiosk.LAST_TRY if attempts == 1 else kiosk.PIN_AGAIN
-            self._go_on(replace(now, attempts=attempts), sentence)
-        else:
-            self._say(kiosk.refused(reason), Screen.REFUSED)
-            first = words.SECOND_CARD if now.by else words.FIRST_CARD
-            ask = words.END_CARD if now.terms.ends else first
-            self._now = replace(now, step=Step.CARD, card=None, tapped=None, said=ask)
+    def _pin_failed(self, now: Declaration, visit: Visit, error: HardwareError) -> None:
+        match judge_try(error):
+            case NotGiven(why, attempts):
+                self._go_on(replace(now, attempts=attempts or now.attempts), why)
+            case TryAgain(reason, why, attempts):
+                self._commit(OutcomeResult.REFUSED, reason, visit, attempts=attempts)
+                said = kiosk.SLOT if reason is Reason.PIN_NOT_HERE else why
+                self._go_on(replace(now, attempts=attempts or now.attempts), said)
+            case Over(reason, attempts):
+                self._another_card(now)
+                self._refuse(kiosk.refused(reason), reason, visit, attempts=attempts)
+
+    def _another_card(self, now: Declaration) -> None:
+        """This one came to nothing; what was agreed so far stands."""
+        first = words.SECOND_CARD if now.by else words.FIRST_CARD
+        ask = words.END_CARD if now.terms.ends else first
+        self._now = replace(now, step=Step.CARD, card=None, tapped=None, attempts=None, said=ask)
 
     # --- what is said -------------------------------------------------------------------------
+
+    def _refuse(
+        self,
+        sentence: str,
+        reason: Reason,
+        visit: Visit,
+        signed: SignedRecord | None = None,
+        attempts: int | None = None,
+    ) -> None:
+        """Journal it; once it is durable the glass says so, with a reference to it."""
+        journal, stands = self._inside.parts.journal, self._now
+        reference = kiosk.reference(journal.id, journal.next_sequence)
+
+        def act() -> None:
+            if self._now is stands:
+                self._say(sentence, Screen.REFUSED, reference)
+
+        LOG.info("refused", extra={"reason": reason, "reference": reference})
+        self._commit(OutcomeResult.REFUSED, reason, visit, signed, attempts, act)
 
     def _commit(
         self,
         result: OutcomeResult,
         reason: Reason,
         visit: Visit,
-        signed: SignedRecord | None,
+        signed: SignedRecord | None = None,
         attempts: int | None = None,
+        then: Callable[[], None] = lambda: None,
     ) -> None:
-        told = outcome(
-            result,
-            reason,
-            visit.guid,
-            self._custody.freshness().clock,
+        owner = visit.owner
+        told = self._inside.signon.outcomes.event(
+            *(result, reason, owner.guid if owner else visit.guid),
             signed=signed,
             record=visit.record.sequence if visit.record else None,
-            entitlement=visit.entitlement if signed else None,
+            entitlement=owner or (visit.entitlement if signed else None),
             attempts=attempts,
         )
-        self._inside.stage.commit(None, (told,))
+        self._inside.stage.commit(None, (told,), lambda _: then())
 
     def _go_on(self, now: Declaration, said: str) -> None:
         until_ms = self._line.now_ms() + STEP_MS
@@ -301,5 +331,7 @@ class Declaring:
         self._now = None
         self._say(sentence, Screen.REFUSED)
 
-    def _say(self, sentence: str, screen: Screen = Screen.NOTICE) -> None:
-        self._inside.signon.outcomes.notice = Notice(screen, sentence)
+    def _say(
+        self, sentence: str, screen: Screen = Screen.NOTICE, reference: str | None = None
+    ) -> None:
+        self._inside.signon.outcomes.notice = Notice(screen, sentence, reference)

@@ -173,12 +173,16 @@ class DowntimeLine:
             left_s = max(0, -((self.now_ms() - self.on.until_ms) // (1000 * _STEP_S)) * _STEP_S)
         state = "declaring" if now else "on" if self.on else "offered"
         sentence = words.DOWNTIME_ON if self.on else words.DOWNTIME_OFFERED
+        notice = self.inside.signon.outcomes.notice
+        refused = notice if now and notice and notice.screen is Screen.REFUSED else None
+        asks = refused.words if refused else now.said if now else sentence
         return {
             "state": state,
             "by": list(now.initials if now else self.on.initials if self.on else ()),
             "left_s": left_s,
             "step": now.step.value if now else None,
-            "words": now.said if now else sentence,
+            "words": asks,
+            "reference": refused.reference if refused else None,
             "text": now.terms.words() if now else None,
             "attempts": now.attempts if now else None,
         }

@@ -13,7 +13,7 @@ from contract.directory import Status
 from contract.emergency import (
     DowntimeTerms,
 )
-from contract.events import CardOutcome, CardRecorded, SessionChanged
+from contract.events import CardOutcome, CardRecorded, Reason, SessionChanged
 from contract.signing import sha256
 from contract.tap import CountersignRecord
 from contract.wire import decode_base64
@@ -152,7 +152,9 @@ async def test_one_person_is_not_two(ward: Bench) -> None:
     ward.clock.advance(5 * HOURS_S)
     await declare(ward, ELENA)
     for card in (ELENA, second):
-        await ward.tap(card, Screen.REFUSED, reader=SLOT)
+        refused = await ward.tap(card, Screen.REFUSED, reader=SLOT)
+        assert refused.panels["downtime"]["words"] == words.ANOTHER_PERSON
+        assert (await ward.outcomes())[-1] == ("refused", Reason.SAME_PERSON)
     await ward.rest()
     assert await declared(ward) == []
     assert ward.board.view.panels["downtime"]["state"] == "declaring"
