@@ -43,6 +43,7 @@ export function declaring({ panels: { downtime }, words }) {
   return [
     title(t(downtime.words ?? words)),
     by.length > 0 && el("p", { class: "words", text: t("Signed by {people}", { people: by.join(", ") }) }),
+    downtime.reference && el("p", { class: "reference", text: t("Reference {reference}", { reference: downtime.reference }) }),
     downtime.text && el("p", { class: "more", text: downtime.text }),
     more(t("Two people of named roles sign it, each with card and PIN. The widest rights are off while it lasts.")),
     left(),
