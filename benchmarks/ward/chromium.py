@@ -143,7 +143,7 @@ class Chromium:
             locale="en-GB",
             reduced_motion="no-preference",
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(20_000)
         try:
             yield context
         finally:

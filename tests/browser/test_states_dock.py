@@ -22,7 +22,8 @@ from tests.browser.ward_life import (
 )
 from tests.e2e.asking import shows
 
-pytestmark = pytest.mark.timeout(120)
+# Their quick siblings: tests/browser/test_states.py, and each state by real taps in tests/e2e.
+pytestmark = [pytest.mark.timeout(120), pytest.mark.full]
 
 NEW_PIN = "849217"
 

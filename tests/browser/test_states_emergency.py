@@ -29,7 +29,8 @@ from tests.browser.ward_life import (
 )
 from tests.e2e.asking import RECOVERY_S, shows
 
-pytestmark = pytest.mark.timeout(150)
+# Their quick siblings: tests/browser/test_states.py, and each state by real taps in tests/e2e.
+pytestmark = [pytest.mark.timeout(150), pytest.mark.full]
 
 EMERGENCY: dict[str, object] = {
     "break_glass": BreakGlass(
