@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Self
 
+from benchmarks.ward.identities import add_terminal
 from benchmarks.ward.mosquitto import BrokerFiles, Mosquitto
 from benchmarks.ward.people import STAFF, Desk, Member, Person, hired
 from benchmarks.ward.ports import PortBlock
@@ -35,7 +36,6 @@ from provisioning import ledger
 from provisioning.entries import restate
 from provisioning.publish import Gateway, Operator, publish
 from provisioning.site import SiteFolder, add_operator, init_site
-from provisioning.terminals import add_terminal
 from runtime.clock import SystemClock
 
 SITE: Final = SiteId("st-elsewhere")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -90,8 +90,10 @@ def desk(folder: SiteFolder, operator: str, address: str) -> Iterator[Desk]:
         mirror.sync(administration)
         yield Desk(folder, administration, mirror)
         # What was just changed too: what a lost gateway had, a copy may have to give back.
-        with suppress(ProvisioningError):
+        try:
             mirror.sync(administration)
+        except ProvisioningError as error:
+            console.words(f"What was just changed is not in the folder's copy yet: {error}")
 
 
 @contextmanager

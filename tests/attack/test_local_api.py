@@ -104,9 +104,12 @@ async def test_a_token_of_an_earlier_run_is_worth_nothing(
     doors: OpenDoors, short_tmp: Path
 ) -> None:
     earlier = doors.told["token"]
-    later = Doors.open(LocalApiSettings(socket=False, port=0), short_tmp / "state")
-    assert doors.told["token"] != earlier
-    later.close()
+    assert (await doors.over_loopback(earlier).client.get("/v1/session")).status_code == 200
+    (again := short_tmp / "again").mkdir()
+    async with OpenDoors(doors.bench, again) as later:
+        assert later.told["token"] != earlier
+        answer = await later.over_loopback(earlier).client.get("/v1/session")
+    assert answer.status_code == 401
 
 
 async def test_the_token_is_never_logged(

@@ -103,6 +103,16 @@ def online(ward: Ward, bay: WardTerminal) -> None:
     shows(bay, lambda view: view["link"] == "online", timeout_s=RECOVERY_S)
 
 
+def mend(ward: Ward) -> None:
+    """Starts broker and gateway where they are off; returns when every terminal is online."""
+    if not ward.broker.process.alive:
+        ward.broker.start()
+    if not ward.gateway.alive:
+        ward.start_gateway()
+    for terminal in ward.terminals.values():
+        online(ward, terminal)
+
+
 def offline(bay: WardTerminal) -> None:
     """Returns when the terminal says so."""
     shows(bay, lambda view: view["link"] == "offline")

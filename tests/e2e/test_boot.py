@@ -26,7 +26,7 @@ from tests.e2e.asking import (
     Mark,
     assert_neutral,
     at_work,
-    online,
+    mend,
     shows,
     tap,
     turned_away,
@@ -63,14 +63,6 @@ def cut_off(ward: Ward) -> None:
     """No network: the broker and the gateway are gone."""
     ward.gateway.kill()
     ward.broker.kill()
-
-
-def mend(ward: Ward) -> None:
-    if not ward.broker.process.alive:
-        ward.broker.start()
-    if not ward.gateway.alive:
-        ward.start_gateway()
-    online(ward, ward["bay-1"])
 
 
 def owes_pin(ward: Ward, bay: WardTerminal, member: Member) -> None:

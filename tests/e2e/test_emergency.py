@@ -29,9 +29,9 @@ from tests.e2e.asking import (
     Log,
     Mark,
     at_work,
+    mend,
     newcomer,
     offline,
-    online,
     shows,
     tap,
     turned_away,
@@ -67,17 +67,13 @@ def whole(module_tmp: Path) -> Iterator[Ward]:
 def ward(whole: Ward) -> Iterator[Ward]:
     """Broker and gateway work when a test begins, and are made to work when it ends."""
     yield whole
-    mend(whole)
+    an_ordinary_day(whole)
 
 
-def mend(ward: Ward) -> None:
-    """Starts what is off; returns when every terminal knows that it is online and is at rest."""
-    if not ward.broker.process.alive:
-        ward.broker.start()
-    if not ward.gateway.alive:
-        ward.start_gateway()
+def an_ordinary_day(ward: Ward) -> None:
+    """Broker and gateway work, nobody's work is on a screen, the policy is the ordinary one."""
+    mend(ward)
     for terminal in ward.terminals.values():
-        online(ward, terminal)
         terminal.glass.post("cancel")
         terminal.glass.post("lock")
     wait_held(ward, ward.set_policy())
@@ -144,7 +140,7 @@ def test_past_the_offline_limit_it_opens_in_her_own_name_and_the_log_tells_it(
     assert (stale.screen, offered(stale.view)) == ("offer", True)
     view = hold(bay)
     assert (view["name"], view["role"]) == (amal.shown, words.ROLE)
-    mend(ward)
+    an_ordinary_day(ward)
     events = log.events()
     (opened,) = [e["detail"] for e in events if e["detail"]["kind"] == "break-glass.opened"]
     assert (opened["holder"], opened["state"], opened["reason"]) == (
@@ -241,7 +237,7 @@ def test_with_nothing_to_take_it_the_glass_says_so_until_something_does(
         assert panel(view)["unrecorded"] is True
         assert panel(view)["words"] == words.UNRECORDED
     shows(bay, lambda view: in_emergency(view) and not panel(view)["unrecorded"])
-    mend(ward)
+    an_ordinary_day(ward)
     counts = [one["status"]["counts"] for one in ward.ask("/v1/fleet")["terminals"]]
     assert any(count.get("break_glass", 0) for count in counts)
     log.verified()
@@ -259,7 +255,7 @@ def test_a_lost_card_is_offered_nothing(ward: Ward, log: Log) -> None:
     bay.glass.post("breakglass", reason="RESUS")
     at_rest = tap(ward, bay, hywel, lambda view: view["screen"] == "refused")
     assert not any(in_emergency(seen.view) for seen in bay.glass.since(mark))
-    mend(ward)
+    an_ordinary_day(ward)
     assert log.outcome(at_rest)["reason"] == "lost"
 
 
@@ -320,7 +316,7 @@ def test_two_named_cards_with_their_pins_declare_downtime_and_the_ward_goes_on(
     )
     assert changed["holder"] == "h-amal"
 
-    mend(ward)
+    an_ordinary_day(ward)
     shows(bay, lambda view: "downtime" not in view["panels"])
     assert Mark(ward, bay.name, 0).wait_for("downtime.ended")["why"] == "gateway"
     log.verified()

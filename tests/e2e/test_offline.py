@@ -30,6 +30,7 @@ from tests.e2e.asking import (
     Mark,
     assert_neutral,
     at_work,
+    mend,
     offline,
     online,
     shows,
@@ -60,16 +61,6 @@ def ward(whole: Ward) -> Iterator[Ward]:
     """Broker and gateway work when a test begins, and are made to work when it ends."""
     yield whole
     mend(whole)
-
-
-def mend(ward: Ward) -> None:
-    """Starts what is off; returns when every terminal knows that it is online."""
-    if not ward.broker.process.alive:
-        ward.broker.start()
-    if not ward.gateway.alive:
-        ward.start_gateway()
-    for terminal in ward.terminals.values():
-        online(ward, terminal)
 
 
 def over_and_back(ward: Ward, bay: WardTerminal) -> list[bool]:

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from _pytest.mark.structures import ParameterSet
 
+from benchmarks.ward.identities import add_terminal
 from contract.ids import SiteId
 from provisioning.site import SiteFolder, init_site
-from provisioning.terminals import add_terminal
 from runtime.clock import SystemClock
 
 SETTINGS, CERTIFICATE, PORT = 2, 3, 4

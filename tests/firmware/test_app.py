@@ -16,9 +16,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from benchmarks.ward.identities import add_terminal
 from contract.ids import SiteId
 from provisioning.site import SiteFolder, init_site
-from provisioning.terminals import add_terminal
 from runtime.clock import SystemClock
 
 READY_S = 10.0

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from benchmarks.ward import identities
 from contract.ids import Digest, OperatorId, SiteId, TerminalId
 from contract.signing import Signer, SoftwareSigner
 from contract.statements import KeyStatement
 from gateway import authority
 from gateway.authority import server_context
-from provisioning import keys, making, roots, rotate, rotate_root, terminals
+from provisioning import keys, making, roots, rotate, rotate_root
 from provisioning.errors import BadInput, FolderBusy, NotThere, OverlapOpen, RotationCutOff
 from provisioning.roots import FileRoot
 from provisioning.rotate import Key
@@ -34,7 +35,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> SiteFolder:
     hosts = ("127.0.0.1", "gateway.example")
     init_site(folder, SiteId("st-elsewhere"), hosts, PASSPHRASE.encode(), NOW_MS)
     add_operator(folder, OperatorId("ines"), NOW_MS)
-    terminals.add_terminal(folder, "bay-1", "resus", NOW_MS)
+    identities.add_terminal(folder, "bay-1", "resus", NOW_MS)
     return folder
 
 
@@ -92,7 +93,7 @@ def test_both_terminal_cas_are_believed_until_the_overlap_ends(site: SiteFolder)
     old = site.terminal(TerminalId("bay-1")) / "terminal.crt.pem"
     cafile, crl = site.broker / "terminal_ca.crt.pem", site.broker / "terminal.crl.pem"
     done(site, Key.TERMINAL_CA)
-    terminals.add_terminal(site, "bay-2", "resus", NOW_MS)
+    identities.add_terminal(site, "bay-2", "resus", NOW_MS)
     new = site.path / "terminals" / "bay-2" / "terminal.crt.pem"
     check = ("-crl_check", "-CRLfile", str(crl), "-purpose", "sslclient")
     for certificate in (old, new, site.gateway / "gateway.crt.pem"):

@@ -9,10 +9,11 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
+from benchmarks.ward import identities
 from contract.ids import OperatorId, SiteId
 from contract.signing import Envelope, PayloadType, SoftwareSigner, VerifyKey
 from contract.statements import KeyStatement
-from provisioning import keys, ledger, terminals
+from provisioning import keys, ledger
 from provisioning.errors import AlreadyThere, BadInput, NotThere
 from provisioning.site import SiteFolder, add_operator, init_site
 from runtime.clock import SystemClock
@@ -58,21 +59,21 @@ def test_a_site_is_never_made_over_another(site: SiteFolder) -> None:
 @pytest.mark.parametrize("name", ["gateway", "site", "Bay 1", "", "bay/1", "-bay", "x" * 49])
 def test_a_terminal_cannot_bear_a_name_that_topics_cannot(site: SiteFolder, name: str) -> None:
     with pytest.raises(BadInput):
-        terminals.add_terminal(site, name, "resus", NOW_MS)
+        identities.add_terminal(site, name, "resus", NOW_MS)
 
 
 def test_a_terminals_identity_is_made_once(site: SiteFolder) -> None:
-    entry = terminals.add_terminal(site, "bay-7", "resus", NOW_MS)
+    entry = identities.add_terminal(site, "bay-7", "resus", NOW_MS)
     signer = SoftwareSigner.from_pem((site.terminal(entry.terminal) / "batch.key.pem").read_bytes())
     assert entry.batch_key == signer.public.to_base64()
-    assert terminals.add_terminal(site, "bay-7", "resus", NOW_MS).batch_key == entry.batch_key
+    assert identities.add_terminal(site, "bay-7", "resus", NOW_MS).batch_key == entry.batch_key
     ledger.remember(site, [entry])
     with pytest.raises(AlreadyThere):
-        terminals.add_terminal(site, "bay-7", "resus", NOW_MS)
+        identities.add_terminal(site, "bay-7", "resus", NOW_MS)
 
 
 def test_openssl_accepts_each_certificate_under_its_own_ca_alone(site: SiteFolder) -> None:
-    terminals.add_terminal(site, "bay-8", "resus", NOW_MS)
+    identities.add_terminal(site, "bay-8", "resus", NOW_MS)
     add_operator(site, OperatorId("ines"), NOW_MS)
     terminal_ca = site.broker / "terminal_ca.crt.pem"
     operator_ca = site.gateway / "operator_ca.crt.pem"

@@ -1,4 +1,7 @@
-"""A terminal's identity and its line in the register."""
+"""Identities made at the desk, for terminals of a ward in a box that need no first boot.
+
+A real terminal makes its own keys (`tapover terminal add`, `firmware_py.enrolment`).
+"""
 
 from __future__ import annotations
 
