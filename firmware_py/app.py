@@ -25,17 +25,17 @@ from contract.tap import DirectoryVersion
 from firmware_py import stores
 from firmware_py.evidence.alarms import Alarms
 from firmware_py.evidence.journal import Journal, JournalFailed
-from firmware_py.evidence.recall import Recalled, recall
+from firmware_py.glass.view import Screen, View
+from firmware_py.glass.words import STARTING
 from firmware_py.kiosk.board import Board
 from firmware_py.kiosk.secret import secret_of_boot, write_url
 from firmware_py.kiosk.server import Kiosk, bind
-from firmware_py.kiosk.view import Screen, View
-from firmware_py.kiosk.words import STARTING
 from firmware_py.local_api.apps import Apps
 from firmware_py.local_api.door import Doors
 from firmware_py.outside import Outside
 from firmware_py.parts import Mailbox, Parts
 from firmware_py.settings import Settings
+from firmware_py.signon.recall import Recalled, recall
 from firmware_py.site.identity import Identity, load_identity, open_keys, roots_of
 from firmware_py.terminal import Terminal
 from firmware_py.trust.custody import Custody, Kept, boot_of

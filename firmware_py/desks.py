@@ -6,7 +6,6 @@ docs/terminal.md has a line for each, and what it hangs into the parts that it s
 
 from __future__ import annotations
 
-from firmware_py.card.left import LeftDesk
 from firmware_py.countersign.line import CountersignLine
 from firmware_py.emergency.alerts import AlertsLine
 from firmware_py.emergency.downtime import DowntimeLine
@@ -21,6 +20,7 @@ from firmware_py.roaming.line import RoamingLine
 from firmware_py.sessions.telling import UnsavedDesk
 from firmware_py.signon.changing import PositionsDesk
 from firmware_py.signon.holding import HoldDesk
+from firmware_py.signon.left import LeftDesk
 from firmware_py.workspace.desk import WorkspaceDesk
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from contract.ids import Guid
 from firmware_py.card.tap import CardAnswer, Question
+from firmware_py.glass.view import Enrolling
 from firmware_py.kiosk.commands import Command
-from firmware_py.kiosk.view import Enrolling
 from firmware_py.site.link import SiteMessage
 from firmware_py.trust.statements import Change, Held
 from hardware.apdu import HardwareError

@@ -20,9 +20,9 @@ from firmware_py.evidence.checkpoints import Checkpoints, LogTrust
 from firmware_py.evidence.committer import CommitFailed
 from firmware_py.evidence.journal import JournalDamaged, JournalFailed
 from firmware_py.evidence.shipper import Shipper
+from firmware_py.fetch import FetchFailed, Gateway
 from firmware_py.items import EnrolmentChanged, Item, JournalBack, JournalDown, JournalForked
 from firmware_py.parts import EmergencyTools, HelpTools, RoamingTools
-from firmware_py.site.fetch import FetchFailed, Gateway
 from firmware_py.site.link import KeysHeard, Link, LinkChanged, Report, SiteMessage
 from firmware_py.site.renewing import Known, Renewing
 from firmware_py.trust.custody import boot_of

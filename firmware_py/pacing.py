@@ -7,8 +7,8 @@ from typing import Final
 
 from contract.events import TapTiming
 from firmware_py import items
+from firmware_py.glass.notice import Notice
 from firmware_py.items import Item
-from firmware_py.kiosk.presenting import Notice
 from firmware_py.signon.outcomes import Timed
 from firmware_py.signon.turn import NOTICE_S
 from firmware_py.stopwatch import Lap, Stopwatch

@@ -17,19 +17,13 @@ from firmware_py.items import Item
 from firmware_py.kiosk.board import Board
 from firmware_py.kiosk.commands import Command
 from firmware_py.local_api.apps import Apps
+from firmware_py.sessions.port import Workspace
 from firmware_py.signon.grace import ProvenPins
 from firmware_py.signon.positions import Shifts
-from firmware_py.site.link import (
-    DirectoryHeard,
-    EmergencyHeard,
-    HeartbeatHeard,
-    HelpHeard,
-    MoveHeard,
-    PinProofHeard,
-)
+from firmware_py.site.link import EmergencyHeard, HelpHeard, MoveHeard, PinProofHeard
 from firmware_py.trust.custody import Custody, Sound
+from firmware_py.trust.heard import DirectoryHeard, HeartbeatHeard
 from firmware_py.trust.statements import Keys
-from firmware_py.workspace.port import Workspace
 from hardware.readers import Readers
 from hardware.sensor import PresenceSensor
 from runtime.clock import Clock

@@ -13,7 +13,8 @@ from firmware_py.items import Item
 from firmware_py.kiosk.scenery import Scenery
 from firmware_py.pacing import Pacing
 from firmware_py.sessions.machine import Away, Back, Lost
-from firmware_py.site.link import Asked, DirectoryHeard, HeartbeatHeard, LinkChanged
+from firmware_py.site.link import LinkChanged
+from firmware_py.trust.heard import Asked, DirectoryHeard, HeartbeatHeard
 from hardware import readers
 from hardware.sensor import NobodySeen, SensorBlind, SomebodySeen
 

@@ -21,12 +21,13 @@ from firmware_py.card.presence import Presence
 from firmware_py.card.visits import Purpose, Visits
 from firmware_py.desks import desks_of
 from firmware_py.evidence.journal import JournalFailed
+from firmware_py.glass import commands, words
+from firmware_py.glass.notice import Notice
+from firmware_py.glass.view import Screen
 from firmware_py.inside import Desk, Inside
 from firmware_py.items import Item
-from firmware_py.kiosk import commands, words
-from firmware_py.kiosk.presenting import Notice, compose
+from firmware_py.kiosk.presenting import compose
 from firmware_py.kiosk.scenery import Scenery
-from firmware_py.kiosk.view import Screen
 from firmware_py.outage import Outage
 from firmware_py.pacing import Pacing
 from firmware_py.parts import Mailbox, Parts

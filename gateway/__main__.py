@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from gateway import app, backing_up, downtime, export
+from gateway import app, backing_up
+from gateway.evidence import export
+from gateway.link import downtime
 from gateway.settings import GatewaySettings
 from runtime import logs
 from runtime.clock import SystemClock

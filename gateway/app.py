@@ -13,31 +13,32 @@ from typing import Final
 from fastapi import FastAPI
 
 from contract.tap import DirectoryVersion
-from gateway import authority, founding, unblocking
+from gateway import authority, founding
 from gateway.authority import Authority, server_context
-from gateway.broker import BrokerSession
-from gateway.checkpoints import Checkpoints
-from gateway.desk import Desk
-from gateway.directory import Directory
-from gateway.emergencies import Emergencies
+from gateway.directory.desk import Desk
+from gateway.directory.register import Register
+from gateway.directory.snapshot import Snapshots
+from gateway.directory.source import Directory
 from gateway.enrolling import EnrolmentParts, Inner
-from gateway.escrows import Deposits
-from gateway.evidence import Evidence
-from gateway.fleet import Fleet
+from gateway.evidence.checkpoints import Checkpoints
+from gateway.evidence.journal import Moment
+from gateway.evidence.keeping import Evidence
+from gateway.help import unblocking
+from gateway.help.escrows import Deposits
+from gateway.help.spares import Spares
+from gateway.help.unblocking import Unblocking
 from gateway.http import emergencies, operators, renewal, terminals
 from gateway.http.est import MOST_CONNECTIONS
 from gateway.http.help import Helping, add_terminal_routes
 from gateway.http.listener import Listener, bind
 from gateway.http.operators import Health, RevocationState
-from gateway.ingest import Ingest
-from gateway.journal import Moment
-from gateway.publisher import Publisher
-from gateway.register import Register
+from gateway.link.broker import BrokerSession
+from gateway.link.emergencies import Emergencies
+from gateway.link.fleet import Fleet
+from gateway.link.ingest import Ingest
+from gateway.link.publisher import Publisher
 from gateway.settings import GatewaySettings
-from gateway.snapshot import Snapshots
-from gateway.spares import Spares
 from gateway.store import Store, StoreFailed
-from gateway.unblocking import Unblocking
 from runtime.clock import Clock
 from runtime.durable import FolderLock, StorageError, make_folder, remove_leftovers
 from runtime.mqtt import LinkError

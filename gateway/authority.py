@@ -4,7 +4,7 @@ Everything is anchored in one setting, the root's fingerprint. While a CA is bei
 statement that named the one before lies beside, signed by the same root
 (`terminal_ca.before.dsse`, `operator_ca.before.dsse`); taking the file away ends the overlap. What
 is wrong is said in one line, with the file (CertificateError, exit 3). The terminal CA's key is
-read only where terminals enrol (`gateway.issuing`).
+read only where terminals enrol (`gateway.certificates.issuing`).
 """
 
 from __future__ import annotations

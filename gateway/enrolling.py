@@ -13,22 +13,22 @@ from cryptography import x509
 
 from contract.directory import Entry, Removed, Terminal
 from gateway.authority import Authority, open_context
-from gateway.directory import Directory
-from gateway.enrolment import Answer, Enrolments
-from gateway.evidence import Evidence
-from gateway.grants import Grants
+from gateway.certificates.issuing import load_issuer
+from gateway.certificates.revocation import Revocations
+from gateway.certificates.takeover import Takeover
+from gateway.directory.register import Register
+from gateway.directory.source import Directory
+from gateway.enrolment.admission import Answer, Enrolments
+from gateway.enrolment.grants import Grants
+from gateway.enrolment.pending import PendingOrders
+from gateway.evidence.journal import Moment
+from gateway.evidence.keeping import Evidence
 from gateway.http import est
 from gateway.http.grants import Enrolling, Ports
 from gateway.http.listener import Listener
-from gateway.issuing import load_issuer
-from gateway.journal import Moment
-from gateway.pending import PendingOrders
-from gateway.publisher import Publisher
-from gateway.register import Register
-from gateway.revocation import Revocations
+from gateway.link.publisher import Publisher
 from gateway.settings import GatewaySettings
 from gateway.store import Store, StoreFailed
-from gateway.takeover import Takeover
 from runtime.clock import Clock
 from runtime.logs import Trouble
 

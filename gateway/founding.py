@@ -20,11 +20,11 @@ from contract.signing import SignatureRefused
 from contract.statements import KeyStatement
 from contract.wire import WireError
 from gateway.authority import Authority, open_key_statement
-from gateway.checkpoints import sign_checkpoint
-from gateway.directory import UNSETTLED
-from gateway.evidence import Evidence
-from gateway.journal import Moment, OwnJournal
-from gateway.log import Log, kind_of
+from gateway.directory.source import UNSETTLED
+from gateway.evidence.checkpoints import sign_checkpoint
+from gateway.evidence.journal import Moment, OwnJournal
+from gateway.evidence.keeping import Evidence
+from gateway.evidence.log import Log, kind_of
 from gateway.store import Store
 from runtime.settings import CertificateError, SettingsError
 

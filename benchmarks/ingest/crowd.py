@@ -19,8 +19,8 @@ from contract.certificates import Profile, Subject
 from contract.directory import Terminal, TerminalState
 from contract.ids import TerminalId, WardId
 from contract.signing import SoftwareSigner
-from provisioning import keys
-from provisioning.site import SiteFolder
+from provisioning.site import keys
+from provisioning.site.folder import SiteFolder
 from runtime.mqtt import client_context
 
 WARD: Final = WardId("ed")

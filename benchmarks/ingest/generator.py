@@ -27,7 +27,7 @@ from contract.ids import KeyId, TerminalId
 from contract.journal import Receipt
 from contract.signing import Envelope, SoftwareSigner, VerifyKey
 from contract.statements import KeyStatement
-from provisioning.site import SiteFolder
+from provisioning.site.folder import SiteFolder
 
 _PUMP_EVERY: Final = 50  # batches signed between two looks at what the broker sends
 _TICKS: Final = os.sysconf("SC_CLK_TCK")

@@ -28,11 +28,11 @@ from contract.directory import Terminal
 from contract.ids import Digest, SiteId
 from contract.journal import Verdict
 from gateway import authority, founding
-from gateway.ingest import GROUP, Ingest, Receipts
-from gateway.journal import Moment
-from gateway.register import Register
+from gateway.directory.register import Register
+from gateway.evidence.journal import Moment
+from gateway.link.ingest import GROUP, Ingest, Receipts
 from gateway.store import Store, sqlite_url
-from provisioning.site import SiteFolder, init_site
+from provisioning.site.folder import SiteFolder, init_site
 from runtime.clock import SystemClock
 
 _SITE: Final = SiteId("st-elsewhere")

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Final
 
 from contract.topics import GATEWAY, FromTerminal, any_terminal
-from gateway.broker import LIMITS
-from gateway.ingest import GROUP
+from gateway.link.broker import LIMITS
+from gateway.link.ingest import GROUP
 from gateway.store import Store, sqlite_url
-from provisioning.site import SiteFolder
+from provisioning.site.folder import SiteFolder
 from runtime.mqtt import Broker, MqttLink, client_context
 
 _WAITING: Final = 4 * GROUP

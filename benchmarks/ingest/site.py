@@ -23,8 +23,8 @@ from benchmarks.ward.mosquitto import BrokerFiles, Mosquitto
 from benchmarks.ward.ports import PortBlock
 from benchmarks.ward.processes import Command, NotReady, Process, WardError
 from contract.ids import OperatorId, SiteId
-from provisioning.publish import Gateway, Operator, publish
-from provisioning.site import SiteFolder, add_operator, init_site
+from provisioning.directory.publish import Gateway, Operator, publish
+from provisioning.site.folder import SiteFolder, add_operator, init_site
 from runtime.clock import SystemClock
 
 SITE: Final = SiteId("st-elsewhere")

@@ -14,9 +14,10 @@ from contract.certificates import Profile, Subject
 from contract.directory import EntryKind, Terminal, TerminalState
 from contract.ids import TerminalId, WardId
 from contract.signing import SoftwareSigner
-from provisioning import keys, ledger
+from provisioning.directory import ledger
 from provisioning.errors import AlreadyThere
-from provisioning.site import SiteFolder, require_name, require_terminal_name
+from provisioning.site import keys
+from provisioning.site.folder import SiteFolder, require_name, require_terminal_name
 
 
 def add_terminal(folder: SiteFolder, terminal: str, ward: str, now_ms: int) -> Terminal:

@@ -16,7 +16,7 @@ from typing import Self
 
 from benchmarks.ward.ports import PortBlock
 from benchmarks.ward.processes import Command, Process, program, unprivileged_user
-from provisioning import broker
+from provisioning.site import broker
 
 
 @dataclass(frozen=True, slots=True)

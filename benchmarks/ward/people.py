@@ -27,10 +27,10 @@ from hardware.virtual.control import CardBox
 from hardware.virtual.names import Algorithm as KeyAlgorithm
 from hardware.virtual.names import Slot as CardSlot
 from hardware.virtual.sample import SIGN_ON_SLOTS, personalised
-from provisioning.cards import IssuedCard, issue_card
-from provisioning.entries import Holder, entitle
-from provisioning.readers import with_card_in
-from provisioning.site import SiteFolder
+from provisioning.cards.making import issue_card
+from provisioning.cards.readers import with_card_in
+from provisioning.directory.entries import Holder, IssuedCard, entitle
+from provisioning.site.folder import SiteFolder
 from runtime.clock import SystemClock
 
 _SEEN_S, _LOOK_S = 5.0, 0.005

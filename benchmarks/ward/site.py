@@ -32,10 +32,10 @@ from contract.policy import Policy
 from contract.signing import Algorithm, CardAlgorithm
 from hardware.virtual.card import Card
 from hardware.virtual.control import CardBox
-from provisioning import ledger
-from provisioning.entries import restate
-from provisioning.publish import Gateway, Operator, publish
-from provisioning.site import SiteFolder, add_operator, init_site
+from provisioning.directory import ledger
+from provisioning.directory.entries import restate
+from provisioning.directory.publish import Gateway, Operator, publish
+from provisioning.site.folder import SiteFolder, add_operator, init_site
 from runtime.clock import SystemClock
 
 SITE: Final = SiteId("st-elsewhere")

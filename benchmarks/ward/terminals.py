@@ -19,7 +19,7 @@ from benchmarks.ward.ports import PortBlock
 from benchmarks.ward.processes import Command, Process, WardError
 from hardware.virtual.control import CardBox
 from hardware.virtual.names import Access
-from provisioning.site import SiteFolder
+from provisioning.site.folder import SiteFolder
 from runtime.clock import SystemClock
 
 # Detection on a virtual reader is up to 0.4 s, a swap up to 0.8 s: taps rotate over these.

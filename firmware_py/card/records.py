@@ -30,7 +30,7 @@ from contract.wire import encode_base64
 from firmware_py.evidence.journal import Journal, Written
 from firmware_py.evidence.journal import Place as ChainPlace
 from firmware_py.sessions.values import Session
-from firmware_py.signon.decision import Place
+from firmware_py.trust.here import Place
 from firmware_py.trust.sitetime import Freshness, Moment
 
 # Of the newest records: a PIN is typed for a minute at most, and few cards are held meanwhile.

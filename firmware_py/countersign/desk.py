@@ -27,9 +27,9 @@ from firmware_py.countersign import words as said
 from firmware_py.countersign.errand import Errand
 from firmware_py.countersign.values import Signed, Wanted, Withdrawn
 from firmware_py.evidence.journal import JournalFailed, Written
+from firmware_py.glass import commands, words
 from firmware_py.inside import Inside, Panel
 from firmware_py.items import AppAsked, CardAsks, Item, JournalDown, VisitEnded
-from firmware_py.kiosk import commands, words
 from firmware_py.sessions.values import UNIDENTIFIED
 from firmware_py.signon.answers import as_judged, as_tapped, have_signed, why_unsigned
 from firmware_py.signon.decision import NeedsPin, OfferBreakGlass, Proof, Refuse, decide

@@ -35,11 +35,11 @@ from firmware_py.card.tap import CardAnswer, reason_of
 from firmware_py.card.visits import Purpose, Visit
 from firmware_py.emergency import words
 from firmware_py.evidence.journal import Written
+from firmware_py.glass import words as kiosk
+from firmware_py.glass.commands import Cancelled, PinEntered
+from firmware_py.glass.notice import Notice
+from firmware_py.glass.view import Screen
 from firmware_py.items import CardAsks, Item
-from firmware_py.kiosk import words as kiosk
-from firmware_py.kiosk.commands import Cancelled, PinEntered
-from firmware_py.kiosk.presenting import Notice
-from firmware_py.kiosk.view import Screen
 from firmware_py.signon.answers import as_judged, as_tapped, have_signed, why_unsigned
 from firmware_py.signon.decision import Proof, allowed_here, is_holders
 from firmware_py.signon.outcomes import proved_by

@@ -23,10 +23,10 @@ from contract.ids import Digest
 from contract.policy import Downtime
 from firmware_py import items
 from firmware_py.emergency import commands, words
+from firmware_py.glass.notice import Notice
+from firmware_py.glass.view import Screen
 from firmware_py.inside import Inside, Panel
 from firmware_py.items import Item
-from firmware_py.kiosk.presenting import Notice
-from firmware_py.kiosk.view import Screen
 from firmware_py.sessions.machine import EndAll, Kind
 from firmware_py.signon.decision import stale_here
 

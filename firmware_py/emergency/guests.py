@@ -15,9 +15,9 @@ from contract.tap import card_digest
 from firmware_py.card.tap import Challenge, reason_of
 from firmware_py.emergency.claims import confirms
 from firmware_py.emergency.detached import detached_record
+from firmware_py.glass.view import Screen
+from firmware_py.glass.words import NOT_NOW, refused
 from firmware_py.items import CardAsks, VisitEnded
-from firmware_py.kiosk.view import Screen
-from firmware_py.kiosk.words import NOT_NOW, refused
 from firmware_py.sessions.machine import LockPressed
 from firmware_py.signon.answers import as_tapped
 from firmware_py.signon.decision import (

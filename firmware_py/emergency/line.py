@@ -21,9 +21,9 @@ from firmware_py.emergency import commands, words
 from firmware_py.emergency.claims import judge_nobody, offered
 from firmware_py.emergency.reserve import Reserve
 from firmware_py.emergency.wards_own import WardsOwn
+from firmware_py.glass.commands import Cancelled, LockPressed
 from firmware_py.inside import Inside, Panel
 from firmware_py.items import Item
-from firmware_py.kiosk.commands import Cancelled, LockPressed
 from firmware_py.sessions.values import UNIDENTIFIED
 from firmware_py.signon.decision import NeedsPin, break_glass_from
 from firmware_py.signon.pad import Tapped

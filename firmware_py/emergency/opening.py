@@ -29,9 +29,9 @@ from firmware_py.emergency.owed import Owed
 from firmware_py.emergency.reserve import ReserveFull
 from firmware_py.emergency.telling import Telling
 from firmware_py.evidence.journal import JournalFailed
+from firmware_py.glass.notice import Notice
+from firmware_py.glass.view import Screen
 from firmware_py.items import EmergencyNews
-from firmware_py.kiosk.presenting import Notice
-from firmware_py.kiosk.view import Screen
 from firmware_py.sessions.machine import Changed, Granted, Kind, Lost, Session, Transition
 from firmware_py.sessions.values import UNIDENTIFIED
 from firmware_py.signon.pad import Tapped

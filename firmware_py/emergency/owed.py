@@ -20,8 +20,8 @@ from firmware_py.emergency.reserve import ReserveFull
 from firmware_py.evidence import journal_store
 from firmware_py.evidence.committer import CommitFailed, Connection
 from firmware_py.evidence.journal import Journal, JournalFailed, Written
-from firmware_py.evidence.recall import MAX_RECALLED
 from firmware_py.items import EmergencyNews
+from firmware_py.signon.recall import MAX_RECALLED
 
 if TYPE_CHECKING:
     from firmware_py.emergency.line import BreakGlassLine

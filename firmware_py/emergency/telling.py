@@ -11,8 +11,8 @@ import logging
 from typing import Final
 
 from contract.emergency import SHOWN_MS, Emergency
+from firmware_py.fetch import FetchFailed
 from firmware_py.parts import Parts
-from firmware_py.site.fetch import FetchFailed
 
 LOG: Final = logging.getLogger("tapover.emergency")
 _S: Final = 1_000_000_000

@@ -13,8 +13,8 @@ from typing import Final
 
 from contract.policy import Policy
 from contract.wire import WireError
-from firmware_py.signon.decision import default_policy
 from firmware_py.trust.custody import Custody
+from firmware_py.trust.here import default_policy
 from runtime.durable import StorageError, read_capped, write_file
 
 LOG: Final = logging.getLogger("tapover.emergency")

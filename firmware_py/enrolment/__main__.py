@@ -12,8 +12,8 @@ import threading
 from typing import Final
 
 from contract.wire import WireError
-from firmware_py.enrolment.keystore import FileKeys, KeyStore
 from firmware_py.enrolment.renewal import Helper, Said, Ticket
+from firmware_py.site.keystore import FileKeys, KeyStore
 
 _PIECE: Final = 1024
 
@@ -28,7 +28,7 @@ def main() -> None:
     threading.Thread(target=_end_with_the_terminal, daemon=True).start()
     keys: KeyStore = FileKeys()
     if ticket.tpm:
-        from firmware_py.enrolment.tpm import TpmKeys  # noqa: PLC0415 - where there is one
+        from firmware_py.site.tpm import TpmKeys  # noqa: PLC0415 - where there is one
 
         keys = TpmKeys(ticket.tpm)
     Helper(ticket, keys, _say).run()

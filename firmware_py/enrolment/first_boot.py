@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Final
 
 from firmware_py.enrolment.journey import Journey
-from firmware_py.enrolment.keystore import FileKeys, KeyStore
 from firmware_py.enrolment.progress import Progress
 from firmware_py.kiosk.board import Board
 from firmware_py.kiosk.secret import secret_of_boot, write_url
 from firmware_py.kiosk.server import Kiosk, bind
 from firmware_py.settings import KeyKind, Settings
+from firmware_py.site.keystore import FileKeys, KeyStore
 from firmware_py.site.place import is_enrolled
 from runtime.clock import SystemClock
 from runtime.durable import FolderLock, StorageError, make_folder, remove_leftovers
@@ -82,7 +82,7 @@ async def _serve(settings: Settings, file: Path, listener: socket.socket) -> Non
 def key_store(settings: Settings) -> KeyStore:
     """Where the settings want this terminal's keys. Raises StartError."""
     if settings.keys is KeyKind.TPM:
-        from firmware_py.enrolment.tpm import TpmKeys  # noqa: PLC0415 - where there is one
+        from firmware_py.site.tpm import TpmKeys  # noqa: PLC0415 - where there is one
 
         return TpmKeys(settings.tpm)
     return FileKeys()

@@ -41,7 +41,6 @@ from firmware_py.enrolment.desk import (
     believing,
     believing_nobody,
 )
-from firmware_py.enrolment.keystore import KeyStore
 from firmware_py.enrolment.network import look
 from firmware_py.enrolment.orders import (
     Applicant,
@@ -52,6 +51,7 @@ from firmware_py.enrolment.orders import (
 )
 from firmware_py.enrolment.paper import Paper, PaperUnreadable, erase, read_paper
 from firmware_py.enrolment.progress import Need, Progress
+from firmware_py.site.keystore import KeyStore
 from firmware_py.site.place import BATCH_KEY, CERTIFICATE, KEY, KEYS, ROOTS
 from runtime import logs
 from runtime.clock import Clock

@@ -8,7 +8,7 @@ from typing import Final
 
 from contract.enrolment import Refusal
 from firmware_py.enrolment.network import Network
-from firmware_py.kiosk.view import Enrolling, Screen, Step, Surroundings, View
+from firmware_py.glass.view import Enrolling, Screen, Step, Surroundings, View
 
 
 class Need(StrEnum):

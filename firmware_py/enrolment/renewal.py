@@ -23,9 +23,9 @@ from contract.ids import SiteId, SiteIdField, TerminalId, TerminalIdField
 from contract.wire import Base64, Part, Record, UnixMs, decode_base64
 from firmware_py.enrolment import progress
 from firmware_py.enrolment.desk import Away, Desk, Peer, Refused, Trouble, believing
-from firmware_py.enrolment.keystore import KeyStore
 from firmware_py.enrolment.network import look
 from firmware_py.enrolment.orders import Applicant, NotOurs, certificate_of, make_order
+from firmware_py.site.keystore import KeyStore
 from firmware_py.site.place import BATCH_KEY, CERTIFICATE, KEY, NEXT_CERTIFICATE, NEXT_KEY
 from runtime.durable import StorageError, read_capped, write_file
 from runtime.mqtt import client_context

@@ -26,7 +26,7 @@ from contract.wire import WireError, decode_base64
 from firmware_py.evidence.alarms import Alarms
 from firmware_py.evidence.committer import Connection
 from firmware_py.evidence.journal import Journal
-from firmware_py.site.fetch import FetchFailed
+from firmware_py.fetch import FetchFailed
 
 _log: Final = logging.getLogger(__name__)
 # A gateway that cannot prove its own log is asked again so seldom that nobody notices.

@@ -28,8 +28,12 @@ from firmware_py.card.records import SignedRecord
 from firmware_py.card.tap import CardAnswer, reason_of
 from firmware_py.card.visits import Purpose, Visit
 from firmware_py.evidence.journal import Written
+from firmware_py.glass import words
+from firmware_py.glass.notice import Notice
+from firmware_py.glass.view import Screen
+from firmware_py.glass.words import TOO_EASY
 from firmware_py.help import screens
-from firmware_py.help.commands import FindPerson
+from firmware_py.help.commands import FindPerson, NewPinWanted, SpareWanted
 from firmware_py.help.errand import ERRAND_S, SAY, Errand, Step
 from firmware_py.help.finding import PeopleOffice
 from firmware_py.help.line import HelpLine
@@ -38,10 +42,6 @@ from firmware_py.help.spares import SpareOffice
 from firmware_py.help.unblock import PukOffice
 from firmware_py.inside import Panel
 from firmware_py.items import CardAsks, HelpNews
-from firmware_py.kiosk import commands, words
-from firmware_py.kiosk.presenting import Notice
-from firmware_py.kiosk.view import Screen
-from firmware_py.pin.words import TOO_EASY
 from firmware_py.signon.answers import as_judged, as_tapped, have_signed
 from firmware_py.signon.decision import OUT_OF_USE
 from firmware_py.signon.tries import NotGiven, Over, TryAgain, judge_try
@@ -89,10 +89,10 @@ class HelpDesk:
 
     # --- what somebody wants ------------------------------------------------------------------
 
-    def wanted(self, command: commands.SpareWanted | commands.NewPinWanted) -> None:
+    def wanted(self, command: SpareWanted | NewPinWanted) -> None:
         """Begin; whatever was begun before is over."""
         errand = Errand("puk", Step.CARD, 0)
-        if isinstance(command, commands.SpareWanted):
+        if isinstance(command, SpareWanted):
             errand = Errand("spare", Step.CARD, 0, minutes=command.minutes)
             self.people.wanted(errand, command)
         else:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 from contract.directory import Entitlement, Name, Status
 from contract.help import Guest, Named
 from contract.ids import HolderId
-from firmware_py.help.commands import FindPerson
+from firmware_py.help.commands import FindPerson, SpareWanted
 from firmware_py.help.errand import NOBODY, Errand, Step
-from firmware_py.kiosk import commands
-from firmware_py.signon.decision import Place, allowed_here
+from firmware_py.signon.decision import allowed_here
+from firmware_py.trust.here import Place
 from firmware_py.trust.people import MIN_TEXT, Found, cards_of, find
 from firmware_py.trust.store import DirectoryDamaged, DirectoryFailed
 
@@ -62,7 +62,7 @@ class PeopleOffice:
         self._searching = False
         self._next: str | None = None
 
-    def wanted(self, errand: Errand, command: commands.SpareWanted) -> None:
+    def wanted(self, errand: Errand, command: SpareWanted) -> None:
         """Whom the spare is for was said."""
         if command.holder is None:
             errand.person = _guest(command)
@@ -140,7 +140,7 @@ class PeopleOffice:
         self._desk.go_on(Step.CARD)
 
 
-def _guest(command: commands.SpareWanted) -> Guest | None:
+def _guest(command: SpareWanted) -> Guest | None:
     first, *rest = command.name.split()
     last = rest[-1] if rest else first
     name = Name(

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 from contract.ids import Guid
 from firmware_py import items
 from firmware_py.card.visits import Purpose
-from firmware_py.help.commands import FindPerson
+from firmware_py.glass import commands, words
+from firmware_py.glass.commands import PinChangeWanted
+from firmware_py.help.commands import FindPerson, NewPinWanted, SpareWanted
 from firmware_py.inside import Inside, Panel
 from firmware_py.items import Item
-from firmware_py.kiosk import commands, words
-from firmware_py.pin.commands import PinChangeWanted
 from firmware_py.sessions.machine import Lost
 from firmware_py.site.link import HelpHeard
 from hardware.readers import CardArrived
@@ -65,7 +65,7 @@ class HelpLine:
         if self.inside.parts.help is None:
             return False
         match item:
-            case commands.SpareWanted() | commands.NewPinWanted():
+            case SpareWanted() | NewPinWanted():
                 self.inside.signon.stuck_until_ms = 0
                 self._open().wanted(item)
             case FindPerson():

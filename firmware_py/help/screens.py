@@ -12,7 +12,8 @@ from contract.directory import Entitlement
 from contract.help import ASSIGNMENT_MS, Guest
 from firmware_py.help.errand import Errand, Step
 from firmware_py.inside import Panel
-from firmware_py.signon.decision import Place, allowed_here
+from firmware_py.signon.decision import allowed_here
+from firmware_py.trust.here import Place
 
 _COARSE_S: Final = 5
 """Time left is shown in steps: the glass need not change each second."""

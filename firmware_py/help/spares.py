@@ -20,11 +20,11 @@ from contract.journal import join_lines
 from contract.signing import sha256
 from contract.wire import WireError
 from firmware_py.card.records import SignedRecord
+from firmware_py.fetch import FetchFailed
+from firmware_py.glass.view import Screen
 from firmware_py.help.errand import GIVEN, GIVEN_HERE, NOT_GIVEN, Errand, proof_of
 from firmware_py.help.kept import Kept
 from firmware_py.help.ward import WardSpares
-from firmware_py.kiosk.view import Screen
-from firmware_py.site.fetch import FetchFailed
 from firmware_py.site.link import HelpHeard
 from firmware_py.trust.store import DirectoryDamaged, DirectoryFailed
 from runtime.durable import StorageError

@@ -28,13 +28,13 @@ from contract.signing import Envelope, SignatureRefused
 from contract.wire import WireError, encode_base64
 from firmware_py.card.records import SignedRecord
 from firmware_py.card.tap import AnotherCard, CardAnswer, CopiedCard, meet
+from firmware_py.fetch import AskedTooOften, FetchFailed
+from firmware_py.glass import words
+from firmware_py.glass.view import Screen
 from firmware_py.help.errand import NEW_PIN_SET, NOT_GIVEN, NOT_SET, Errand, Step, proof_of
-from firmware_py.kiosk import words
-from firmware_py.kiosk.view import Screen
 from firmware_py.sessions.machine import Granted, Session
 from firmware_py.signon.decision import NeedsPin, Proof, Refuse, allowed_here, decide
 from firmware_py.signon.pad import Vouched
-from firmware_py.site.fetch import AskedTooOften, FetchFailed
 from firmware_py.timers import Timers
 from hardware.apdu import CardError, HardwareError
 from hardware.piv import Pin, PinBlocked, PinNotTaken, PivClient, WrongPin

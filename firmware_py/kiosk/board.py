@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-from firmware_py.kiosk.view import View
+from firmware_py.glass.view import View
 
 # A tap makes four views; a page that is sixteen taps behind needs only the last.
 MAX_BEHIND: Final = 64

@@ -12,7 +12,7 @@ from typing import Final
 from contract.ids import TerminalId
 from contract.policy import GraceScope, NameForm, Night, OfflineBoot, Policy, Sound, TapOut
 from firmware_py.kiosk import info_words as words
-from firmware_py.signon.decision import Place
+from firmware_py.trust.here import Place
 
 _NAMES: Final = {
     NameForm.FULL: words.NAME_FULL,

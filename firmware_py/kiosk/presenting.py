@@ -13,8 +13,9 @@ from typing import Final
 from contract.directory import Entitlement
 from contract.ids import PositionId
 from contract.policy import NameForm
-from firmware_py.kiosk import words
-from firmware_py.kiosk.view import (
+from firmware_py.glass import words
+from firmware_py.glass.notice import Notice
+from firmware_py.glass.view import (
     NAMELESS,
     Choice,
     ParkedLine,
@@ -28,15 +29,6 @@ from firmware_py.pin.words import WHY_ASKED
 from firmware_py.sessions.machine import SHOWN, Mode
 from firmware_py.signon.decision import ChoosePosition, NeedsPin
 from firmware_py.signon.pad import Pad
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """A word in passing: a refusal, a card left behind. The session beneath it is untouched."""
-
-    screen: Screen
-    words: str
-    reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from typing import Final
 from contract.ids import SessionId
 from firmware_py.card.presence import Presence
 from firmware_py.emergency.words import NOT_IDENTIFIED, READ_ONLY, ROLE
+from firmware_py.glass.notice import Notice
+from firmware_py.glass.view import Enrolling, ParkedLine, Person, Surroundings
 from firmware_py.items import EnrolmentChanged
 from firmware_py.kiosk.night import Nights
-from firmware_py.kiosk.presenting import Notice, Scene, person
-from firmware_py.kiosk.view import Enrolling, ParkedLine, Person, Surroundings
+from firmware_py.kiosk.presenting import Scene, person
 from firmware_py.sessions.machine import Kind, Session
 from firmware_py.sessions.stage import Stage
 from firmware_py.signon.pad import Pad

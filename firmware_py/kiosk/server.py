@@ -16,7 +16,6 @@ from typing import Final
 
 from firmware_py.kiosk.assets import read_assets
 from firmware_py.kiosk.board import Board, TooManyWatchers, Watcher
-from firmware_py.kiosk.callers import PROVEN
 from firmware_py.kiosk.commands import (
     NAMES,
     Command,
@@ -25,7 +24,8 @@ from firmware_py.kiosk.commands import (
     read_command,
 )
 from firmware_py.kiosk.guard import Rules
-from firmware_py.kiosk.http import (
+from firmware_py.loopback.callers import PROVEN
+from firmware_py.loopback.http import (
     MAX_CONNECTIONS,
     BodyRefused,
     Listener,

@@ -10,9 +10,9 @@ from collections import OrderedDict
 from typing import Final
 
 from contract.ids import HolderId
+from firmware_py.glass.commands import Language, LanguageChosen
 from firmware_py.inside import Inside, Panel
 from firmware_py.items import Item
-from firmware_py.kiosk.commands import Language, LanguageChosen
 
 MAX_PEOPLE: Final = 256
 """More than a ward's staff; whoever chose first is forgotten first."""

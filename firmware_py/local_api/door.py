@@ -22,9 +22,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from firmware_py.kiosk.http import BACKLOG, SOCKET, Application, Listener, Message, Receive, Send
 from firmware_py.local_api.apps import Apps
 from firmware_py.local_api.guard import ASK_BURST, ASK_RATE, Door, Pace, Peer
+from firmware_py.loopback.http import BACKLOG, SOCKET, Application, Listener, Message, Receive, Send
 from firmware_py.settings import LocalApiSettings
 from runtime.durable import StorageError, write_file
 from runtime.settings import PortError, SettingsError

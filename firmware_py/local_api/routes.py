@@ -17,9 +17,9 @@ from pydantic import ValidationError
 from contract.countersigning import CountersignResult
 from contract.wire import Part, WireError, check_i_json, encode_base64
 from firmware_py.countersign.values import Answer, Signed, Wanted, Withdrawn
-from firmware_py.kiosk.http import Receive
 from firmware_py.local_api import bodies
 from firmware_py.local_api.apps import Apps, SignedOn, Told
+from firmware_py.loopback.http import Receive
 from firmware_py.sessions.machine import Extended, LockPressed, Unsaved
 
 TOLD_S: Final = 5.0

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
-from firmware_py.kiosk.callers import PROVEN
-from firmware_py.kiosk.http import BodyRefused, Message, Receive, Send, read_json
 from firmware_py.local_api import bodies
 from firmware_py.local_api.apps import Apps, TooManyWatchers
 from firmware_py.local_api.guard import Door, Pace
 from firmware_py.local_api.routes import ROUTES, Here, Refused, Route, hung_up, who
+from firmware_py.loopback.callers import PROVEN
+from firmware_py.loopback.http import BodyRefused, Message, Receive, Send, read_json
 from runtime.logs import Trouble
 
 LOG: Final = logging.getLogger("tapover.local_api")

@@ -10,11 +10,6 @@ from hardware.piv import Pin
 
 
 @dataclass(frozen=True, slots=True)
-class PinChangeWanted:
-    """Whoever is signed on wants another PIN."""
-
-
-@dataclass(frozen=True, slots=True)
 class NewPinEntered:
     """The present PIN and the one that is to take its place, both on their way to the card."""
 
@@ -37,9 +32,6 @@ def _pin(digits: object) -> Pin:
         raise ValueError("a PIN has 6 to 8 digits") from None
 
 
-Command = PinChangeWanted | NewPinEntered
-
-READERS: Final[dict[str, Callable[[dict[str, object]], Command]]] = {
-    "pin_change": lambda _: PinChangeWanted(),
+READERS: Final[dict[str, Callable[[dict[str, object]], NewPinEntered]]] = {
     "new_pin": _new_pin,
 }

@@ -19,13 +19,13 @@ from contract.pinning import PinChanged
 from firmware_py import items
 from firmware_py.card.tap import CardAnswer, Question, reason_of
 from firmware_py.card.visits import Purpose, Visit
-from firmware_py.help.commands import FindPerson
+from firmware_py.glass import commands
+from firmware_py.glass import words as said
+from firmware_py.glass.notice import Notice
+from firmware_py.glass.view import Screen
+from firmware_py.help.commands import FindPerson, NewPinWanted, SpareWanted
 from firmware_py.inside import Inside, Panel
 from firmware_py.items import Item
-from firmware_py.kiosk import commands
-from firmware_py.kiosk import words as said
-from firmware_py.kiosk.presenting import Notice
-from firmware_py.kiosk.view import Screen
 from firmware_py.pin import words
 from firmware_py.pin.commands import NewPinEntered
 from firmware_py.pin.work import NotWritten, PinChange
@@ -124,7 +124,7 @@ class PinDesk:
                 pass
             case items.VisitEnded() if (visit := self._inside.visits.find(item.visit)) is not None:
                 return self._visit_ended(visit, item.end)
-            case commands.SpareWanted() | commands.NewPinWanted() | FindPerson():
+            case SpareWanted() | NewPinWanted() | FindPerson():
                 if self._change is not None:
                     return True
                 self._ended = True
@@ -182,7 +182,7 @@ class PinDesk:
         if new.is_same(old):
             self._ask(Step.NEW, words.NOT_NEW)
         elif why_easy(new, self._owner.holder) is not None:
-            self._ask(Step.NEW, words.TOO_EASY)
+            self._ask(Step.NEW, said.TOO_EASY)
         elif (card := self._card()) is None:
             self._ask(Step.CARD, words.CHANGE_SLOT)
         else:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from firmware_py.glass.commands import PinChangeWanted
 from firmware_py.inside import Inside, Panel
 from firmware_py.items import Item
-from firmware_py.pin.commands import NewPinEntered, PinChangeWanted
+from firmware_py.pin.commands import NewPinEntered
 
 if TYPE_CHECKING:
     from firmware_py.pin.desk import PinDesk

@@ -1,4 +1,4 @@
-"""The sentences about PINs, in the manner of `firmware_py.kiosk.words`."""
+"""The sentences about PINs, in the manner of `firmware_py.glass.words`."""
 
 from __future__ import annotations
 
@@ -27,10 +27,6 @@ WHY_ASKED: Final = {
 CHANGE: Final = "Change your PIN: first the present one, then a new one twice."
 CHANGE_SLOT: Final = "Put your card in the slot to change its PIN."
 CHANGE_AGAIN: Final = "The present PIN was not right. Try again."
-TOO_EASY: Final = (
-    "That PIN is guessed too easily. Take no date, no sequence, no shape on the pad, "
-    "and nothing that stands on your badge."
-)
 NOT_NEW: Final = "That is the PIN that you have. Choose another."
 CHANGED: Final = "Your PIN is changed."
 NOT_CHANGED: Final = "Your PIN was not changed."

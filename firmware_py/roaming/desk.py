@@ -35,9 +35,9 @@ from firmware_py.roaming.claims import Claim, to_hand_over
 from firmware_py.roaming.heard import Heard, Refused
 from firmware_py.roaming.line import RoamingLine
 from firmware_py.sessions.happenings import MovedAway
+from firmware_py.sessions.port import WorkspaceFailed
 from firmware_py.sessions.values import Kind, Parked, Session
 from firmware_py.site.link import MoveHeard
-from firmware_py.workspace.port import WorkspaceFailed
 
 LOG: Final = logging.getLogger("tapover.roaming")
 

@@ -32,7 +32,8 @@ from firmware_py.roaming.pins import WardPins
 from firmware_py.roaming.reserve import Fresh, Reserve
 from firmware_py.sessions.values import Session
 from firmware_py.signon.pad import Tapped
-from firmware_py.site.link import Asked, MoveHeard, PinProofHeard
+from firmware_py.site.link import MoveHeard, PinProofHeard
+from firmware_py.trust.heard import Asked
 
 if TYPE_CHECKING:
     from firmware_py.roaming.desk import RoamingDesk

@@ -1,4 +1,4 @@
-"""The sentences about work that is elsewhere, in the manner of `firmware_py.kiosk.words`."""
+"""The sentences about work that is elsewhere, in the manner of `firmware_py.glass.words`."""
 
 from __future__ import annotations
 

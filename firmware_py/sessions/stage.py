@@ -39,8 +39,8 @@ from firmware_py.sessions.machine import (
     Transition,
     step,
 )
+from firmware_py.sessions.port import SessionAbout, Workspace, WorkspaceFailed
 from firmware_py.sessions.values import JOURNALLED
-from firmware_py.workspace.port import SessionAbout, Workspace, WorkspaceFailed
 from runtime.clock import Clock
 
 LOG: Final = logging.getLogger("tapover.stage")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from firmware_py.glass import words
 from firmware_py.inside import Inside, Panel
 from firmware_py.items import Item
-from firmware_py.kiosk import words
 from firmware_py.sessions.values import Session
 
 _MS: Final = 1_000_000

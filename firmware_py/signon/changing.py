@@ -13,9 +13,9 @@ from typing import Final
 from contract.directory import Entitlement, Position, Slot
 from contract.events import OutcomeResult, Reason
 from contract.ids import PositionId, SessionId
+from firmware_py.glass import words
 from firmware_py.inside import Inside, Panel
 from firmware_py.items import Item
-from firmware_py.kiosk import words
 from firmware_py.sessions.commands import PositionWanted
 from firmware_py.sessions.machine import Kind, Owing, Repositioned, Session
 from firmware_py.signon.decision import NeedsPin, Open, Proof, allowed_here

@@ -42,20 +42,17 @@ from contract.directory import (
     Position,
     Slot,
     Status,
-    Terminal,
     TerminalState,
 )
 from contract.events import ClockTrust, Reason
-from contract.ids import Guid, KeyId, PositionId, Version, WardId
+from contract.ids import Guid, KeyId, PositionId
 from contract.policy import BreakGlassState, Downtime, OfflineBoot, Policy
 from firmware_py.signon.because import Because, why_asked, why_not
 from firmware_py.signon.grace import ProvenPin
 from firmware_py.signon.positions import picked
+from firmware_py.trust.here import Place
 from firmware_py.trust.sitetime import Freshness, Moment
 from hardware.readers import Interface
-
-NO_WARD: Final = WardId("unknown")
-"""Where a terminal stands that is in no register."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +69,6 @@ class Proof:
     """The card answered VERIFY with success in this transaction, before it signed."""
     pin_refused_here: bool = False
     """The card itself refused VERIFY over this interface (a strict one, without contact)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the decision falls, as the directory has it (`store.Directory.place`)."""
-
-    directory: Version | None
-    """Null when no directory is held."""
-    terminal: Terminal | None
-    policy: Policy
-    """The ward's, or the contract's defaults where the ward has none."""
-    unread: str = ""
-    """Why the ward's cannot be read; then the defaults stand in its place."""
-
-
-def default_policy(ward: WardId = NO_WARD) -> Policy:
-    """The contract's defaults, for a ward (or nobody's) that the directory has no policy of."""
-    return Policy(ward=ward, salt="0" * 32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from typing import Final
 
 from contract.events import OutcomeResult, Reason
 from contract.ids import HolderId
+from firmware_py.glass import commands
 from firmware_py.inside import Inside, Panel
 from firmware_py.items import Item, TimePassed
-from firmware_py.kiosk import commands
 from firmware_py.sessions.commands import HoldOver, HoldWanted, JoinWanted, TakeOverWanted
 from firmware_py.sessions.machine import Declined, HoldEnded, HoldPressed, Joined, TakenOver
 from firmware_py.signon.decision import ChoosePosition, Decision, OfferBreakGlass, Open, Refuse

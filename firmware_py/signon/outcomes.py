@@ -19,9 +19,9 @@ from contract.pinning import PinContactless
 from firmware_py.card.records import Rights, SignedRecord, outcome
 from firmware_py.card.visits import Visit
 from firmware_py.evidence.journal import Journal
-from firmware_py.kiosk import words
-from firmware_py.kiosk.presenting import Notice
-from firmware_py.kiosk.view import Screen
+from firmware_py.glass import words
+from firmware_py.glass.notice import Notice
+from firmware_py.glass.view import Screen
 from firmware_py.sessions.machine import Session, Transition
 from firmware_py.sessions.stage import Acted, Stage
 from firmware_py.signon.pad import Pad, Tapped

@@ -8,7 +8,7 @@ from contract.directory import Entitlement, Position
 from contract.events import Reason
 from contract.ids import Guid, PositionId
 from firmware_py.card.records import SignedRecord
-from firmware_py.kiosk import words
+from firmware_py.glass import words
 from firmware_py.signon.decision import ChoosePosition, NeedsPin, Proof
 from hardware.readers import Interface, ReaderName
 

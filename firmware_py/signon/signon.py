@@ -23,10 +23,10 @@ from firmware_py.card.records import Evidence, Rights
 from firmware_py.card.tap import CardAnswer, reason_of
 from firmware_py.card.visits import Purpose, Visit
 from firmware_py.evidence.journal import Journal, Written
+from firmware_py.glass import words
+from firmware_py.glass.notice import Notice
+from firmware_py.glass.view import Screen
 from firmware_py.items import CardAsks
-from firmware_py.kiosk import words
-from firmware_py.kiosk.presenting import Notice
-from firmware_py.kiosk.view import Screen
 from firmware_py.sessions.machine import (
     Cancelled,
     Granted,

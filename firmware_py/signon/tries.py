@@ -15,7 +15,7 @@ from typing import Final
 
 from contract.events import Reason
 from firmware_py.card.tap import AnotherCard, LastTry, reason_of
-from firmware_py.kiosk import words
+from firmware_py.glass import words
 from hardware.apdu import HardwareError
 from hardware.piv import WrongPin
 

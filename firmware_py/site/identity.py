@@ -172,7 +172,7 @@ def _write_authority(keys: trust.Keys, path: Path) -> None:
 def _batch_key(settings: Settings, path: Path) -> SoftwareSigner:
     pem = _read(path)
     if place.IN_TPM in pem:
-        from firmware_py.enrolment.tpm import opened  # noqa: PLC0415 - 8 MB, where there is one
+        from firmware_py.site.tpm import opened  # noqa: PLC0415 - 8 MB, where there is one
 
         return SoftwareSigner(opened(path, pem, settings.tpm))
     try:

@@ -39,6 +39,7 @@ from firmware_py.evidence.checkpoints import Checkpoints
 from firmware_py.evidence.journal import Journal
 from firmware_py.evidence.shipper import Shipper
 from firmware_py.site.peerrate import PeerRate
+from firmware_py.trust.heard import Asked, DirectoryHeard, HeartbeatHeard
 from runtime.clock import Clock
 from runtime.logs import Trouble
 from runtime.mqtt import Broker, Limits, LinkError, Message, MqttLink, Will
@@ -69,32 +70,6 @@ class LinkChanged:
     @property
     def up(self) -> bool:
         return self.state is State.UP
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A question was published: the heartbeat that answers `nonce` tells site time."""
-
-    nonce: str
-    asked_ns: int
-    """Monotonic, before it was sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class HeartbeatHeard:
-    """A heartbeat's envelope, unverified. `answer`: it came into our own inbox."""
-
-    data: bytes
-    heard_ns: int
-    """Monotonic."""
-    answer: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DirectoryHeard:
-    """A directory change's envelope and entry lines, unverified."""
-
-    data: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from typing import Final
 from cryptography import x509
 
 from contract.wire import WireError, decode_base64
-from firmware_py.kiosk.view import Enrolling
+from firmware_py.glass.view import Enrolling
 from firmware_py.settings import KeyKind, Settings
 from firmware_py.site.identity import OPERATOR_CA
 from firmware_py.site.place import (

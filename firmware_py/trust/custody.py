@@ -19,9 +19,9 @@ from contract.ids import BootId, Digest, Guid, KeyId, TerminalId, Version
 from contract.policy import Policy
 from contract.signing import Envelope, sha256
 from firmware_py.evidence.journal import Stamp
-from firmware_py.signon.decision import Place, default_policy
-from firmware_py.site.link import Asked, DirectoryHeard, HeartbeatHeard
 from firmware_py.trust import statements as trust
+from firmware_py.trust.heard import Asked, DirectoryHeard, HeartbeatHeard
+from firmware_py.trust.here import Place, default_policy
 from firmware_py.trust.serving import Served
 from firmware_py.trust.sitetime import Freshness, Moment, Question, SiteTime, TimeFault
 from firmware_py.trust.store import Directory, DirectoryDamaged, DirectoryFailed

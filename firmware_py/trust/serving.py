@@ -14,7 +14,7 @@ from contract.directory import Terminal, TerminalState
 from contract.ids import TerminalId
 from contract.policy import GraceScope, Policy
 from contract.serving import Interface, served, unservable
-from firmware_py.signon.decision import Place
+from firmware_py.trust.here import Place
 
 NO_READERS: Final[frozenset[Interface]] = frozenset()
 

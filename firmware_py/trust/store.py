@@ -26,7 +26,7 @@ from contract.directory import Entitlement, EntryKind, Spare, Terminal
 from contract.ids import Digest, Guid, TerminalId, Version, WardId
 from contract.policy import Policy
 from contract.wire import Record, WireError
-from firmware_py.signon.decision import Place, default_policy
+from firmware_py.trust.here import Place, default_policy
 from firmware_py.trust.statements import NOTHING, Change, Held, Row
 from runtime.durable import StorageError, flush_folder
 

@@ -18,8 +18,8 @@ from contract.ids import Digest, Version
 from contract.signing import Envelope, SignatureRefused
 from contract.succession import follow, split_line
 from contract.wire import WireError
+from firmware_py.fetch import FetchFailed, NotKnown
 from firmware_py.items import DirectoryChanged, Item
-from firmware_py.site.fetch import FetchFailed, NotKnown
 from firmware_py.trust import snapshot
 from firmware_py.trust import statements as trust
 from firmware_py.trust.custody import Custody

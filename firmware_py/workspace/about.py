@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from firmware_py.card.records import Rights
+from firmware_py.sessions.port import SessionAbout
 from firmware_py.sessions.values import Session
-from firmware_py.workspace.port import SessionAbout
 
 
 def about_of(rights: Rights, session: Session) -> SessionAbout:

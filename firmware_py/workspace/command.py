@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from contract.ids import SessionId
+from firmware_py.sessions.port import STATE_CAP, Failed, SessionAbout, WorkspaceFailed
 from firmware_py.workspace.hooks import Hooks, Verb
-from firmware_py.workspace.port import STATE_CAP, Failed, SessionAbout, WorkspaceFailed
 from runtime.clock import Clock
 
 LOG: Final = logging.getLogger("tapover.workspace")

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
 
-from firmware_py.workspace.port import SessionAbout, WorkspaceFailed
+from firmware_py.sessions.port import SessionAbout, WorkspaceFailed
 from runtime.clock import Clock
 
 LOG: Final = logging.getLogger("tapover.workspace")

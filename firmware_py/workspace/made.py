@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from firmware_py.items import Item, WorkspaceBroke
+from firmware_py.sessions.port import Workspace
 from firmware_py.settings import Backend, WorkspaceSettings
-from firmware_py.workspace.port import Workspace
 from firmware_py.workspace.screen import ScreenWorkspace
 from runtime.clock import Clock
 from runtime.settings import SettingsError

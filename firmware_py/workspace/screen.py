@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from contract.ids import SessionId
-from firmware_py.workspace.port import SessionAbout, WorkspaceFailed
+from firmware_py.sessions.port import SessionAbout, WorkspaceFailed
 
 NOTES_CAP: Final = 4096
 """Bytes of UTF-8. It stands in every view while it is on the glass."""

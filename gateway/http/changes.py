@@ -20,14 +20,14 @@ from contract.ids import Digest, Version
 from contract.signing import Envelope
 from contract.tap import DirectoryVersion
 from contract.wire import MAX_SAFE_INTEGER, encode_base64
-from gateway.desk import Desk
-from gateway.directory import Applied, Directory, Held
+from gateway.directory.desk import Desk
+from gateway.directory.requests import Operator, RequestRefused
+from gateway.directory.source import Applied, Directory, Held
+from gateway.directory.waiting import Standing
+from gateway.evidence.journal import Moment
 from gateway.http.limits import Buckets, Rate, too_many
 from gateway.http.requests import OCTETS, ErrorAnswer, operator_of, read_body, signed
-from gateway.journal import Moment
-from gateway.publisher import Publisher
-from gateway.requests import Operator, RequestRefused
-from gateway.waiting import Standing
+from gateway.link.publisher import Publisher
 from runtime.clock import Clock
 
 # A denial is an event in the journal: a person who mistypes has room, a loop fills no disk.

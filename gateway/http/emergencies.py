@@ -14,11 +14,11 @@ from contract.emergency import MAX_EMERGENCY_BYTES, Emergency
 from contract.help import HelpAnswer
 from contract.helping import HelpReason
 from contract.ids import TerminalId
-from gateway.emergencies import Emergencies, EmergencyRefused
+from gateway.evidence.journal import Moment
 from gateway.http.limits import Buckets, Rate, too_many
 from gateway.http.requests import JSON, peer, read_body
-from gateway.journal import Moment
-from gateway.publisher import Publisher
+from gateway.link.emergencies import Emergencies, EmergencyRefused
+from gateway.link.publisher import Publisher
 from runtime.clock import Clock
 
 # A terminal opens a few a night, and says each again every five seconds until it is answered.

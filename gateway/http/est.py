@@ -20,12 +20,12 @@ from contract.ids import TerminalId
 from contract.succession import join_line
 from contract.topics import GATEWAY, RESERVED
 from gateway.authority import Authority
-from gateway.enrolment import Answer, Enrolments, Wanted
+from gateway.enrolment.admission import Answer, Enrolments, Wanted
+from gateway.enrolment.pending import RETRY_S, PendingOrders
+from gateway.evidence.journal import Moment
 from gateway.http.limits import AtOnce, Buckets, Rate, too_many
 from gateway.http.refusals import answered, certs_only, certs_only_der, read_csr, read_order
 from gateway.http.requests import JSON, OCTETS, signed
-from gateway.journal import Moment
-from gateway.pending import RETRY_S, PendingOrders
 from runtime.clock import Clock
 
 # Forty devices of a ward unpacked at once, behind one address, ask four things each.

@@ -14,11 +14,11 @@ from contract.ids import TerminalId
 from contract.signing import Envelope
 from contract.tap import DirectoryVersion
 from contract.wire import encode_base64
-from gateway.enrolment import Answer
-from gateway.grants import Grants, TerminalFile
+from gateway.enrolment.admission import Answer
+from gateway.enrolment.grants import Grants, TerminalFile
+from gateway.enrolment.pending import Waiting
 from gateway.http.changes import NOTHING, REFUSALS, Asking, Counter, body_of
 from gateway.http.requests import read_body
-from gateway.pending import Waiting
 
 Code = Annotated[str, Path(pattern=r"^[A-Z2-7]{8}$", description="The letters on the glass.")]
 Name = Annotated[str, Path(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?$")]

@@ -15,14 +15,14 @@ from contract.helping import HelpReason
 from contract.ids import TerminalId
 from contract.puk import MAX_ESCROWS_BYTES
 from contract.wire import encode_base64
-from gateway.escrows import Deposits
+from gateway.evidence.journal import Moment
+from gateway.help.escrows import Deposits
+from gateway.help.spares import Spares
+from gateway.help.unblocking import Unblocking
 from gateway.http.changes import REFUSALS, Asking, Counter, body_of
 from gateway.http.limits import Buckets, Rate, too_many
 from gateway.http.requests import JSON, OCTETS, peer, read_body
-from gateway.journal import Moment
-from gateway.publisher import Publisher
-from gateway.spares import Spares
-from gateway.unblocking import Unblocking
+from gateway.link.publisher import Publisher
 from runtime.clock import Clock
 
 # A night has a few of these; what was done offline comes in one burst.

@@ -18,10 +18,9 @@ from contract.emergency import Emergency
 from contract.statements import TerminalStatus
 from contract.tap import DirectoryVersion
 from contract.wire import MAX_SAFE_INTEGER
-from gateway.checkpoints import Checkpoints
-from gateway.desk import Desk
-from gateway.directory import Directory
-from gateway.fleet import Fleet
+from gateway.directory.desk import Desk
+from gateway.directory.source import Directory
+from gateway.evidence.checkpoints import Checkpoints
 from gateway.http import changes, grants
 from gateway.http.changes import Counter
 from gateway.http.emergencies import EmergencyAnswer, answer_of
@@ -29,7 +28,8 @@ from gateway.http.grants import Enrolling
 from gateway.http.help import Helping, add_operator_routes
 from gateway.http.limits import Buckets, Rate, too_many
 from gateway.http.requests import JSON, ErrorAnswer, operator_of, translate_errors
-from gateway.publisher import Publisher
+from gateway.link.fleet import Fleet
+from gateway.link.publisher import Publisher
 from runtime.clock import Clock
 
 # A set of 500 requests is two calls each: it takes its ten seconds. Several people may sit behind

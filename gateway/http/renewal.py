@@ -12,11 +12,11 @@ from contract.certificates import common_name, spki
 from contract.enrolment import EnrolmentRefused, Refusal, check_order
 from contract.ids import SiteId
 from contract.signing import SignatureRefused, VerifyKey
-from gateway.enrolment import Answer, Enrolments, Wanted
+from gateway.enrolment.admission import Answer, Enrolments, Wanted
+from gateway.evidence.journal import Moment
 from gateway.http.limits import Buckets, Rate, too_many
 from gateway.http.refusals import answered, certs_only_der, read_csr, read_order
 from gateway.http.requests import JSON, peer
-from gateway.journal import Moment
 from runtime.clock import Clock
 
 # A certificate is renewed after three weeks; what asks more often is broken.

@@ -14,14 +14,14 @@ from contract.certificates import common_name, spki
 from contract.ids import OperatorId, is_name
 from contract.signing import SignatureRefused, VerifyKey
 from contract.wire import WireError
-from gateway.checkpoints import NoSuchSize
-from gateway.directory import VersionUnknown
+from gateway.directory.requests import Operator, RequestConflicts, RequestRefused
+from gateway.directory.serving import PolicyRefused
+from gateway.directory.snapshot import NoSnapshot
+from gateway.directory.source import VersionUnknown
+from gateway.directory.waiting import NothingWaits
+from gateway.evidence.checkpoints import NoSuchSize
 from gateway.http.listener import PEER
-from gateway.requests import Operator, RequestConflicts, RequestRefused
-from gateway.serving import PolicyRefused
-from gateway.snapshot import NoSnapshot
 from gateway.store import StoreFailed
-from gateway.waiting import NothingWaits
 from runtime.durable import StorageError
 
 JSON: Final = "application/json"

@@ -22,13 +22,13 @@ from contract.succession import join_line
 from contract.topics import GATEWAY
 from contract.wire import MAX_SAFE_INTEGER, encode_base64
 from gateway.authority import Authority
-from gateway.checkpoints import Checkpoints
-from gateway.directory import Directory
+from gateway.directory.register import Register
+from gateway.directory.snapshot import Snapshots
+from gateway.directory.source import Directory
+from gateway.evidence.checkpoints import Checkpoints
 from gateway.http.limits import AtOnce
 from gateway.http.refusals import translate_refusals
 from gateway.http.requests import JSON, peer, peer_name, read_body, signed, translate_errors
-from gateway.register import Register
-from gateway.snapshot import Snapshots
 from runtime.clock import Clock
 
 # A terminal asks one thing after another. A thousand proofs are some tens of milliseconds of a

@@ -8,9 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from provisioning import backup as backups
-from provisioning import making, restore_log, roots, rotate
-from provisioning import site as sites
 from provisioning.cli import console
 from provisioning.cli.console import (
     AsJson,
@@ -22,6 +19,9 @@ from provisioning.cli.console import (
     PinFile,
     Yes,
 )
+from provisioning.site import backup as backups
+from provisioning.site import folder as sites
+from provisioning.site import making, restore_log, roots, rotate
 from runtime.clock import SystemClock
 
 _WORDS = "Passphrase of the back-up"

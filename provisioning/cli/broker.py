@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from provisioning import broker as brokers
-from provisioning import site as sites
 from provisioning.cli import console
 from provisioning.cli.console import AsJson, DryRun, Folder
 from provisioning.cli.publisher import parse_address
 from provisioning.errors import BadInput
+from provisioning.site import broker as brokers
+from provisioning.site import folder as sites
 
 
 def add_to(app: typer.Typer) -> None:

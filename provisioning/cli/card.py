@@ -10,22 +10,25 @@ import typer
 
 from contract.directory import EntryKind, Slot
 from contract.ids import HolderId
-from provisioning import batch as batches
-from provisioning import card_care, enrol_card, entries, giving, ledger, pins, standing
-from provisioning.card_desk import BlankCard, Desk, OwnCard
-from provisioning.card_keys import CardKeys, CardMaster
-from provisioning.cards import undo_card
+from provisioning.cards import batch as batches
+from provisioning.cards import care as card_care
+from provisioning.cards import enrol as enrol_card
+from provisioning.cards import giving, pins, standing
+from provisioning.cards.desk import BlankCard, Desk, OwnCard
+from provisioning.cards.making import undo_card
 from provisioning.cli import card_spare, card_standing, changing, console
 from provisioning.cli.console import As, AsJson, DryRun, Folder, GatewayAddress, PinFd, PinFile, Yes
 from provisioning.cli.publisher import Publisher
-from provisioning.entries import Holder
+from provisioning.directory import entries, ledger
+from provisioning.directory.entries import Holder
 from provisioning.errors import BadInput, GatewayAway
-from provisioning.site import SiteFolder
+from provisioning.site.card_keys import CardKeys, CardMaster
+from provisioning.site.folder import SiteFolder
 from runtime.clock import SystemClock
 
 if TYPE_CHECKING:
     from hardware.piv import Pin
-    from provisioning.readers import DeskReader
+    from provisioning.cards.readers import DeskReader
 
 app = typer.Typer(no_args_is_help=True, help="Cards and their holders.")
 card_standing.add_to(app)
@@ -304,7 +307,7 @@ def _desk(folder: Path, master_fd: int | None, master_file: Path | None) -> Desk
 
 
 def _reader(part_of_name: str) -> DeskReader:
-    from provisioning.readers import DeskReader  # noqa: PLC0415 - loads the PC/SC driver
+    from provisioning.cards.readers import DeskReader  # noqa: PLC0415 - loads the PC/SC driver
 
     return DeskReader.meant(part_of_name, SystemClock())
 

@@ -10,15 +10,15 @@ import typer
 from contract.directory import Position
 from contract.ids import OperatorId, WardId
 from contract.wire import WireError
-from provisioning import escrows, spares
-from provisioning.administration import Administration, Gateway, Operator
-from provisioning.card_desk import Desk
+from provisioning.cards import escrows, spares
+from provisioning.cards.desk import Desk
+from provisioning.cards.pins import choose
 from provisioning.cli import console
 from provisioning.cli.console import As, AsJson, Folder, GatewayAddress, PinFd, PinFile
 from provisioning.cli.publisher import Publisher, parse_address
+from provisioning.directory.administration import Administration, Gateway, Operator
 from provisioning.errors import BadInput
-from provisioning.pins import choose
-from provisioning.site import SiteFolder, require_name
+from provisioning.site.folder import SiteFolder, require_name
 from runtime.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def spare(
 
     The PIN goes into the letter that lies with the spare.
     """
-    from provisioning.readers import DeskReader  # noqa: PLC0415 - loads the PC/SC driver
+    from provisioning.cards.readers import DeskReader  # noqa: PLC0415 - loads the PC/SC driver
 
     desk = Desk.open(SiteFolder(folder), SystemClock())
     wards = [WardId(require_name(one, "ward")) for one in ward or []]

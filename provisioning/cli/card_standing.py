@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from contract.directory import Status
-from provisioning import card_report, standing
-from provisioning.card_journal import CardBook
+from provisioning.cards import report as card_report
+from provisioning.cards import standing
+from provisioning.cards.journal import CardBook
 from provisioning.cli import changing, console
 from provisioning.cli.console import As, AsJson, DryRun, Folder, GatewayAddress, Yes
 from provisioning.cli.publisher import Publisher
-from provisioning.site import SiteFolder
+from provisioning.site.folder import SiteFolder
 from runtime.clock import SystemClock
 
 Who = Annotated[str, typer.Argument(help="The card's GUID, or its holder's id.")]
@@ -110,7 +111,7 @@ def inspect(
     as_json: AsJson = False,
 ) -> None:
     """Say what the card in the reader could do: a tap, a PIN, and over which interface."""
-    from provisioning.readers import DeskReader  # noqa: PLC0415 - loads the PC/SC driver
+    from provisioning.cards.readers import DeskReader  # noqa: PLC0415 - loads the PC/SC driver
 
     clock = SystemClock()
     at = DeskReader.meant(reader, clock)

@@ -11,14 +11,14 @@ import typer
 
 from contract.directory import Entry
 from contract.ids import OperatorId, Version
-from provisioning import plan, sets
-from provisioning.administration import Administration, Gateway, Operator
 from provisioning.cli import console
 from provisioning.cli.publisher import parse_address
-from provisioning.difference import SHOWN
+from provisioning.directory import plan, sets
+from provisioning.directory.administration import Administration, Gateway, Operator
+from provisioning.directory.difference import SHOWN
+from provisioning.directory.mirror import Mirror
 from provisioning.errors import ProvisioningError
-from provisioning.mirror import Mirror
-from provisioning.site import SiteFolder, require_name
+from provisioning.site.folder import SiteFolder, require_name
 from runtime.clock import SystemClock
 
 All = Annotated[bool, typer.Option("--all", help="Show every line of the difference.")]

@@ -13,17 +13,17 @@ import typer
 from contract.administration import Decision
 from contract.directory import EntryKind, parse_entry
 from contract.ids import Digest
-from provisioning import plan, review, sets
-from provisioning import recover as recovering
-from provisioning import restore as restoring
-from provisioning.administration import findings_of, in_words
 from provisioning.cli import console
 from provisioning.cli.changing import All, Desk, How, as_json, desk, steps
 from provisioning.cli.console import As, AsJson, DryRun, Folder, GatewayAddress, Yes
-from provisioning.difference import SHOWN, Difference
+from provisioning.directory import plan, review, sets
+from provisioning.directory import recover as recovering
+from provisioning.directory import restore as restoring
+from provisioning.directory.administration import findings_of, in_words
+from provisioning.directory.difference import SHOWN, Difference
+from provisioning.directory.mirror import Mirror
 from provisioning.errors import BadInput, NotThere
-from provisioning.mirror import Mirror
-from provisioning.site import SiteFolder
+from provisioning.site.folder import SiteFolder
 from runtime.clock import SystemClock
 
 app = typer.Typer(no_args_is_help=True, help="The directory: its versions, and what waits.")

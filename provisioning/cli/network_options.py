@@ -10,7 +10,7 @@ import typer
 from contract.wire import Record, WireError
 from provisioning.cli import console
 from provisioning.errors import BadInput
-from provisioning.network import Dot1x, Network, Static
+from provisioning.terminals.network import Dot1x, Network, Static
 
 Address = Annotated[str, typer.Option(help="A fixed address, as 10.1.2.3/24; else DHCP.")]
 Via = Annotated[str, typer.Option(help="The way out of a fixed address's network.")]

@@ -8,13 +8,13 @@ from typing import Any
 
 from contract.directory import Entry
 from contract.ids import OperatorId
-from provisioning import ledger
-from provisioning.administration import Administration
 from provisioning.cli import console
+from provisioning.directory import ledger
+from provisioning.directory.administration import Administration
+from provisioning.directory.mirror import Mirror
+from provisioning.directory.publish import Gateway, Operator, publish
 from provisioning.errors import BadInput, ProvisioningError
-from provisioning.mirror import Mirror
-from provisioning.publish import Gateway, Operator, publish
-from provisioning.site import SiteFolder, require_name
+from provisioning.site.folder import SiteFolder, require_name
 from runtime.clock import SystemClock
 
 

@@ -9,8 +9,6 @@ from typing import Annotated
 import typer
 
 from contract.ids import OperatorId, SiteId
-from provisioning import making, roots, rotate, rotate_root
-from provisioning import site as sites
 from provisioning.cli import backup, broker, console
 from provisioning.cli.console import (
     AsJson,
@@ -23,6 +21,8 @@ from provisioning.cli.console import (
     Yes,
 )
 from provisioning.errors import BadInput
+from provisioning.site import folder as sites
+from provisioning.site import making, roots, rotate, rotate_root
 from runtime.clock import SystemClock
 
 app = typer.Typer(no_args_is_help=True, help="The site's keys, and its operators.")

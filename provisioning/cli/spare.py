@@ -6,11 +6,11 @@ from dataclasses import asdict
 
 import typer
 
-from provisioning import nights
 from provisioning.cli import console
 from provisioning.cli.changing import desk
 from provisioning.cli.console import As, AsJson, Folder, GatewayAddress
-from provisioning.site import SiteFolder
+from provisioning.directory import nights
+from provisioning.site.folder import SiteFolder
 
 app = typer.Typer(no_args_is_help=True, help="Spare cards: which lie ready, who gave them whom.")
 

@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
-from provisioning import staff
 from provisioning.cli import console
 from provisioning.cli.changing import All, How, desk
 from provisioning.cli.console import As, AsJson, DryRun, Folder, GatewayAddress, Yes
+from provisioning.directory import staff
+from provisioning.directory.staff_feed import Feed, to_json
 from provisioning.errors import BadInput
-from provisioning.site import SiteFolder
-from provisioning.staff_feed import Feed, to_json
+from provisioning.site.folder import SiteFolder
 
 app = typer.Typer(no_args_is_help=True, help="Staff: people and their positions.")
 _PIECE = 1024 * 1024

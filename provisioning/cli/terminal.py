@@ -9,15 +9,16 @@ from typing import Annotated, Any
 import typer
 
 from contract.administration import Decision
-from provisioning import fleet, terminal_list
 from provisioning.cli import console, network_options
 from provisioning.cli.changing import How, desk
 from provisioning.cli.console import As, AsJson, DryRun, Folder, GatewayAddress, Yes
 from provisioning.errors import BadInput
-from provisioning.fleet import Addresses
-from provisioning.network import Network
-from provisioning.site import SiteFolder
-from provisioning.terminal_list import Wanted
+from provisioning.site.folder import SiteFolder
+from provisioning.terminals import fleet
+from provisioning.terminals import lists as terminal_list
+from provisioning.terminals.fleet import Addresses
+from provisioning.terminals.lists import Wanted
+from provisioning.terminals.network import Network
 from runtime.clock import SystemClock
 
 app = typer.Typer(no_args_is_help=True, help="Ward terminals.")

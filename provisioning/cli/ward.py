@@ -14,14 +14,14 @@ from contract.ids import WardId
 from contract.policy import Policy
 from contract.serving import unservable
 from contract.signing import sha256
-from provisioning import policies
-from provisioning.administration import PolicyUnservable
 from provisioning.cli import console
 from provisioning.cli.changing import Desk, How, desk
 from provisioning.cli.console import As, AsJson, DryRun, Folder, GatewayAddress, Yes
-from provisioning.entries import fresh_salt
+from provisioning.directory import policies
+from provisioning.directory.administration import PolicyUnservable
+from provisioning.directory.entries import fresh_salt
 from provisioning.errors import BadInput
-from provisioning.site import SiteFolder, require_name
+from provisioning.site.folder import SiteFolder, require_name
 
 app = typer.Typer(no_args_is_help=True, help="A ward's policy.")
 policies_app = typer.Typer(no_args_is_help=True, help="A ward's policy, whole.")

@@ -14,22 +14,17 @@ from contract.ids import PositionId
 from contract.policy import PositionGrace
 from firmware_py.emergency import owed
 from firmware_py.emergency.commands import BreakGlassAlone
-from firmware_py.kiosk.commands import (
-    CommandRefused,
-    LockPressed,
-    PinEntered,
-    PositionChosen,
-    SpareWanted,
-    read_command,
-)
-from firmware_py.kiosk.view import Screen
+from firmware_py.glass.commands import LockPressed, PinEntered, PositionChosen
+from firmware_py.glass.view import Screen
+from firmware_py.help.commands import SpareWanted
+from firmware_py.kiosk.commands import CommandRefused, read_command
 from firmware_py.sessions.commands import HoldWanted, JoinWanted, PositionWanted, TakeOverWanted
+from firmware_py.sessions.port import WorkspaceFailed
 from firmware_py.settings import Backend, WorkspaceSettings
 from firmware_py.site.link import LinkChanged
 from firmware_py.workspace.commands import Typed
 from firmware_py.workspace.hooks import Hooks
 from firmware_py.workspace.made import require_program
-from firmware_py.workspace.port import WorkspaceFailed
 from hardware.piv import Pin
 from runtime.clock import SystemClock
 from runtime.settings import SettingsError

@@ -7,8 +7,8 @@ import asyncio
 from contract.directory import MAX_CHANGE_BYTES
 from contract.ids import Version
 from contract.signing import Envelope
-from firmware_py.site.link import HeartbeatHeard
 from firmware_py.trust.custody import MAX_WAITING_BYTES
+from firmware_py.trust.heard import HeartbeatHeard
 from firmware_py.trust.upkeep import KEYS_EVERY_NS
 from tests.firmware import rights
 from tests.firmware.test_upkeep import DEADLINE_S, Keeping, keeping

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from firmware_py.site.fetch import FetchFailed
+from firmware_py.fetch import FetchFailed
 from tests.firmware.fake_site import FakeSite
 from tests.firmware.test_fetch import Site, site
 
@@ -52,7 +52,7 @@ async def test_an_answer_that_never_begins_is_given_up(
     *,
     kept: bool,
 ) -> None:
-    monkeypatch.setattr("firmware_py.site.fetch.WHOLE_S", 0.4)
+    monkeypatch.setattr("firmware_py.fetch.WHOLE_S", 0.4)
     gateway, message = site.client(), FakeSite().checkpoint_message(0)
     honest = 200, message.to_bytes()
     async with asyncio.timeout(10):

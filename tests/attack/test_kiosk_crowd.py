@@ -13,11 +13,12 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from firmware_py.glass.commands import Activity
+from firmware_py.glass.view import Screen, View
 from firmware_py.kiosk.board import Board
-from firmware_py.kiosk.commands import Activity, Command
-from firmware_py.kiosk.http import MAX_CONNECTIONS
+from firmware_py.kiosk.commands import Command
 from firmware_py.kiosk.server import Kiosk, bind
-from firmware_py.kiosk.view import Screen, View
+from firmware_py.loopback.http import MAX_CONNECTIONS
 from runtime.logs import JsonFormatter
 
 SECRET = secrets.token_urlsafe(32)

@@ -19,8 +19,8 @@ from contract.emergency import DowntimeTerms
 from contract.ids import Digest, SessionId
 from contract.signing import sha256
 from firmware_py.countersign.values import Wanted
-from firmware_py.kiosk.commands import Cancelled
-from firmware_py.kiosk.view import Screen
+from firmware_py.glass.commands import Cancelled
+from firmware_py.glass.view import Screen
 from firmware_py.local_api import bodies
 from firmware_py.local_api.bodies import MAX_BODY_BYTES, TEXT_CAP
 from firmware_py.local_api.door import Doors

@@ -27,7 +27,7 @@ from contract.moving import MoveRefused, SessionMoved
 from contract.signing import Envelope, sha256
 from contract.tap import MoveRequest, TapRecord, is_move_request
 from contract.wire import WireError, decode_base64, encode_base64
-from firmware_py.kiosk.view import Screen
+from firmware_py.glass.view import Screen
 from firmware_py.roaming.heard import Refused, open_pin, open_request
 from firmware_py.roaming.reserve import Fresh
 from firmware_py.site.link import MoveHeard, PinProofHeard

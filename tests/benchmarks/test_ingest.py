@@ -22,8 +22,8 @@ from contract.events import Event
 from contract.ids import TerminalId
 from contract.journal import Head, Verdict, judge
 from contract.signing import SoftwareSigner
-from gateway.ingest import Incoming, verify
-from gateway.register import Register
+from gateway.directory.register import Register
+from gateway.link.ingest import Incoming, verify
 from tests.gateway.requests import terminal_entry
 
 BAY = TerminalId("bay-0000")

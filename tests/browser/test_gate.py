@@ -14,8 +14,9 @@ import pytest
 from playwright.sync_api import Page
 
 from benchmarks.ward.chromium import Chromium
-from firmware_py.kiosk.commands import Activity, Command, LanguageChosen, PinEntered, PositionChosen
-from firmware_py.kiosk.view import Person, View
+from firmware_py.glass.commands import Activity, LanguageChosen, PinEntered, PositionChosen
+from firmware_py.glass.view import Person, View
+from firmware_py.kiosk.commands import Command
 from firmware_py.workspace.commands import Typed
 from tests.kiosk_fixture.serving import Fixture
 from tests.kiosk_fixture.views import VIEWS

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 
 from contract.ids import TerminalId
 from contract.journal import MAX_BATCH_EVENTS, join_lines
-from gateway.ingest import GROUP, Ingest, Receipts
-from gateway.register import Register
+from gateway.directory.register import Register
+from gateway.link.ingest import GROUP, Ingest, Receipts
 from tests.gateway.conftest import World
 from tests.gateway.identities import Scribe
 from tests.gateway.requests import terminal_entry

@@ -25,7 +25,7 @@ from benchmarks.ward.processes import NotReady
 from benchmarks.ward.site import Ward
 from benchmarks.ward.taps import Tap, View
 from benchmarks.ward.terminals import WardTerminal, is_open_for
-from gateway import export
+from gateway.evidence import export
 from gateway.settings import GatewaySettings
 from runtime.settings import load
 

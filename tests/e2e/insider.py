@@ -26,7 +26,7 @@ from contract.statements import Heartbeat
 from contract.tap import DirectoryVersion
 from contract.topics import FromTerminal, Site, ToTerminal, site_topic, terminal_topic
 from contract.wire import decode_base64
-from firmware_py.site.fetch import Gateway
+from firmware_py.fetch import Gateway
 from runtime.clock import SystemClock
 from runtime.mqtt import Broker, Limits, Message, MqttLink, client_context
 

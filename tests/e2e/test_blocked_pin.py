@@ -14,12 +14,12 @@ import pytest
 from benchmarks.ward.people import STAFF, Member
 from benchmarks.ward.site import OPERATOR, SITE, Ward
 from contract.ids import Guid
+from firmware_py.glass import words
+from firmware_py.glass.words import TOO_EASY
 from firmware_py.help.errand import NEW_PIN_SET, NOT_GIVEN, NOT_SET, SAY, Step
-from firmware_py.kiosk import words
-from firmware_py.pin.words import TOO_EASY
-from provisioning import escrows
-from provisioning.administration import Administration, Gateway, Operator
-from provisioning.card_desk import Desk
+from provisioning.cards import escrows
+from provisioning.cards.desk import Desk
+from provisioning.directory.administration import Administration, Gateway, Operator
 from runtime.clock import SystemClock
 from tests.e2e.asking import LONG_DAY, NOT_HERE, Log, offline, online, shows
 from tests.e2e.helping import Night

@@ -16,12 +16,12 @@ from benchmarks.ward.pcscd import Pcscd
 from benchmarks.ward.people import NURSE, Member, person
 from benchmarks.ward.site import OPERATOR, Ward
 from benchmarks.ward.terminals import is_open_for
-from firmware_py.kiosk.words import SLOT
+from firmware_py.glass.words import SLOT
 from firmware_py.pin.words import BY_PIN
 from hardware.virtual.card import Card
 from hardware.virtual.names import Algorithm, Slot
 from hardware.virtual.sample import personalised
-from provisioning import ledger
+from provisioning.directory import ledger
 
 GWEN = person("h-gwen", "Gwen Lloyd", "471902", NURSE)
 

@@ -21,7 +21,7 @@ from contract.statements import KeyStatement
 from contract.wire import decode_base64
 from firmware_py.enrolment.desk import Desk, Peer, believing, believing_nobody
 from firmware_py.enrolment.orders import Applicant, make_order
-from provisioning.administration import Administration, Gateway, Operator
+from provisioning.directory.administration import Administration, Gateway, Operator
 from runtime.clock import SystemClock
 from tests.e2e.asking import RECOVERY_S
 

@@ -25,8 +25,8 @@ from contract.ids import OperatorId
 from hardware.virtual.card import Card
 from hardware.virtual.control import CardBox
 from hardware.virtual.names import Access
-from provisioning.administration import Administration, Gateway, Operator
-from provisioning.site import SiteFolder
+from provisioning.directory.administration import Administration, Gateway, Operator
+from provisioning.site.folder import SiteFolder
 
 pytestmark = pytest.mark.timeout(180)
 

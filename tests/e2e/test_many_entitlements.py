@@ -19,9 +19,9 @@ import pytest
 from benchmarks.ward.evidence import wait_held
 from benchmarks.ward.site import OPERATOR, Ward
 from contract.ids import OperatorId, Version
-from provisioning import sets
-from provisioning.administration import Administration, Gateway, Operator
-from provisioning.mirror import Mirror
+from provisioning.directory import sets
+from provisioning.directory.administration import Administration, Gateway, Operator
+from provisioning.directory.mirror import Mirror
 from runtime.clock import SystemClock
 from tests.provisioning.office import HEADER, member
 

@@ -21,7 +21,7 @@ from contract.ids import Version
 from contract.policy import BreakGlass
 from contract.signing import sha256
 from contract.topics import Site
-from provisioning.entries import restate
+from provisioning.directory.entries import restate
 from runtime.clock import SystemClock
 from tests.e2e.asking import (
     LONG_DAY,

@@ -15,7 +15,7 @@ from benchmarks.ward.people import STAFF, Member, person
 from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import WardTerminal, is_open_for
 from contract.events import Reason
-from firmware_py.kiosk.words import COLLEAGUE_HELPS, LAST_TRY, SLOT_ONCE, TAKE_CARD
+from firmware_py.glass.words import COLLEAGUE_HELPS, LAST_TRY, SLOT_ONCE, TAKE_CARD
 from firmware_py.pin.words import FIRST
 from tests.e2e.asking import (
     LONG_DAY,

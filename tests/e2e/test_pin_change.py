@@ -15,7 +15,8 @@ from benchmarks.ward.people import STAFF, Member
 from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import WardTerminal
 from contract.events import Reason
-from firmware_py.kiosk.words import COLLEAGUE_HELPS, LAST_TRY
+from firmware_py.glass import words as glass
+from firmware_py.glass.words import COLLEAGUE_HELPS, LAST_TRY
 from firmware_py.pin import words
 from tests.attack.test_card_and_pin import files_with
 from tests.e2e.asking import LONG_DAY, Log, Mark, at_work, newcomer, tap
@@ -123,7 +124,7 @@ def test_a_wrong_pin_and_a_poor_one_leave_the_card_as_it_was(
     at = Mark.now(ward, bay)
     with changing(ward, bay, nia):
         poor = bay.glass.wait(step("new"), enter(bay, OLD, "24061989"))
-        assert poor.view["panels"]["pin"]["why"] == words.TOO_EASY
+        assert poor.view["panels"]["pin"]["why"] == glass.TOO_EASY
         again = bay.glass.wait(left(2), enter(bay, WRONG, NEW))
         assert again.view["name"] == nia.shown
         bay.glass.post("cancel")

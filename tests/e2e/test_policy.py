@@ -22,8 +22,8 @@ from contract.events import AlarmCode
 from contract.ids import Version
 from contract.policy import BreakGlass, NameForm, Night, Policy, Sound
 from firmware_py.kiosk.info_words import UNREAD
-from provisioning.administration import PolicyUnservable
-from provisioning.entries import restate
+from provisioning.directory.administration import PolicyUnservable
+from provisioning.directory.entries import restate
 from tests.e2e.asking import LONG_DAY, NOT_HERE, Log, Mark, at_work, shows, tap, turned_away
 from tests.e2e.insider import Insider, SetBack, head_of
 

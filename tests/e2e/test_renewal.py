@@ -23,7 +23,7 @@ from benchmarks.ward.terminals import WardTerminal
 from contract.certificates import Profile, Subject, Validity, build_leaf
 from firmware_py.site.place import life_of
 from firmware_py.site.renewing import LOOK_S
-from provisioning import keys
+from provisioning.site import keys
 from tests.e2e.asking import LONG_DAY, RECOVERY_S, at_work, tap
 from tests.e2e.test_rotation import rotate
 

@@ -25,7 +25,7 @@ from benchmarks.ward.terminals import WardTerminal
 from contract.signing import Envelope
 from contract.statements import KeyStatement
 from firmware_py.trust.trust_store import TrustStore
-from provisioning.rotate import Key, overlapping
+from provisioning.site.rotate import Key, overlapping
 from tests.e2e.asking import LONG_DAY, RECOVERY_S, Log, Mark, at_work, online, tap
 
 pytestmark = pytest.mark.timeout(180)  # links that fell wait before they try again

@@ -18,8 +18,8 @@ from benchmarks.ward.processes import NotReady
 from benchmarks.ward.site import Ward
 from contract.directory import Position
 from contract.ids import PositionId, WardId
+from firmware_py.glass import words
 from firmware_py.help.errand import GIVEN, GIVEN_HERE, NOT_GIVEN, SAY, Step
-from firmware_py.kiosk import words
 from tests.e2e.asking import (
     LONG_DAY,
     NOT_HERE,

@@ -18,7 +18,7 @@ from _pytest.mark.structures import ParameterSet
 
 from benchmarks.ward.identities import add_terminal
 from contract.ids import SiteId
-from provisioning.site import SiteFolder, init_site
+from provisioning.site.folder import SiteFolder, init_site
 from runtime.clock import SystemClock
 
 SETTINGS, CERTIFICATE, PORT = 2, 3, 4

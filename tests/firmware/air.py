@@ -12,16 +12,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from contract.ids import TerminalId
-from firmware_py.kiosk.view import Screen
+from firmware_py.glass.view import Screen
 from firmware_py.parts import RoamingTools
-from firmware_py.site.link import (
-    Asked,
-    DirectoryHeard,
-    HeartbeatHeard,
-    LinkChanged,
-    MoveHeard,
-    PinProofHeard,
-)
+from firmware_py.site.link import LinkChanged, MoveHeard, PinProofHeard
+from firmware_py.trust.heard import Asked, DirectoryHeard, HeartbeatHeard
 from hardware.virtual.card import Card
 from runtime.clock import ManualClock
 from runtime.supervisor import State

@@ -6,11 +6,11 @@ import asyncio
 
 from contract.ids import Digest, Version
 from contract.signing import Envelope
+from firmware_py.fetch import FetchFailed
+from firmware_py.glass.view import View
 from firmware_py.kiosk.board import Board
 from firmware_py.kiosk.presenting import Scene, compose
-from firmware_py.kiosk.view import View
 from firmware_py.sessions.machine import Mode
-from firmware_py.site.fetch import FetchFailed
 
 
 class NoGateway:

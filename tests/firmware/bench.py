@@ -21,16 +21,18 @@ from contract.signing import CardAlgorithm, VerifyKey
 from contract.tap import PinProof
 from firmware_py import stores
 from firmware_py.evidence.committer import CommitFailed
-from firmware_py.evidence.recall import recall
+from firmware_py.fetch import FetchFailed
+from firmware_py.glass.commands import Activity, PinEntered
+from firmware_py.glass.view import Screen, View
 from firmware_py.items import Item, JournalBack, JournalDown
-from firmware_py.kiosk.commands import Activity, Command, PinEntered
-from firmware_py.kiosk.view import Screen, View
+from firmware_py.kiosk.commands import Command
 from firmware_py.local_api.apps import Apps
 from firmware_py.parts import EmergencyTools, HelpTools, Mailbox, Parts, RoamingTools
-from firmware_py.site.fetch import FetchFailed
-from firmware_py.site.link import Asked, DirectoryHeard, HeartbeatHeard, LinkChanged
+from firmware_py.signon.recall import recall
+from firmware_py.site.link import LinkChanged
 from firmware_py.terminal import Terminal
 from firmware_py.trust.custody import Custody, Kept, boot_of
+from firmware_py.trust.heard import Asked, DirectoryHeard, HeartbeatHeard
 from firmware_py.trust.sitetime import Moment, SiteTime
 from firmware_py.trust.upkeep import Upkeep
 from firmware_py.workspace.screen import ScreenWorkspace

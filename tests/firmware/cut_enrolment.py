@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from firmware_py.enrolment.journey import Journey
-from firmware_py.enrolment.keystore import FileKeys
+from firmware_py.site.keystore import FileKeys
 from firmware_py.site.place import is_enrolled
 from runtime.clock import SystemClock
 from runtime.durable import remove_leftovers

@@ -11,8 +11,8 @@ from contract.emergency import (
 )
 from contract.policy import Downtime
 from firmware_py.emergency.commands import DowntimeWanted
-from firmware_py.kiosk.commands import PinEntered
-from firmware_py.kiosk.view import View
+from firmware_py.glass.commands import PinEntered
+from firmware_py.glass.view import View
 from hardware.piv import Pin
 from hardware.virtual.card import Card
 from hardware.virtual.sample import personalised

@@ -13,8 +13,8 @@ from contract.ids import PositionId
 from contract.policy import BreakGlass, BreakGlassState
 from firmware_py.emergency import commands
 from firmware_py.emergency.reserve import Reserve
+from firmware_py.glass.view import Screen, View
 from firmware_py.kiosk.commands import Command
-from firmware_py.kiosk.view import Screen, View
 from hardware.virtual.sample import personalised
 from tests.firmware.bench import DEADLINE_S, Bench, staff
 

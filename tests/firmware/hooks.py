@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from contract.ids import HolderId, PositionId, SessionId
+from firmware_py.sessions.port import SessionAbout, Workspace
 from firmware_py.sessions.values import Kind
 from firmware_py.workspace.command import CommandWorkspace
 from firmware_py.workspace.hooks import Hooks
-from firmware_py.workspace.port import SessionAbout, Workspace
 from firmware_py.workspace.screen import ScreenWorkspace
 from runtime.clock import Clock, SystemClock
 from tests.test_house.tree import ROOT

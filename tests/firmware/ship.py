@@ -17,7 +17,7 @@ from firmware_py.evidence.alarms import Alarms
 from firmware_py.evidence.checkpoints import Checkpoints
 from firmware_py.evidence.journal import Journal
 from firmware_py.evidence.shipper import GATHER_NS, WINDOW, Shipper
-from firmware_py.site.fetch import FetchFailed
+from firmware_py.fetch import FetchFailed
 from runtime.clock import Clock, ManualClock
 from tests.firmware.fake_site import TERMINAL, FakeSite, stamps
 

@@ -16,7 +16,7 @@ from contract.ids import PositionId, SessionId, SiteId, TerminalId, WardId
 from contract.policy import BreakGlassState
 from contract.signing import SoftwareSigner
 from firmware_py.emergency.alerts import MOST_SHOWN
-from firmware_py.kiosk.view import Screen, View
+from firmware_py.glass.view import Screen, View
 from firmware_py.site.link import EmergencyHeard
 from hardware.virtual.sample import personalised
 from tests.firmware import rights

@@ -18,7 +18,7 @@ import pytest
 
 from benchmarks.ward.identities import add_terminal
 from contract.ids import SiteId
-from provisioning.site import SiteFolder, init_site
+from provisioning.site.folder import SiteFolder, init_site
 from runtime.clock import SystemClock
 
 READY_S = 10.0

@@ -14,8 +14,9 @@ from contract.ids import BootId, HolderId, KeyId, PositionId, Version
 from contract.policy import GraceScope, Policy, PositionGrace, RoleGrace
 from firmware_py.pin.words import WHY_ASKED
 from firmware_py.signon.because import UNHEARD_MS, Because, why_not
-from firmware_py.signon.decision import ChoosePosition, Decision, NeedsPin, Open, Place, decide
+from firmware_py.signon.decision import ChoosePosition, Decision, NeedsPin, Open, decide
 from firmware_py.signon.grace import ProvenPin, remaining_ms
+from firmware_py.trust.here import Place
 from firmware_py.trust.sitetime import Freshness, Moment
 from tests.firmware.rights import (
     NOW_MS,

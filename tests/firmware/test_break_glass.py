@@ -15,8 +15,8 @@ from contract.events import AlarmCode, SessionChanged
 from contract.policy import BreakGlassState
 from firmware_py.emergency import words
 from firmware_py.emergency.commands import BreakGlass
-from firmware_py.kiosk.commands import Cancelled, LockPressed, PinEntered
-from firmware_py.kiosk.view import NAMELESS, Screen
+from firmware_py.glass.commands import Cancelled, LockPressed, PinEntered
+from firmware_py.glass.view import NAMELESS, Screen
 from firmware_py.sessions.values import UNIDENTIFIED
 from hardware.piv import Pin
 from hardware.virtual.sample import personalised

@@ -14,8 +14,8 @@ from contract.ids import TerminalId
 from contract.policy import BreakGlassState
 from firmware_py.emergency import words
 from firmware_py.emergency.commands import BreakGlassAlone, BreakGlassColleague
-from firmware_py.kiosk import words as kiosk
-from firmware_py.kiosk.view import Screen
+from firmware_py.glass import words as kiosk
+from firmware_py.glass.view import Screen
 from tests.firmware import rights
 from tests.firmware.bench import Bench
 from tests.firmware.cards import PLATE

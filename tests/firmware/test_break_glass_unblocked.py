@@ -15,8 +15,8 @@ from contract.events import AlarmCode
 from contract.policy import BreakGlassState
 from contract.signing import Envelope, VerifyKey
 from firmware_py.emergency import words
+from firmware_py.glass.view import NAMELESS, Screen
 from firmware_py.items import JournalBack
-from firmware_py.kiosk.view import NAMELESS, Screen
 from firmware_py.site.link import LinkChanged
 from runtime.supervisor import State
 from tests.firmware import rights

@@ -14,9 +14,9 @@ from contract.pinning import PinContactless
 from contract.signing import VerifyKey
 from contract.tap import PinRecord, verify_card
 from contract.wire import decode_base64
-from firmware_py.kiosk import words
-from firmware_py.kiosk.commands import Cancelled, PinEntered, PositionChosen
-from firmware_py.kiosk.view import Screen, View
+from firmware_py.glass import words
+from firmware_py.glass.commands import Cancelled, PinEntered, PositionChosen
+from firmware_py.glass.view import Screen, View
 from firmware_py.pin.words import BY_PIN
 from firmware_py.sessions.commands import PositionWanted
 from hardware.piv import Pin

@@ -19,7 +19,7 @@ from firmware_py.evidence import checkpoints
 from firmware_py.evidence.alarms import Alarms
 from firmware_py.evidence.checkpoints import Checkpoints, LogTrust, Step, judge, open_note
 from firmware_py.evidence.journal import Journal
-from firmware_py.site.fetch import FetchFailed
+from firmware_py.fetch import FetchFailed
 from runtime.clock import ManualClock
 from tests.firmware.fake_site import LOG_EPOCH, TERMINAL, FakeSite, stamps
 from tests.firmware.journals import read_events

@@ -18,10 +18,10 @@ from contract.tap import CountersignRecord, verify_card
 from firmware_py.countersign import words as said
 from firmware_py.countersign.errand import ASK_S, READ_S
 from firmware_py.countersign.values import Answer, Signed, Wanted, Withdrawn
+from firmware_py.glass import words
+from firmware_py.glass.commands import Cancelled, LockPressed, PinEntered
+from firmware_py.glass.view import NAMELESS, Screen, View
 from firmware_py.items import AppAsked
-from firmware_py.kiosk import words
-from firmware_py.kiosk.commands import Cancelled, LockPressed, PinEntered
-from firmware_py.kiosk.view import NAMELESS, Screen, View
 from firmware_py.workspace.commands import Typed
 from hardware.piv import Pin
 from hardware.virtual.behaviour import Behaviour, Profile

@@ -10,8 +10,8 @@ from contract.events import CardOutcome, ClockTrust, OutcomeResult, Reason
 from contract.pinning import PinContactless
 from firmware_py.card.records import SignedRecord, outcome
 from firmware_py.countersign.values import Signed
-from firmware_py.kiosk.commands import Cancelled, PinEntered
-from firmware_py.kiosk.view import Screen
+from firmware_py.glass.commands import Cancelled, PinEntered
+from firmware_py.glass.view import Screen
 from hardware.piv import Pin
 from hardware.virtual.behaviour import Behaviour, Profile
 from hardware.virtual.faults import Hung

@@ -18,13 +18,13 @@ from firmware_py.signon.decision import (
     NeedsPin,
     OfferBreakGlass,
     Open,
-    Place,
     Proof,
     Refuse,
     decide,
     is_holders,
 )
 from firmware_py.signon.grace import ProvenPin
+from firmware_py.trust.here import Place
 from firmware_py.trust.sitetime import Freshness, Moment
 from hardware.readers import Interface
 from tests.firmware.rights import (

@@ -14,7 +14,6 @@ from firmware_py.signon.decision import (
     NeedsPin,
     OfferBreakGlass,
     Open,
-    Place,
     Proof,
     Refuse,
     break_glass_from,
@@ -22,6 +21,7 @@ from firmware_py.signon.decision import (
     only_says,
 )
 from firmware_py.signon.grace import ProvenPin
+from firmware_py.trust.here import Place
 from firmware_py.trust.sitetime import Freshness
 from hardware.readers import Interface
 from tests.firmware.rights import (

@@ -16,12 +16,11 @@ from firmware_py.signon.decision import (
     NeedsPin,
     OfferBreakGlass,
     Open,
-    Place,
     Proof,
     Refuse,
     decide,
-    default_policy,
 )
+from firmware_py.trust.here import Place, default_policy
 from firmware_py.trust.sitetime import Freshness
 from tests.firmware.rights import NOW_MS, entitlement, policy, position, terminal
 from tests.firmware.taps import BREAK_GLASS, HOUR_S, NOW, ONLINE, PIN, TAP, proved

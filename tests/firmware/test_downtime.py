@@ -19,8 +19,8 @@ from contract.tap import CountersignRecord
 from contract.wire import decode_base64
 from firmware_py.emergency import words
 from firmware_py.emergency.commands import DowntimeOver, DowntimeWanted
-from firmware_py.kiosk.commands import Cancelled, PinEntered
-from firmware_py.kiosk.view import Screen
+from firmware_py.glass.commands import Cancelled, PinEntered
+from firmware_py.glass.view import Screen
 from hardware.piv import Pin
 from hardware.virtual.sample import personalised
 from tests.firmware import rights

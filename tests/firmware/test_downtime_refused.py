@@ -10,9 +10,9 @@ import pytest_asyncio
 
 from contract.events import CardOutcome, Event, Reason
 from firmware_py.emergency.commands import DowntimeOver, DowntimeWanted
-from firmware_py.kiosk import words as kiosk
-from firmware_py.kiosk.commands import Cancelled, PinEntered
-from firmware_py.kiosk.view import Screen, View
+from firmware_py.glass import words as kiosk
+from firmware_py.glass.commands import Cancelled, PinEntered
+from firmware_py.glass.view import Screen, View
 from firmware_py.sessions.commands import HoldWanted
 from hardware.piv import Pin
 from hardware.virtual.behaviour import Behaviour

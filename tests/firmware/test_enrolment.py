@@ -16,8 +16,8 @@ from contract.enrolment import EnrolmentFile
 from contract.ids import Digest, SiteId, TerminalId, WardId
 from firmware_py.enrolment import progress
 from firmware_py.enrolment.journey import Journey
-from firmware_py.enrolment.keystore import FileKeys
 from firmware_py.enrolment.progress import Need, Progress
+from firmware_py.site.keystore import FileKeys
 from firmware_py.site.place import is_enrolled
 from runtime.clock import ManualClock, SystemClock
 from tests.gateway.enrolling import Device, Enrolling, made_enrolling, now_ms

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from contract.signing import SignatureRefused, SoftwareSigner
-from firmware_py.enrolment.tpm import TpmKey, TpmKeys, opened
+from firmware_py.site.tpm import TpmKey, TpmKeys, opened
 from runtime.settings import CertificateError
 from tests.firmware.swtpm import Swtpm
 

@@ -14,7 +14,7 @@ from contract.directory import CATCH_UP_CHANGES, MAX_CHUNK_BYTES
 from contract.ids import Version
 from contract.signing import sha256
 from contract.wire import encode_base64
-from firmware_py.site.fetch import ANSWER_NS, FetchFailed, Gateway, NotKnown
+from firmware_py.fetch import ANSWER_NS, FetchFailed, Gateway, NotKnown
 from runtime.clock import ManualClock
 from runtime.mqtt import client_context
 from tests.firmware.fake_site import FakeSite

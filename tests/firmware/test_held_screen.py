@@ -12,9 +12,9 @@ import pytest_asyncio
 from contract.bedside import SessionHeld
 from contract.events import CardOutcome, OutcomeResult, Reason, SessionChanged
 from firmware_py.countersign.values import Signed
-from firmware_py.kiosk import words
-from firmware_py.kiosk.commands import Cancelled, LockPressed
-from firmware_py.kiosk.view import Screen, View
+from firmware_py.glass import words
+from firmware_py.glass.commands import Cancelled, LockPressed
+from firmware_py.glass.view import Screen, View
 from firmware_py.sessions.commands import HoldOver, HoldWanted, JoinWanted, TakeOverWanted
 from hardware.virtual.sample import personalised
 from tests.firmware.bench import Bench, staff

@@ -16,11 +16,12 @@ import pytest_asyncio
 
 from contract.directory import Entitlement, Name, Spare, Status
 from contract.events import CardOutcome, Reason
+from firmware_py.glass import commands, words
+from firmware_py.glass.view import NAMELESS, Screen, View
 from firmware_py.help import screens
-from firmware_py.help.commands import MAX_TEXT, FindPerson
+from firmware_py.help.commands import MAX_TEXT, FindPerson, NewPinWanted, SpareWanted
 from firmware_py.help.errand import GIVEN_HERE, SAY, Step
-from firmware_py.kiosk import commands, words
-from firmware_py.kiosk.view import NAMELESS, Screen, View
+from firmware_py.kiosk.commands import NAMES, CommandRefused, read_command
 from firmware_py.signon.signon import STUCK_MS
 from hardware.piv import Pin
 from hardware.virtual.behaviour import Behaviour
@@ -101,7 +102,7 @@ async def test_a_form_says_what_to_ask_for_and_which_command_takes_it(bench: Ben
         "lost",
         "minutes",
     }
-    assert set(asked.values()) <= set(commands.NAMES)
+    assert set(asked.values()) <= set(NAMES)
     assert form["left_s"] == 180
 
 
@@ -138,7 +139,7 @@ async def last_outcome(bench: Bench) -> CardOutcome:
 async def test_a_spare_step_by_step(bench: Bench) -> None:
     await searched(bench, "AH")
     mark = len(bench.board.views)
-    bench.do(commands.SpareWanted(amal().holder, "", "", lost=True, minutes=600))
+    bench.do(SpareWanted(amal().holder, "", "", lost=True, minutes=600))
     card = panel(await bench.until(at("card"), mark))
     assert (card["minutes"], card["whom"]) == (600, {"initials": None, "id": "h-amal"})
     mark = len(bench.board.views)
@@ -182,7 +183,7 @@ async def at_the_leads_pin(bench: Bench) -> int:
     """Elena's card in the slot, for a spare that Amal is to have."""
     await searched(bench, "AH")
     mark = len(bench.board.views)
-    bench.do(commands.SpareWanted(amal().holder, "", "", lost=True, minutes=600))
+    bench.do(SpareWanted(amal().holder, "", "", lost=True, minutes=600))
     await bench.until(at("card"), mark)
     bench.readers.put(PLATE, SPARE)
     await bench.until(at("colleague"), mark)
@@ -200,7 +201,7 @@ async def test_a_card_out_of_use_gets_no_new_pin_and_the_log_says_why(
 ) -> None:
     await bench.publish(staff("h-amal", "AH", AMAL, status=status))
     mark = len(bench.board.views)
-    bench.do(commands.NewPinWanted())
+    bench.do(NewPinWanted())
     await bench.until(at("card"), mark)
     await bench.tap(AMAL, Screen.REFUSED)
     assert (await last_outcome(bench)).reason is reason
@@ -208,7 +209,7 @@ async def test_a_card_out_of_use_gets_no_new_pin_and_the_log_says_why(
 
 async def test_a_card_torn_away_is_refused_with_a_reference(bench: Bench) -> None:
     mark = len(bench.board.views)
-    bench.do(commands.NewPinWanted())
+    bench.do(NewPinWanted())
     await bench.until(at("card"), mark)
     refused = await bench.tap(AMAL, Screen.REFUSED, behaviour=Behaviour(faults=(Torn(1),)))
     told = [e for e in await bench.events() if isinstance(e.detail, CardOutcome)][-1]
@@ -217,7 +218,7 @@ async def test_a_card_torn_away_is_refused_with_a_reference(bench: Bench) -> Non
 
 async def test_a_copied_card_gets_no_new_pin_and_the_log_says_why(bench: Bench) -> None:
     mark = len(bench.board.views)
-    bench.do(commands.NewPinWanted())
+    bench.do(NewPinWanted())
     await bench.until(at("card"), mark)
     await bench.tap(AMAL.clone_with_other_keys(), Screen.REFUSED)
     assert (await last_outcome(bench)).reason is Reason.CARD_KEY_WRONG
@@ -225,7 +226,7 @@ async def test_a_copied_card_gets_no_new_pin_and_the_log_says_why(bench: Bench) 
 
 async def test_a_guest_is_shown_by_initials_and_number(bench: Bench) -> None:
     mark = len(bench.board.views)
-    bench.do(commands.SpareWanted(None, "Gwen Agency", "12A3456E", lost=False, minutes=60))
+    bench.do(SpareWanted(None, "Gwen Agency", "12A3456E", lost=False, minutes=60))
     card = panel(await bench.until(at("card"), mark))
     assert card["whom"] == {"initials": "GA", "id": "12A3456E"}
 
@@ -281,7 +282,7 @@ async def test_a_blocked_pin_leads_to_a_colleague(bench: Bench) -> None:
         "fields": [],
     }
     mark = len(bench.board.views)
-    bench.do(commands.NewPinWanted())
+    bench.do(NewPinWanted())
     asked = panel(await bench.until(at("card"), mark))
     assert (asked["kind"], asked["words"]) == ("puk", SAY["puk", Step.CARD])
     bench.readers.put(PLATE, AMAL)
@@ -320,12 +321,12 @@ async def test_no_panel_names_anybody_on_a_screen_that_is_nobodys(bench: Bench) 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"text":1}', b'{"text":"a\\u0000b"}', b'{"text":null}'])
 def test_a_search_that_is_none_is_refused(body: bytes) -> None:
-    with pytest.raises(commands.CommandRefused):
-        commands.read_command("find_person", body)
+    with pytest.raises(CommandRefused):
+        read_command("find_person", body)
 
 
 def test_a_search_has_a_longest_text() -> None:
     longest = json.dumps({"text": "x" * MAX_TEXT}).encode()
-    assert commands.read_command("find_person", longest) == FindPerson("x" * MAX_TEXT)
-    with pytest.raises(commands.CommandRefused):
-        commands.read_command("find_person", json.dumps({"text": "x" * (MAX_TEXT + 1)}).encode())
+    assert read_command("find_person", longest) == FindPerson("x" * MAX_TEXT)
+    with pytest.raises(CommandRefused):
+        read_command("find_person", json.dumps({"text": "x" * (MAX_TEXT + 1)}).encode())

@@ -27,7 +27,7 @@ from firmware_py.kiosk.info import info, lasts, rules
 from firmware_py.kiosk.night import Nights, within
 from firmware_py.sessions.moves import waits
 from firmware_py.sessions.values import Mode
-from firmware_py.signon.decision import Place, default_policy
+from firmware_py.trust.here import Place, default_policy
 from runtime.clock import ZoneUnknown
 from tests.firmware.rights import TERMINAL, policy, terminal
 

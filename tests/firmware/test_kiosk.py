@@ -14,23 +14,19 @@ import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_py.kiosk.board import MAX_BEHIND, MAX_WATCHERS, Board
-from firmware_py.kiosk.commands import (
-    MAX_BODY_BYTES,
-    NAMES,
+from firmware_py.glass.commands import (
     Activity,
     Cancelled,
-    Command,
-    CommandRefused,
     LockPressed,
     PinEntered,
     PositionChosen,
     Received,
-    read_command,
 )
-from firmware_py.kiosk.http import MAX_HEADER_BYTES
+from firmware_py.glass.view import NAMELESS, Person, Screen, View
+from firmware_py.kiosk.board import MAX_BEHIND, MAX_WATCHERS, Board
+from firmware_py.kiosk.commands import MAX_BODY_BYTES, NAMES, Command, CommandRefused, read_command
 from firmware_py.kiosk.server import Kiosk, bind
-from firmware_py.kiosk.view import NAMELESS, Person, Screen, View
+from firmware_py.loopback.http import MAX_HEADER_BYTES
 from runtime.settings import PortError
 
 LOCKED = View(Screen.LOCKED, "Tap your card.")

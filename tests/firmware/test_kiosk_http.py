@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from firmware_py.kiosk.http import MAX_UNWANTED_BYTES, Listener, Message, Receive, Send
 from firmware_py.kiosk.server import bind
+from firmware_py.loopback.http import MAX_UNWANTED_BYTES, Listener, Message, Receive, Send
 
 DEADLINE_S = 10
 GET = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -10,9 +10,9 @@ import pytest_asyncio
 
 from contract.bedside import CardLeft, LeftState
 from contract.policy import LeftCard
-from firmware_py.kiosk import words
-from firmware_py.kiosk.commands import Activity
-from firmware_py.kiosk.view import Screen
+from firmware_py.glass import words
+from firmware_py.glass.commands import Activity
+from firmware_py.glass.view import Screen
 from hardware.readers import ReaderName
 from hardware.sensor import NobodySeen, SensorBlind, SensorEvent, SomebodySeen
 from hardware.virtual.sample import personalised

@@ -31,17 +31,9 @@ from firmware_py.evidence.alarms import Alarms
 from firmware_py.evidence.checkpoints import Checkpoints
 from firmware_py.evidence.journal import Journal
 from firmware_py.evidence.shipper import Shipper
-from firmware_py.site.fetch import FetchFailed
-from firmware_py.site.link import (
-    Asked,
-    DirectoryHeard,
-    HeartbeatHeard,
-    KeysHeard,
-    Link,
-    LinkChanged,
-    Report,
-    SiteMessage,
-)
+from firmware_py.fetch import FetchFailed
+from firmware_py.site.link import KeysHeard, Link, LinkChanged, Report, SiteMessage
+from firmware_py.trust.heard import Asked, DirectoryHeard, HeartbeatHeard
 from runtime.clock import SystemClock
 from runtime.mqtt import LinkDown, MqttLink
 from runtime.supervisor import State

@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives.serialization import (
 from contract.countersigning import text_digest
 from contract.tap import DOMAIN
 from firmware_py.countersign.errand import READ_S
-from firmware_py.kiosk.commands import LockPressed
-from firmware_py.kiosk.view import Screen
+from firmware_py.glass.commands import LockPressed
+from firmware_py.glass.view import Screen
 from firmware_py.local_api.apps import MAX_WATCHERS
 from firmware_py.local_api.door import Doors
 from firmware_py.local_api.openapi import describe

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from firmware_py import items
-from firmware_py.kiosk.commands import Activity
+from firmware_py.glass.commands import Activity
 from firmware_py.parts import MAX_QUEUED, Mailbox
 
 

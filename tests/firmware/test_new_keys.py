@@ -17,8 +17,8 @@ from contract.signing import Envelope, SoftwareSigner, sha256
 from contract.succession import RootSuccession, follow, join_line, split_line
 from firmware_py.evidence import checkpoints
 from firmware_py.evidence.checkpoints import LogTrust
-from firmware_py.site.fetch import FetchFailed, NotBelieved
-from firmware_py.site.link import Asked, HeartbeatHeard
+from firmware_py.fetch import FetchFailed, NotBelieved
+from firmware_py.trust.heard import Asked, HeartbeatHeard
 from runtime.clock import ManualClock
 from tests.firmware import rights
 from tests.firmware.fake_site import FakeSite

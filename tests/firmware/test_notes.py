@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from firmware_py.kiosk.commands import CommandRefused, LockPressed, body_cap, read_command
-from firmware_py.kiosk.view import Screen, View
+from firmware_py.glass.commands import LockPressed
+from firmware_py.glass.view import Screen, View
+from firmware_py.kiosk.commands import CommandRefused, body_cap, read_command
 from firmware_py.workspace.commands import Typed
 from firmware_py.workspace.screen import NOTES_CAP
 from hardware.virtual.behaviour import Behaviour

@@ -14,9 +14,9 @@ from contract.ids import PositionId
 from contract.signing import Envelope
 from contract.tap import verify_card
 from contract.wire import decode_base64
-from firmware_py.kiosk import words
-from firmware_py.kiosk.commands import PinEntered, PositionChosen
-from firmware_py.kiosk.view import Screen
+from firmware_py.glass import words
+from firmware_py.glass.commands import PinEntered, PositionChosen
+from firmware_py.glass.view import Screen
 from hardware.piv import Pin
 from hardware.virtual.behaviour import Behaviour
 from hardware.virtual.names import Access

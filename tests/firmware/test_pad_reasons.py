@@ -13,9 +13,9 @@ from contract.events import CardOutcome, CardRecorded, OutcomeResult, Reason
 from contract.pinning import PinContactless
 from contract.policy import RoleGrace
 from contract.tap import PinRecord
-from firmware_py.kiosk import words
-from firmware_py.kiosk.commands import Cancelled, PinEntered
-from firmware_py.kiosk.view import Screen, View
+from firmware_py.glass import words
+from firmware_py.glass.commands import Cancelled, PinEntered
+from firmware_py.glass.view import Screen, View
 from firmware_py.pin.words import FIRST, GRACE_OVER, SHORT_GRACE
 from hardware.piv import Pin
 from hardware.virtual.behaviour import Behaviour

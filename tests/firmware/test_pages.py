@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from firmware_py.kiosk.view import Screen
+from firmware_py.glass.view import Screen
 from hardware.virtual.sample import personalised
 from tests.firmware.bench import Bench, staff
 

@@ -17,10 +17,12 @@ from contract.events import CardOutcome, CardRecorded, Event, OutcomeResult, Rea
 from contract.pinning import PinChanged, PinContactless
 from contract.tap import PinRecord, verify_card
 from contract.wire import decode_base64
-from firmware_py.kiosk import commands
-from firmware_py.kiosk.view import Screen, View
+from firmware_py.glass import commands
+from firmware_py.glass import words as glass
+from firmware_py.glass.commands import PinChangeWanted
+from firmware_py.glass.view import Screen, View
 from firmware_py.pin import words
-from firmware_py.pin.commands import NewPinEntered, PinChangeWanted
+from firmware_py.pin.commands import NewPinEntered
 from hardware.piv import Pin
 from hardware.virtual.behaviour import Behaviour
 from hardware.virtual.card import padded
@@ -153,7 +155,7 @@ async def test_a_wrong_pin_tells_the_attempts_and_changes_nothing(bench: Bench) 
 
 
 @pytest.mark.parametrize(
-    ("new", "why"), [(EASY, words.TOO_EASY), ("123456", words.NOT_NEW), ("222222", words.TOO_EASY)]
+    ("new", "why"), [(EASY, glass.TOO_EASY), ("123456", words.NOT_NEW), ("222222", glass.TOO_EASY)]
 )
 async def test_a_pin_that_is_guessed_first_or_not_new_never_reaches_the_card(
     bench: Bench, new: str, why: str

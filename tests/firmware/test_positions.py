@@ -12,8 +12,8 @@ import pytest_asyncio
 from contract.directory import Entitlement
 from contract.ids import PositionId
 from contract.policy import PositionGrace
-from firmware_py.kiosk.commands import PinEntered, PositionChosen
-from firmware_py.kiosk.view import Screen, View
+from firmware_py.glass.commands import PinEntered, PositionChosen
+from firmware_py.glass.view import Screen, View
 from firmware_py.sessions.commands import PositionWanted
 from hardware.piv import Pin
 from hardware.virtual.sample import personalised

@@ -13,7 +13,7 @@ from contract.events import TerminalStopped
 from contract.tree import Hash
 from firmware_py.evidence.batches import of_earlier_logs
 from firmware_py.evidence.proving import prove_anew
-from firmware_py.site.fetch import FetchFailed
+from firmware_py.fetch import FetchFailed
 from runtime.clock import ManualClock
 from tests.firmware.fake_site import FakeSite
 from tests.firmware.ship import GATHER_S, Ship

@@ -10,7 +10,7 @@ from contract.tree import Hash
 from firmware_py.evidence import retention
 from firmware_py.evidence.journal_store import verify_events
 from firmware_py.evidence.retention import KEEP_MS, Forgotten
-from firmware_py.site.fetch import FetchFailed
+from firmware_py.fetch import FetchFailed
 from runtime.clock import ManualClock
 from tests.firmware.fake_site import FakeSite
 from tests.firmware.journals import read_events

@@ -15,8 +15,8 @@ from contract.events import Event
 from contract.moving import MovedState, SessionMoved
 from contract.signing import sha256
 from contract.tap import MoveRequest, is_move_request
+from firmware_py.glass.view import Screen
 from firmware_py.items import AppAsked
-from firmware_py.kiosk.view import Screen
 from firmware_py.local_api.apps import Told
 from firmware_py.roaming import words
 from firmware_py.roaming.desk import COPY_S

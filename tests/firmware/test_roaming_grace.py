@@ -13,7 +13,7 @@ from contract.moving import PinHeard
 from contract.policy import GraceScope
 from contract.tap import PinProof
 from contract.wire import encode_base64
-from firmware_py.kiosk.view import Screen
+from firmware_py.glass.view import Screen
 from firmware_py.site.link import PinProofHeard
 from hardware.virtual.sample import personalised
 from tests.firmware import rights

@@ -11,7 +11,7 @@ from contract.directory import Terminal, TerminalState
 from contract.ids import PositionId, TerminalId, Version, WardId
 from contract.policy import BreakGlass, Downtime, Policy
 from contract.wire import WireError
-from firmware_py.signon.decision import Place, default_policy
+from firmware_py.trust.here import Place, default_policy
 from firmware_py.trust.serving import Served
 from firmware_py.trust.statements import Apply, Held, judge_change
 from firmware_py.trust.store import Directory

@@ -12,8 +12,8 @@ import pytest_asyncio
 
 from contract.directory import Entitlement, Status
 from contract.events import Reason
-from firmware_py.kiosk import words
-from firmware_py.kiosk.view import Screen
+from firmware_py.glass import words
+from firmware_py.glass.view import Screen
 from hardware.virtual.sample import personalised
 from tests.firmware.bench import Bench, staff
 from tests.firmware.cards import OTHER_PLATE, PLATE

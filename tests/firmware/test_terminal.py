@@ -16,11 +16,11 @@ from contract.directory import Entitlement, Status
 from contract.events import CardRecorded, Reason, TapTiming
 from contract.ids import SessionId
 from contract.policy import TapOut
+from firmware_py.glass import words
+from firmware_py.glass.commands import Cancelled, LockPressed, Received
+from firmware_py.glass.view import Screen
 from firmware_py.items import JournalForked
-from firmware_py.kiosk import words
-from firmware_py.kiosk.commands import Cancelled, LockPressed, Received
-from firmware_py.kiosk.view import Screen
-from firmware_py.workspace.port import WorkspaceFailed
+from firmware_py.sessions.port import WorkspaceFailed
 from hardware.virtual.behaviour import Behaviour
 from hardware.virtual.card import Card
 from hardware.virtual.faults import Hung, Torn

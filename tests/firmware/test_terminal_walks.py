@@ -18,7 +18,7 @@ import pytest
 from contract.directory import Entitlement, Status
 from contract.events import CardOutcome, OutcomeResult, SessionChanged
 from contract.ids import PositionId
-from firmware_py.kiosk.commands import (
+from firmware_py.glass.commands import (
     Activity,
     Cancelled,
     LockPressed,
@@ -26,7 +26,7 @@ from firmware_py.kiosk.commands import (
     PositionChosen,
     Received,
 )
-from firmware_py.kiosk.view import NAMELESS
+from firmware_py.glass.view import NAMELESS
 from hardware.piv import Pin
 from hardware.virtual.behaviour import Behaviour
 from hardware.virtual.card import Card

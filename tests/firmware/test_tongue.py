@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from firmware_py.kiosk.commands import CommandRefused, Language, LanguageChosen, read_command
-from firmware_py.kiosk.view import Screen
+from firmware_py.glass.commands import Language, LanguageChosen
+from firmware_py.glass.view import Screen
+from firmware_py.kiosk.commands import CommandRefused, read_command
 from hardware.virtual.sample import personalised
 from tests.firmware.bench import Bench, staff
 

@@ -10,9 +10,9 @@ import pytest_asyncio
 
 from contract.events import CardOutcome, Reason
 from firmware_py.card.tap import AnotherCard, CopiedCard, LastTry
-from firmware_py.kiosk import words
-from firmware_py.kiosk.commands import Cancelled, PinEntered
-from firmware_py.kiosk.view import Screen
+from firmware_py.glass import words
+from firmware_py.glass.commands import Cancelled, PinEntered
+from firmware_py.glass.view import Screen
 from firmware_py.signon.tries import FailedTry, NotGiven, Over, TryAgain, judge_try
 from hardware.apdu import CardGone, CardHung, CardTorn, HardwareError
 from hardware.piv import Pin, PinBlocked, PinNotTaken, WrongPin

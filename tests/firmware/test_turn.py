@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest_asyncio
 
 from contract.events import Reason
-from firmware_py.kiosk import words
-from firmware_py.kiosk.commands import PinEntered
-from firmware_py.kiosk.view import Screen
+from firmware_py.glass import words
+from firmware_py.glass.commands import PinEntered
+from firmware_py.glass.view import Screen
 from hardware.piv import Pin
 from hardware.virtual.behaviour import Behaviour
 from hardware.virtual.faults import Hung

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest_asyncio
 
 from contract.ids import PositionId
+from firmware_py.glass import words
+from firmware_py.glass.commands import PinEntered, PositionChosen
+from firmware_py.glass.view import Screen
 from firmware_py.items import AppAsked
-from firmware_py.kiosk import words
-from firmware_py.kiosk.commands import PinEntered, PositionChosen
-from firmware_py.kiosk.view import Screen
 from firmware_py.local_api.apps import Told
 from firmware_py.sessions.commands import PositionWanted
 from firmware_py.sessions.happenings import Unsaved

@@ -15,10 +15,10 @@ from contract.directory import Status
 from contract.ids import Digest, Version
 from contract.signing import Envelope, sha256
 from firmware_py import stores
+from firmware_py.fetch import FetchFailed, NotKnown
 from firmware_py.items import DirectoryChanged, Item
-from firmware_py.site.fetch import FetchFailed, NotKnown
-from firmware_py.site.link import Asked, DirectoryHeard, HeartbeatHeard
 from firmware_py.trust.custody import Custody, Kept, boot_of
+from firmware_py.trust.heard import Asked, DirectoryHeard, HeartbeatHeard
 from firmware_py.trust.sitetime import Memory, Moment, SiteTime
 from firmware_py.trust.statements import Keys, Replace, judge_keys
 from firmware_py.trust.upkeep import Upkeep

@@ -1,4 +1,4 @@
-"""What every backend of the workspace keeps, whichever it is (firmware_py/workspace/port.py)."""
+"""What every backend of the workspace keeps, whichever it is (firmware_py/sessions/port.py)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from contract.ids import SessionId
-from firmware_py.workspace.port import STATE_CAP, WorkspaceFailed
+from firmware_py.sessions.port import STATE_CAP, WorkspaceFailed
 from tests.firmware.hooks import (
     DEADLINE_S,
     DesktopStand,

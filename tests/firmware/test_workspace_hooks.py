@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from firmware_py.sessions.port import WorkspaceFailed
 from firmware_py.workspace.command import MAX_WAITING
-from firmware_py.workspace.port import WorkspaceFailed
 from runtime.clock import ManualClock, SystemClock
 from tests.firmware.hooks import DEADLINE_S, DesktopStand, HookStand, a_session, about
 from tests.firmware.test_workspace import Ready

@@ -21,8 +21,8 @@ from contract.certificates import Profile, build_crl
 from contract.topics import Site as SiteTopic
 from contract.topics import ToTerminal, site_topic, terminal_topic
 from gateway import app, authority, founding
-from gateway.evidence import Evidence
-from gateway.journal import Moment
+from gateway.evidence.journal import Moment
+from gateway.evidence.keeping import Evidence
 from gateway.settings import GatewaySettings
 from gateway.store import Store, sqlite_url
 from runtime.clock import ManualClock, SystemClock

@@ -10,11 +10,11 @@ from contract.directory import Entitlement, Entry, EntryKind, Position, Removed,
 from contract.ids import Digest, OperatorId, PositionId, Version
 from contract.signing import Envelope, SoftwareSigner
 from contract.tap import DirectoryVersion
-from gateway.desk import Desk
-from gateway.directory import Applied, Directory, Held
-from gateway.journal import Moment
-from gateway.register import Register
-from gateway.requests import Operator
+from gateway.directory.desk import Desk
+from gateway.directory.register import Register
+from gateway.directory.requests import Operator
+from gateway.directory.source import Applied, Directory, Held
+from gateway.evidence.journal import Moment
 from gateway.store import HeldState
 from tests.gateway.conftest import World
 from tests.gateway.identities import SITE, Scribe

@@ -17,11 +17,11 @@ from contract.certificates import Profile
 from contract.directory import Status
 from contract.ids import Digest
 from contract.wire import decode_base64
+from gateway.evidence.journal import Moment
 from gateway.http.limits import Buckets, Rate
 from gateway.http.openapi import admin_app, describe
 from gateway.http.operators import ADDRESS_RATE, OPERATOR_RATE
 from gateway.http.terminals import PROOFS_AT_ONCE
-from gateway.journal import Moment
 from runtime.clock import ManualClock, SystemClock
 from tests.gateway.conftest import Box, made_box
 from tests.gateway.identities import Person

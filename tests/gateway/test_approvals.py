@@ -9,10 +9,10 @@ from contract.directory import Entitlement, Status
 from contract.ids import Digest, Version
 from contract.journal import split_lines
 from contract.signing import sha256
-from gateway.directory import Applied, Held
-from gateway.requests import RequestConflicts, RequestRefused
+from gateway.directory.requests import RequestConflicts, RequestRefused
+from gateway.directory.source import Applied, Held
+from gateway.directory.waiting import NothingWaits
 from gateway.store import HeldState, StoreFailed
-from gateway.waiting import NothingWaits
 from tests.gateway.conftest import World
 from tests.gateway.staff import Colleague, Hospital, ended, member, staff, with_status
 from tests.gateway.test_evidence import failing

@@ -14,7 +14,7 @@ from contract.ids import Digest
 from contract.journal import Holds
 from contract.restoration import Restoration, Restored
 from gateway import backing_up, founding
-from gateway.requests import RequestRefused
+from gateway.directory.requests import RequestRefused
 from gateway.settings import GatewaySettings
 from runtime.settings import CertificateError, SettingsError, StartError
 from tests.gateway.conftest import World

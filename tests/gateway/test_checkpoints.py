@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from contract.checkpoint import Checkpoint, CheckpointMessage, open_checkpoint
 from contract.tree import leaf_hash, verify_consistency, verify_inclusion
 from contract.wire import decode_base64
-from gateway.checkpoints import Checkpoints, NoSuchSize
+from gateway.evidence.checkpoints import Checkpoints, NoSuchSize
 from tests.gateway.conftest import World
 from tests.gateway.identities import SITE, Scribe
 from tests.gateway.test_evidence import Stranger, cut, rulings_of

@@ -15,7 +15,7 @@ from alembic import command
 from alembic.config import Config
 
 from contract.directory import Entitlement, Entry, Status
-from gateway.directory import Applied, Held
+from gateway.directory.source import Applied, Held
 from gateway.store import engine as opening
 from tests.gateway.conftest import World
 from tests.gateway.staff import Hospital, cut, ended, member, with_status

@@ -32,10 +32,10 @@ from contract.ids import Digest, Guid, HolderId, OperatorId, TerminalId, Version
 from contract.journal import split_lines
 from contract.policy import Policy
 from contract.signing import Algorithm, Envelope, sha256
-from gateway.directory import NO_VERSION, Applied, Directory, Held, VersionUnknown
-from gateway.register import NotRegistered, Register
-from gateway.requests import Operator, RequestConflicts, RequestRefused
-from gateway.snapshot import NoSnapshot, Snapshots, cut
+from gateway.directory.register import NotRegistered, Register
+from gateway.directory.requests import Operator, RequestConflicts, RequestRefused
+from gateway.directory.snapshot import NoSnapshot, Snapshots, cut
+from gateway.directory.source import NO_VERSION, Applied, Directory, Held, VersionUnknown
 from gateway.store import StoreFailed
 from tests.gateway.conftest import World
 from tests.gateway.identities import Scribe

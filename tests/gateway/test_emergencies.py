@@ -12,7 +12,7 @@ from contract.events import Alarm, Detail, Event
 from contract.ids import PositionId, SessionId, SiteId, TerminalId, WardId
 from contract.policy import BreakGlassState
 from contract.signing import Envelope, SoftwareSigner
-from gateway.emergencies import AGAIN_NS, MOST_SAID, Emergencies, EmergencyRefused
+from gateway.link.emergencies import AGAIN_NS, MOST_SAID, Emergencies, EmergencyRefused
 from runtime.clock import ManualClock
 from tests.gateway.conftest import World
 from tests.gateway.identities import SITE

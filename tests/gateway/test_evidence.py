@@ -28,8 +28,8 @@ from contract.journal import (
 )
 from contract.signing import Envelope, sha256
 from contract.tree import leaf_hash
-from gateway.evidence import MAX_FORKS_KEPT, NotItsJournal, Ruling
-from gateway.journal import Batch
+from gateway.evidence.journal import Batch
+from gateway.evidence.keeping import MAX_FORKS_KEPT, NotItsJournal, Ruling
 from gateway.store import StoreFailed
 from tests.gateway.conftest import World
 from tests.gateway.identities import Scribe

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 
 import tapover_verify
 from contract.directory import Entitlement, Terminal
-from gateway.checkpoints import Checkpoints
-from gateway.export import tile_path, write
-from gateway.journal import Batch
-from gateway.snapshot import Snapshots
+from gateway.directory.snapshot import Snapshots
+from gateway.evidence.checkpoints import Checkpoints
+from gateway.evidence.export import tile_path, write
+from gateway.evidence.journal import Batch
 from gateway.tiles import TileMissing
 from tests.gateway.conftest import World
 from tests.gateway.export_reader import Export, number_path, read_export

@@ -11,9 +11,9 @@ import pytest
 
 from contract.administration import Stop
 from contract.directory import EntryKind, Removed, Status
-from gateway.directory import Applied, Held
-from gateway.guard import OPERATOR_WINDOW_MS, SITE_WINDOW_MS
-from gateway.requests import RequestConflicts
+from gateway.directory.guard import OPERATOR_WINDOW_MS, SITE_WINDOW_MS
+from gateway.directory.requests import RequestConflicts
+from gateway.directory.source import Applied, Held
 from tests.gateway.conftest import World
 from tests.gateway.staff import PEOPLE, Hospital, ended, member, staff, with_status
 

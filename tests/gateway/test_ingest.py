@@ -17,8 +17,8 @@ from contract.ids import TerminalId
 from contract.journal import BatchStatement, Receipt, Verdict, join_lines
 from contract.signing import Envelope, PayloadType, SignatureRefused, seal
 from contract.wire import WireError
-from gateway.ingest import ALARM_EVERY_MS, GROUP, Incoming, Ingest, Receipts, verify
-from gateway.register import NotRegistered, Register
+from gateway.directory.register import NotRegistered, Register
+from gateway.link.ingest import ALARM_EVERY_MS, GROUP, Incoming, Ingest, Receipts, verify
 from tests.gateway.conftest import World
 from tests.gateway.identities import Scribe
 from tests.gateway.requests import terminal_entry

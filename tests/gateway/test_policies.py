@@ -22,9 +22,9 @@ from contract.ids import PositionId, TerminalId, WardId
 from contract.policy import BreakGlass, Downtime, Policy
 from contract.serving import Interface
 from contract.signing import SoftwareSigner
-from gateway.directory import Applied, Held
-from gateway.requests import RequestRefused
-from gateway.serving import PolicyRefused
+from gateway.directory.requests import RequestRefused
+from gateway.directory.serving import PolicyRefused
+from gateway.directory.source import Applied, Held
 from gateway.store import HeldState
 from tests.gateway.conftest import World
 from tests.gateway.identities import Scribe

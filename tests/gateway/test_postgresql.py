@@ -15,8 +15,8 @@ from contract.events import Alarm, AlarmCode
 from contract.ids import Digest
 from contract.journal import Head, Verdict
 from gateway import authority, founding
-from gateway.evidence import Ruling
-from gateway.journal import Batch, Moment
+from gateway.evidence.journal import Batch, Moment
+from gateway.evidence.keeping import Ruling
 from gateway.store import Store, StoreFailed
 from gateway.store.schema import metadata
 from runtime.clock import ManualClock

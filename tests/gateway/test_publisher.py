@@ -17,9 +17,9 @@ from contract.signing import Envelope
 from contract.statements import Heartbeat, TerminalCounts, TerminalStatus
 from contract.tap import DirectoryVersion
 from contract.topics import Site, site_topic
-from gateway.checkpoints import Checkpoints
-from gateway.fleet import Fleet
-from gateway.publisher import Publisher
+from gateway.evidence.checkpoints import Checkpoints
+from gateway.link.fleet import Fleet
+from gateway.link.publisher import Publisher
 from runtime.mqtt import LinkDown
 from tests.gateway.conftest import World
 from tests.gateway.identities import Scribe

@@ -9,10 +9,10 @@ from contract.directory import TerminalState
 from contract.ids import TerminalId
 from contract.journal import Verdict
 from contract.signing import PayloadType, seal, sha256
-from gateway.ingest import Incoming, verify
-from gateway.journal import Batch
-from gateway.register import Register
-from gateway.repeats import MAX_TOLD, Repeats
+from gateway.directory.register import Register
+from gateway.evidence.journal import Batch
+from gateway.link.ingest import Incoming, verify
+from gateway.link.repeats import MAX_TOLD, Repeats
 from tests.gateway.identities import Scribe
 from tests.gateway.test_ingest import Desk, batch, desk
 
@@ -125,7 +125,7 @@ def verifications(monkeypatch: pytest.MonkeyPatch) -> list[Incoming]:
         seen.append(incoming)
         return verify(incoming, register)
 
-    monkeypatch.setattr("gateway.ingest.verify", counted)
+    monkeypatch.setattr("gateway.link.ingest.verify", counted)
     return seen
 
 

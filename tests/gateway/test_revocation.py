@@ -18,8 +18,8 @@ from contract.certificates import Profile, Subject, build_ca
 from contract.enrolment import RefusalAnswer
 from contract.ids import TerminalId
 from contract.journal import join_lines
-from gateway.issuing import Issuer
-from gateway.revocation import Revocations
+from gateway.certificates.issuing import Issuer
+from gateway.certificates.revocation import Revocations
 from tests.gateway.conftest import World
 from tests.gateway.enrolling import Device, Enrolling, made_enrolling, now_ms, serials_in
 from tests.gateway.identities import SITE, Ca, Person, Scribe

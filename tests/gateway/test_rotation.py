@@ -18,11 +18,11 @@ from contract.signing import Envelope, PayloadType, SignatureRefused, SoftwareSi
 from contract.succession import RootSuccession, join_line
 from gateway import authority, founding
 from gateway.authority import server_context
-from gateway.checkpoints import Checkpoints
-from gateway.directory import NO_VERSION, VersionUnknown
-from gateway.issuing import load_issuer
-from gateway.publisher import KEYS_MS, Publisher
-from gateway.snapshot import Snapshots
+from gateway.certificates.issuing import load_issuer
+from gateway.directory.snapshot import Snapshots
+from gateway.directory.source import NO_VERSION, VersionUnknown
+from gateway.evidence.checkpoints import Checkpoints
+from gateway.link.publisher import KEYS_MS, Publisher
 from runtime.settings import CertificateError
 from tests.gateway.conftest import World
 from tests.gateway.identities import SITE, Ca, pem, pem_key

@@ -10,10 +10,10 @@ from contract.administration import APPROVAL_MS, Decision, Stop
 from contract.directory import Entry, Status, parse_entry
 from contract.ids import Digest, Version
 from contract.signing import Envelope
-from gateway.directory import Applied, Held
-from gateway.requests import RequestConflicts, RequestRefused
+from gateway.directory.requests import RequestConflicts, RequestRefused
+from gateway.directory.source import Applied, Held
+from gateway.directory.waiting import NothingWaits, Standing
 from gateway.store import HeldState, StoreFailed
-from gateway.waiting import NothingWaits, Standing
 from tests.gateway.conftest import World
 from tests.gateway.staff import PEOPLE, Colleague, Hospital, cut, ended, member, staff, with_status
 from tests.gateway.test_evidence import failing

@@ -15,10 +15,10 @@ from contract.ids import Digest, OperatorId, TerminalId
 from contract.journal import split_lines
 from contract.signing import sha256
 from contract.witness import Assigned, open_assignment
-from gateway.directory import Applied, Directory
-from gateway.register import Register
-from gateway.requests import Operator
-from gateway.spares import Seen, Spares, judge
+from gateway.directory.register import Register
+from gateway.directory.requests import Operator
+from gateway.directory.source import Applied, Directory
+from gateway.help.spares import Seen, Spares, judge
 from gateway.store import AssignmentRow
 from tests.gateway.conftest import World
 from tests.gateway.identities import SITE

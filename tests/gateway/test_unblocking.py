@@ -16,8 +16,8 @@ from contract.journal import split_lines
 from contract.puk import PukRelease, PukReport, PukRequest, PukResult, open_puks
 from contract.signing import Envelope, SoftwareSigner, sha256
 from contract.wire import decode_base64
+from gateway.help.unblocking import TURN_MS, Unblocking, candidates, release, settle
 from gateway.store import EscrowRow
-from gateway.unblocking import TURN_MS, Unblocking, candidates, release, settle
 from tests.gateway.conftest import World
 from tests.gateway.identities import SITE
 from tests.gateway.night import BAY, Blocked, Card, key

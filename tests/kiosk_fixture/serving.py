@@ -8,10 +8,11 @@ import secrets
 import threading
 from typing import Self
 
+from firmware_py.glass.commands import Received
+from firmware_py.glass.view import View
 from firmware_py.kiosk.board import Board
-from firmware_py.kiosk.commands import Command, Received
+from firmware_py.kiosk.commands import Command
 from firmware_py.kiosk.server import Kiosk, bind
-from firmware_py.kiosk.view import View
 from tests.kiosk_fixture.views import INFORMATION, VIEWS
 
 _DEADLINE_S = 10.0

@@ -7,10 +7,8 @@ from typing import Any, Final
 
 from firmware_py.countersign import words as countersign
 from firmware_py.emergency import words as emergency
-from firmware_py.help import screens
-from firmware_py.help.errand import SAY, Step
-from firmware_py.kiosk import words
-from firmware_py.kiosk.view import (
+from firmware_py.glass import words
+from firmware_py.glass.view import (
     Choice,
     Enrolling,
     ParkedLine,
@@ -20,7 +18,9 @@ from firmware_py.kiosk.view import (
     Surroundings,
     View,
 )
-from firmware_py.kiosk.view import Step as EnrolmentStep
+from firmware_py.glass.view import Step as EnrolmentStep
+from firmware_py.help import screens
+from firmware_py.help.errand import SAY, Step
 from firmware_py.pin import words as pin
 
 ONLINE: Final = Surroundings(link="online", rights_age_s=0, clock="site")

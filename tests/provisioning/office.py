@@ -17,10 +17,11 @@ from benchmarks.ward.processes import Command, Process
 from contract.directory import Credential, Entitlement, Entry, Name, Position, Slot, Status
 from contract.ids import Guid, HolderId, OperatorId, PositionId, SiteId, Version
 from contract.signing import Algorithm, SoftwareSigner
-from provisioning import keys, sets
-from provisioning.administration import Administration, Gateway, Operator
-from provisioning.mirror import Mirror
-from provisioning.site import SiteFolder, add_operator, init_site
+from provisioning.directory import sets
+from provisioning.directory.administration import Administration, Gateway, Operator
+from provisioning.directory.mirror import Mirror
+from provisioning.site import keys
+from provisioning.site.folder import SiteFolder, add_operator, init_site
 from runtime.clock import SystemClock
 
 SITE: Final = SiteId("st-elsewhere")

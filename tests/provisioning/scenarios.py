@@ -13,13 +13,14 @@ from contract.enrolment import EnrolmentFile
 from contract.ids import Digest, KeyId, OperatorId, SiteId, TerminalId, WardId
 from contract.signing import Envelope, Signer, SoftwareSigner
 from contract.statements import KeyStatement
-from provisioning import boot_folder, keys, rotate_root
 from provisioning.errors import RotationCutOff
-from provisioning.making import working_on
-from provisioning.network import Network
-from provisioning.roots import FileRoot, open_root
-from provisioning.rotate import Key, Rotation, carry_out, finish, overlapping, plan, plan_end
-from provisioning.site import SiteFolder, add_operator, init_site
+from provisioning.site import keys, rotate_root
+from provisioning.site.folder import SiteFolder, add_operator, init_site
+from provisioning.site.making import working_on
+from provisioning.site.roots import FileRoot, open_root
+from provisioning.site.rotate import Key, Rotation, carry_out, finish, overlapping, plan, plan_end
+from provisioning.terminals import boot_folder
+from provisioning.terminals.network import Network
 from runtime.clock import SystemClock
 
 SITE: Final = SiteId("st-elsewhere")

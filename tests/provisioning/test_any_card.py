@@ -18,12 +18,12 @@ from hardware.virtual.card import Card
 from hardware.virtual.names import CERTIFICATE_OF, ObjectTag, Slot
 from hardware.virtual.powered import PoweredCard
 from hardware.virtual.sample import personalised
-from provisioning.card_desk import Desk
-from provisioning.card_report import inspect_card
-from provisioning.cards import issue_at, undo_card
-from provisioning.enrol_card import enrol_card
+from provisioning.cards.desk import Desk
+from provisioning.cards.enrol import enrol_card
+from provisioning.cards.making import issue_at, undo_card
+from provisioning.cards.report import inspect_card
 from provisioning.errors import ProvisioningError
-from provisioning.site import SiteFolder, init_site
+from provisioning.site.folder import SiteFolder, init_site
 from runtime.clock import SystemClock
 
 PIN = "471902"

@@ -13,9 +13,9 @@ from contract.journal import Holds
 from contract.restoration import Restoration, Restored
 from contract.signing import SoftwareSigner
 from gateway import authority
-from provisioning import backup, making, restore_log, roots, rotate
 from provisioning.errors import AlreadyThere, BadInput
-from provisioning.site import SiteFolder, add_operator, init_site
+from provisioning.site import backup, making, restore_log, roots, rotate
+from provisioning.site.folder import SiteFolder, add_operator, init_site
 from runtime.clock import SystemClock
 
 NOW_MS = SystemClock().wall_ms()

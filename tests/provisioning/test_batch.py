@@ -15,11 +15,11 @@ from hardware.apdu import CardChannel
 from hardware.piv import Pin
 from hardware.virtual.applet import Quirks
 from hardware.virtual.card import Card, padded
-from provisioning.batch import Batch, PinLetters, read_holders, with_cards
-from provisioning.card_desk import Desk
-from provisioning.entries import Holder
+from provisioning.cards.batch import Batch, PinLetters, read_holders, with_cards
+from provisioning.cards.desk import Desk
+from provisioning.directory.entries import Holder
 from provisioning.errors import BadInput, GatewayAway, NotThere
-from provisioning.site import SiteFolder, init_site
+from provisioning.site.folder import SiteFolder, init_site
 from runtime.clock import SystemClock
 from tests.provisioning.torn import Tearing, held
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from contract.topics import FromTerminal, Site, ToTerminal, site_topic
-from provisioning import broker
+from provisioning.site import broker
 from tests import parts
 
 USER = pwd.getpwuid(os.geteuid()).pw_name

@@ -15,12 +15,15 @@ from hardware.tlv import Tlv
 from hardware.virtual.card import Card, padded
 from hardware.virtual.names import CERTIFICATE_OF, Algorithm, Slot
 from hardware.virtual.sample import personalised
-from provisioning import card_care, entries, keys, puks, standing
-from provisioning.card_desk import Desk
-from provisioning.cards import issue_at
-from provisioning.enrol_card import enrol_card
+from provisioning.cards import care as card_care
+from provisioning.cards import puks, standing
+from provisioning.cards.desk import Desk
+from provisioning.cards.enrol import enrol_card
+from provisioning.cards.making import issue_at
+from provisioning.directory import entries
 from provisioning.errors import BadInput, CardBlocked, CardUnfit, NotOurCard, PinRefused, PukUnknown
-from provisioning.site import SiteFolder, init_site
+from provisioning.site import keys
+from provisioning.site.folder import SiteFolder, init_site
 from runtime.clock import ManualClock, SystemClock
 from tests.provisioning.torn import HOLDER, PIN, Tearing, expect_whole, held
 

@@ -13,8 +13,8 @@ from benchmarks.ward.site import OPERATOR, Ward
 from hardware.virtual.card import Card, padded
 from hardware.virtual.names import Access, Algorithm
 from hardware.virtual.sample import personalised
-from provisioning import ledger
-from provisioning.publish import Gateway, Operator, publish
+from provisioning.directory import ledger
+from provisioning.directory.publish import Gateway, Operator, publish
 from runtime.clock import SystemClock
 from tests.provisioning.at_desk import COMMAND_S, CardDesk, Held, holder
 

@@ -16,7 +16,7 @@ from hardware.virtual.keys import CardKey
 from hardware.virtual.names import Access, Algorithm, Ins, Slot
 from hardware.virtual.powered import PoweredCard
 from hardware.virtual.sample import personalised
-from provisioning.card_report import CardReport, inspect_card
+from provisioning.cards.report import CardReport, inspect_card
 
 STRICT = Behaviour(access=Access.CONTACTLESS_STRICT)
 LENIENT = Behaviour(access=Access.CONTACTLESS_LENIENT)

@@ -17,13 +17,13 @@ from hardware.virtual.card import Card
 from hardware.virtual.faults import WrongStatus
 from hardware.virtual.names import CERTIFICATE_OF, Ins
 from hardware.virtual.powered import PoweredCard
-from provisioning import keys
-from provisioning.card_journal import CardBook
-from provisioning.card_keys import CardKeys
-from provisioning.cards import issue_card
-from provisioning.entries import entitle, read_holder, read_policy
+from provisioning.cards.journal import CardBook
+from provisioning.cards.making import issue_card
+from provisioning.directory.entries import entitle, read_holder, read_policy
 from provisioning.errors import BadInput, CardOfAnother, CardUnfit
-from provisioning.site import SiteFolder, init_site
+from provisioning.site import keys
+from provisioning.site.card_keys import CardKeys
+from provisioning.site.folder import SiteFolder, init_site
 from runtime.clock import SystemClock
 
 CLOCK = SystemClock()

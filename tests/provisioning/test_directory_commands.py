@@ -10,9 +10,9 @@ import pytest
 from contract.directory import Entitlement, Entry, EntryKind, Removed, Spare, Status
 from contract.policy import Policy
 from contract.wire import encode_base64
-from provisioning.administration import Administration, Answer
+from provisioning.directory.administration import Administration, Answer
+from provisioning.directory.mirror import Mirror, VersionUnknown
 from provisioning.errors import GatewayRefused
-from provisioning.mirror import Mirror, VersionUnknown
 from tests.provisioning.office import NURSE, Office, answer, made_office, member
 
 PEOPLE = 300

@@ -19,8 +19,8 @@ from hardware.virtual.names import CERTIFICATE_OF, Access, Algorithm, Ins, Objec
 from hardware.virtual.names import Slot as CardSlot
 from hardware.virtual.powered import PoweredCard
 from hardware.virtual.sample import certificate, certificate_object, chuid, personalised
-from provisioning.cards import IssuedCard
-from provisioning.enrol_card import enrol_card
+from provisioning.cards.enrol import enrol_card
+from provisioning.directory.entries import IssuedCard
 from provisioning.errors import CardBlocked, CardUnfit, GuidTaken, PinRefused
 
 PIN = "471902"

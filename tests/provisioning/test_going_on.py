@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from contract.directory import Position
-from provisioning import plan, sets
-from provisioning.administration import Administration, Answer, ChangeWaits, MovedOn
+from provisioning.directory import plan, sets
+from provisioning.directory.administration import Administration, Answer, ChangeWaits, MovedOn
+from provisioning.directory.mirror import Mirror
+from provisioning.directory.staff import Met, wanted
+from provisioning.directory.staff_feed import Feed
 from provisioning.errors import GatewayAway
-from provisioning.mirror import Mirror
-from provisioning.staff import Met, wanted
-from provisioning.staff_feed import Feed
 from tests.provisioning.office import CLOCK, Office, answer, made_office, member, row
 
 PEOPLE = 1_200

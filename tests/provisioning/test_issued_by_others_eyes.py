@@ -24,10 +24,10 @@ from contract.ids import SiteId
 from hardware.piv import Pin
 from hardware.virtual.card import Card
 from hardware.virtual.vpcd import VirtualReader
-from provisioning.card_desk import Desk
-from provisioning.card_journal import CardRecord
-from provisioning.cards import issue_at
-from provisioning.site import SiteFolder, init_site
+from provisioning.cards.desk import Desk
+from provisioning.cards.journal import CardRecord
+from provisioning.cards.making import issue_at
+from provisioning.site.folder import SiteFolder, init_site
 from runtime.clock import SystemClock
 from tests import parts
 from tests.provisioning.torn import HOLDER, PIN, held

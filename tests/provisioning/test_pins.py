@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from contract.ids import HolderId
+from provisioning.cards.pins import choose, draw
 from provisioning.errors import BadInput, TrivialPin
-from provisioning.pins import choose, draw
 
 HOLDER = HolderId("h-7391846")
 

@@ -12,8 +12,8 @@ import pytest
 
 from contract.ids import WardId
 from contract.policy import Policy
-from provisioning import policies
-from provisioning.policies import MEANING, PolicyWrong
+from provisioning.directory import policies
+from provisioning.directory.policies import MEANING, PolicyWrong
 from tests.provisioning.office import Office, answer, made_office, member
 
 

@@ -12,13 +12,13 @@ from contract.directory import Status, entry_key
 from contract.ids import OperatorId, Version
 from contract.journal import join_lines
 from contract.signing import Envelope
-from provisioning import review, sets
-from provisioning.administration import Administration, Answer, Gateway, Operator
-from provisioning.difference import words_of
+from provisioning.directory import review, sets
+from provisioning.directory.administration import Administration, Answer, Gateway, Operator
+from provisioning.directory.difference import words_of
+from provisioning.directory.mirror import Changed, Mirror
+from provisioning.directory.publish import sign_request
 from provisioning.errors import GatewayRefused
-from provisioning.mirror import Changed, Mirror
-from provisioning.publish import sign_request
-from provisioning.site import SiteFolder, add_operator, init_site
+from provisioning.site.folder import SiteFolder, add_operator, init_site
 from tests.provisioning.office import CLOCK, SITE, member
 
 

@@ -16,11 +16,11 @@ from contract.signing import Signer, SoftwareSigner
 from contract.statements import KeyStatement
 from gateway import authority
 from gateway.authority import server_context
-from provisioning import keys, making, roots, rotate, rotate_root
 from provisioning.errors import BadInput, FolderBusy, NotThere, OverlapOpen, RotationCutOff
-from provisioning.roots import FileRoot
-from provisioning.rotate import Key
-from provisioning.site import SiteFolder, add_operator, init_site
+from provisioning.site import keys, making, roots, rotate, rotate_root
+from provisioning.site.folder import SiteFolder, add_operator, init_site
+from provisioning.site.roots import FileRoot
+from provisioning.site.rotate import Key
 from runtime.clock import SystemClock
 from runtime.settings import CertificateError
 from tests.parts import program

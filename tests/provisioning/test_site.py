@@ -13,9 +13,10 @@ from benchmarks.ward import identities
 from contract.ids import OperatorId, SiteId
 from contract.signing import Envelope, PayloadType, SoftwareSigner, VerifyKey
 from contract.statements import KeyStatement
-from provisioning import keys, ledger
+from provisioning.directory import ledger
 from provisioning.errors import AlreadyThere, BadInput, NotThere
-from provisioning.site import SiteFolder, add_operator, init_site
+from provisioning.site import keys
+from provisioning.site.folder import SiteFolder, add_operator, init_site
 from runtime.clock import SystemClock
 
 NOW_MS = SystemClock().wall_ms()

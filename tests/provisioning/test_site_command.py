@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from contract.ids import SiteId
-from provisioning import making, roots, rotate
-from provisioning.making import Replacement
-from provisioning.rotate import Key
-from provisioning.site import SiteFolder, init_site
+from provisioning.site import making, roots, rotate
+from provisioning.site.folder import SiteFolder, init_site
+from provisioning.site.making import Replacement
+from provisioning.site.rotate import Key
 from runtime.clock import SystemClock
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.ward.site import Ward
 from contract.ids import Guid
-from gateway import spares as judged
+from gateway.help import spares as judged
 from gateway.settings import GatewaySettings
 from gateway.store import Store
 from hardware.virtual.card import Card, padded

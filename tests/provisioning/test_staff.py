@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from contract.directory import Status
-from provisioning.staff_feed import Feed, FeedRefused
+from provisioning.directory.staff_feed import Feed, FeedRefused
 from tests.provisioning.office import HEADER, Office, answer, made_office, member, row
 
 PEOPLE = 120

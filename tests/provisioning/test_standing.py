@@ -12,11 +12,12 @@ from contract.directory import Credential, Entitlement, EntryKind, Name, Slot, S
 from contract.ids import Guid, HolderId, Version
 from contract.signing import Algorithm
 from contract.wire import encode_base64
-from provisioning import entries, giving, keys, ledger, standing
-from provisioning.cards import IssuedCard
-from provisioning.entries import Holder
+from provisioning.cards import giving, standing
+from provisioning.directory import entries, ledger
+from provisioning.directory.entries import Holder, IssuedCard
 from provisioning.errors import BadInput, NotThere, StatusIsFinal
-from provisioning.site import SiteFolder
+from provisioning.site import keys
+from provisioning.site.folder import SiteFolder
 
 NOW_MS = 1_767_225_600_000
 AMAL = Holder(HolderId("h-amal"), Name(full="Amal Haddad", short="Amal", initials="AH"), ())

@@ -23,10 +23,11 @@ import pytest
 from benchmarks.ward.site import OPERATOR, SITE, Ward
 from contract.enrolment import EnrolmentFile, Issued, Pending
 from contract.wire import decode_base64
-from provisioning import boot_folder, cli
+from provisioning import cli
 from provisioning.errors import BadInput
-from provisioning.network import Dot1x, Network, Static
-from provisioning.terminal_list import read_list
+from provisioning.terminals import boot_folder
+from provisioning.terminals.lists import read_list
+from provisioning.terminals.network import Dot1x, Network, Static
 from tests.gateway.enrolling import Device, basic
 from tests.provisioning.scenarios import ENROLMENT_FILE
 

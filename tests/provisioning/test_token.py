@@ -14,7 +14,7 @@ import pytest
 from contract.ids import KeyId
 from contract.signing import Envelope
 from contract.statements import KeyStatement
-from provisioning.site import SiteFolder
+from provisioning.site.folder import SiteFolder
 from tests.provisioning.softhsm import LABEL, SoftHsm
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,9 +13,9 @@ import pytest
 
 from benchmarks.ward.site import Ward
 from hardware.virtual.card import Card
-from provisioning import ledger
-from provisioning.card_desk import Desk
-from provisioning.card_journal import Stage
+from provisioning.cards.desk import Desk
+from provisioning.cards.journal import Stage
+from provisioning.directory import ledger
 from runtime.clock import SystemClock
 from tests.provisioning.at_desk import SEEN_S, CardDesk
 from tests.provisioning.torn import expect_whole

@@ -17,9 +17,9 @@ from hardware.apdu import CardTorn
 from hardware.piv import Pin
 from hardware.virtual.card import Card
 from hardware.virtual.names import Ins
-from provisioning.card_desk import Desk
-from provisioning.card_journal import CardBook, CardRecord, Stage
-from provisioning.cards import issue_at, undo_card
+from provisioning.cards.desk import Desk
+from provisioning.cards.journal import CardBook, CardRecord, Stage
+from provisioning.cards.making import issue_at, undo_card
 from provisioning.errors import (
     CardBlocked,
     CardUnfit,
@@ -28,7 +28,7 @@ from provisioning.errors import (
     ProvisioningError,
     PukUnknown,
 )
-from provisioning.site import SiteFolder, init_site
+from provisioning.site.folder import SiteFolder, init_site
 from runtime.clock import SystemClock
 from tests.provisioning.torn import (
     HOLDER,

@@ -13,9 +13,9 @@ from hardware.virtual.applet import AS_THE_STANDARD_SAYS, Quirks
 from hardware.virtual.behaviour import Behaviour
 from hardware.virtual.card import DEFAULT_MANAGEMENT_KEY, DEFAULT_PIN, DEFAULT_PUK, Card, padded
 from hardware.virtual.powered import PoweredCard
-from provisioning.card_desk import Desk
-from provisioning.card_journal import Stage
-from provisioning.keys import read_p256
+from provisioning.cards.desk import Desk
+from provisioning.cards.journal import Stage
+from provisioning.site.keys import read_p256
 
 HOLDER, PIN = "h-amal", "274913"
 

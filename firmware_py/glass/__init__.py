@@ -1,0 +1,1 @@
+"""What stands on the glass, and what is said to it: the words that desks and page share."""

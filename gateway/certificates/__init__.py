@@ -1,0 +1,1 @@
+"""Terminals' certificates: issued, revoked, and what a revocation ends."""

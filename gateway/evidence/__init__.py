@@ -1,0 +1,1 @@
+"""The evidence log: batches judged and kept, the tree, checkpoints, exports (DESIGN §7)."""

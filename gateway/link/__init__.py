@@ -1,0 +1,1 @@
+"""What goes over the broker, in both directions (DESIGN §8)."""

@@ -1,0 +1,1 @@
+"""Cards at the desk: made, enrolled, given, cared for."""

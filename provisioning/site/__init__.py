@@ -1,0 +1,1 @@
+"""A site's own keys and papers: made, rotated, backed up, restored."""

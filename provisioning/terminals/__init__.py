@@ -1,0 +1,1 @@
+"""Ward terminals before their first boot, and afterwards as the fleet shows them."""
