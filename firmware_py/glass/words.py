@@ -32,6 +32,7 @@ SLOT_ONCE: Final = "Put your card in the slot once, then tap for the rest of the
 SLOT: Final = "Put your card in the slot and enter your PIN."
 CHOOSE: Final = "Which role now?"
 JOIN_OR_TAKE: Final = "This screen is shared. Join, or take over?"
+TAP_TO_HOLD: Final = "Tap out and in again to hold this screen once more."
 TAKE_CARD: Final = "Take your card with you."
 
 UNSAVED_HERE: Final = (

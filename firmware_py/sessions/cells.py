@@ -83,13 +83,19 @@ def grant_locked(state: Sessions, event: Granted, at: At) -> Transition:
 
 
 def reposition(state: Sessions, event: Repositioned, at: At) -> Transition:
-    """The same person, another position: two sessions, of which one has the glass."""
+    """The same person, another position: two sessions, of which one has the glass.
+
+    By touch: it proves nobody's presence anew, so a hold that was spent stays so.
+    """
     present = the_present(state)
     same = present.session.position == event.session.position
     if present.session.holder != event.session.holder or same:
         raise IllegalEvent(state.mode, Repositioned, "of another holder, or to no other position")
     parked, effect = lay_aside(state, at, Cause.POSITION)
-    return after((Glass.COVER, effect), _open(parked, event.session, at, Cause.POSITION))
+    opened = _open(parked, event.session, at, Cause.POSITION)
+    shown = replace(the_present(opened.state), may_hold=present.may_hold)
+    opened = replace(opened, state=replace(opened.state, present=shown))
+    return after((Glass.COVER, effect), opened)
 
 
 def _open(state: Sessions, wanted: Session, at: At, cause: Cause) -> Transition:
@@ -131,7 +137,7 @@ def tap_out(state: Sessions, event: OwnTap, at: At) -> Transition:
     present = _own(state, event)
     session = present.session
     if event.may_stay and at.now_ms - present.signed_ms <= at.policy.still_you_s * 1000:
-        same = replace(state, present=replace(present, active_ms=at.now_ms))
+        same = replace(state, present=replace(present, active_ms=at.now_ms, may_hold=True))
         return Transition(same, (), OutcomeResult.STILL_YOU, session)
     if at.policy.tap_out is TapOut.CLOSE:
         closed = Changed(session, SessionChange.CLOSED, Cause.TAP_OUT)

@@ -2,6 +2,9 @@
 
 While it is held nobody's idleness dims or locks it, and a tap elsewhere does not close it. Whoever
 taps here is offered *Join* or *Take over*; nothing is decided for the people who stand there.
+
+A hold is begun by one touch, once for a tap: whoever merely stands there cannot go on for ever.
+What counts is the newest tap of the session's holder, or of whoever has joined since.
 """
 
 from __future__ import annotations
@@ -30,9 +33,10 @@ MAX_JOINED: Final = 8
 
 def hold(state: Sessions, _event: Happening, at: At) -> Transition:
     """By one touch, where the ward allows it; a second touch lengthens nothing."""
-    if not at.policy.hold_s or state.hold:
+    present = the_present(state)
+    if not at.policy.hold_s or state.hold or not present.may_hold:
         return Transition(state)
-    present = replace(the_present(state), active_ms=at.now_ms)
+    present = replace(present, active_ms=at.now_ms, may_hold=False)
     held = Hold(at.now_ms + at.policy.hold_s * 1000)
     begun = Holding(present.session.id, HoldChange.BEGUN, limit_s=at.policy.hold_s)
     woken = () if state.mode is Mode.OPEN else (Glass.WAKE,)
@@ -59,14 +63,17 @@ def offer(state: Sessions, event: Joining, at: At) -> Transition:
 
 
 def join(state: Sessions, _event: Happening, _at: At) -> Transition:
-    session = the_present(state).session
+    """Her card was there: after this hold another may be begun."""
+    present = the_present(state)
+    session = present.session
     if not state.hold or not state.offered:
         raise IllegalEvent(state.mode, Joined, "without an offer")
     who = state.offered.holder
     others = tuple(holder for holder in state.hold.joined if holder != who)
     joined = replace(state.hold, joined=(*others, who)[-MAX_JOINED:])
     step = Holding(session.id, HoldChange.JOINED, who)
-    state = replace(state, hold=joined, offered=None)
+    present = replace(present, may_hold=True)
+    state = replace(state, present=present, hold=joined, offered=None)
     return Transition(state, (step,), OutcomeResult.JOINED, session)
 
 

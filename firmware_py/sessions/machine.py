@@ -283,7 +283,9 @@ def _shown(mode: Mode) -> dict[tuple[Mode, type], Row]:
         (mode, Lost): _row(lost, lose, mode, Mode.LOCKED),
         (mode, LeftLimit): _row(lost, left_limit, mode, Mode.LOCKED),
         (mode, Faulted): _row("cover and lock", lock_for(Cause.FAULT), Mode.LOCKED),
-        (mode, HoldPressed): _row("held, where the ward allows it", hold, mode, Mode.OPEN),
+        (mode, HoldPressed): _row(
+            "held, where the ward allows it, once for a tap", hold, mode, Mode.OPEN
+        ),
         (mode, HoldEnded): _row("held no longer; idle from now", end_hold, mode),
         (mode, Passed): _row(idle, let_pass, mode, *later, Mode.WAITING),
         **_anywhere(mode),
@@ -292,7 +294,7 @@ def _shown(mode: Mode) -> dict[tuple[Mode, type], Row]:
 
 _HELD: Final = {
     (Mode.OPEN, Joining): _row("held: join or take over is offered", offer, Mode.OPEN),
-    (Mode.OPEN, Joined): _row("she stands there too", join, Mode.OPEN),
+    (Mode.OPEN, Joined): _row("she stands there too; her tap allows another hold", join, Mode.OPEN),
     (Mode.OPEN, TakenOver): _row("held no longer; her tap goes on", take_over, Mode.OPEN),
     (Mode.OPEN, Declined): _row("held as before", decline, Mode.OPEN),
 }

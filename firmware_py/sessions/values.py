@@ -77,6 +77,8 @@ class Present:
     """The newest sign-on (or waking) by tap."""
     active_ms: int
     """The newest input; once locked: when it locked."""
+    may_hold: bool = True
+    """No hold was begun since the newest tap of its holder, or of whoever joined."""
 
 
 @dataclass(frozen=True, slots=True)

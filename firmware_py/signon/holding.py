@@ -4,6 +4,8 @@ A newcomer's card is read and judged as at any tap, and nothing is decided for t
 the screen: she is offered *Join* (where her tap alone would have opened something) or *Take over*,
 which ends the hold and lets her tap come to what it would have come to. Meanwhile their work is
 covered.
+
+Whoever wants to begin a hold where its one touch is spent is told what it takes: a tap.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ from typing import Final
 
 from contract.events import OutcomeResult, Reason
 from contract.ids import HolderId
-from firmware_py.glass import commands
+from firmware_py.glass import commands, words
+from firmware_py.glass.notice import Notice
+from firmware_py.glass.view import Screen
 from firmware_py.inside import Inside, Panel
 from firmware_py.items import Item, TimePassed
 from firmware_py.sessions.commands import HoldOver, HoldWanted, JoinWanted, TakeOverWanted
@@ -48,8 +52,7 @@ class HoldDesk:
         """Whether the item was for us; then it is dealt with. Raises JournalFailed."""
         match item:
             case HoldWanted():
-                if self._inside.stage.visible is not None:
-                    self._inside.happen(HoldPressed())
+                self._hold()
             case HoldOver():
                 self._inside.happen(HoldEnded())
             case JoinWanted():
@@ -91,6 +94,16 @@ class HoldDesk:
         if not stands:
             signon.offer = None
         return signon.offer
+
+    def _hold(self) -> None:
+        stage = self._inside.stage
+        if stage.visible is None:
+            return
+        present, held = stage.newest.present, stage.newest.hold
+        self._inside.happen(HoldPressed())
+        spent = present is not None and not present.may_hold and held is None
+        if spent and self._inside.policy().hold_s:
+            self._inside.signon.outcomes.notice = Notice(Screen.NOTICE, words.TAP_TO_HOLD)
 
     def _is_over(self) -> bool:
         offered = self._inside.stage.newest.offered

@@ -89,7 +89,9 @@ parked; one in nobody's name is closed when it loses the glass, because nobody c
 it. A holder's own work is locked and kept when the ground for it is gone (a downtime is over). A
 **hold** keeps the present screen open by agreement: no dim, no lock by idleness, no move elsewhere;
 whoever else taps is offered to join or to take over, and every event inside says `shared`. A left
-card, a lost card, the lock button, a fault and its own limit end it.
+card, a lost card, the lock button, a fault and its own limit end it. One touch begins it, once
+for a tap: after its end another is begun only when its holder, or somebody who has joined since,
+has tapped. An emergency screen in nobody's name is held no longer than its own limit.
 
 | state | what is true in it |
 |---|---|

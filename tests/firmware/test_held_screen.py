@@ -64,6 +64,22 @@ async def test_a_held_screen_neither_dims_nor_locks(ward: Bench) -> None:
     await ward.until(lambda view: view.screen is Screen.LOCKED, ward.pass_time(301))
 
 
+async def test_it_cannot_be_held_for_ever_by_whoever_stands_there(ward: Bench) -> None:
+    """One touch holds it once for a tap; then the glass says what it takes."""
+    await ward.until(lambda view: _hold(view).get("left_s") is None, ward.pass_time(1800))
+    mark = len(ward.board.views)
+    ward.do(HoldWanted())
+    told = await ward.until(lambda view: view.words == words.TAP_TO_HOLD, mark)
+    assert (told.screen, told.covered) == (Screen.NOTICE, False), "her work goes on beneath"
+    held = [e.detail.change for e in await ward.events() if isinstance(e.detail, SessionHeld)]
+    assert held == ["begun", "ended"]
+    await ward.tap(AMAL, Screen.LOCKED)
+    await ward.tap(AMAL)
+    mark = len(ward.board.views)
+    ward.do(HoldWanted())
+    await ward.until(lambda view: _hold(view).get("left_s") == 1800, mark)
+
+
 async def test_a_ward_without_hold_offers_none(tmp_path: Path) -> None:
     AMAL.pin.left = 3
     async with Bench(tmp_path / "state") as bench:

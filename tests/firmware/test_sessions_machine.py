@@ -7,6 +7,7 @@ import itertools
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from contract.bedside import HoldChange
 from contract.events import Cause, OutcomeResult, SessionChange
 from contract.ids import Guid, HolderId, PositionId, SessionId, TerminalId
 from contract.policy import TapOut
@@ -42,6 +43,7 @@ from firmware_py.sessions.values import (
     UNIDENTIFIED,
     Changed,
     Glass,
+    Holding,
     IllegalEvent,
     Kind,
     Mode,
@@ -74,6 +76,8 @@ class Ward(RuleBasedStateMachine):
         self.ends: dict[SessionId, int] = {}
         self.closed: set[SessionId] = set()
         self.glass: SessionId | None = None
+        self.tapped = False
+        """Since a hold was begun."""
 
     def named(self) -> set[SessionId]:
         """Sessions in somebody's name: the others end when they lose the glass."""
@@ -94,6 +98,9 @@ class Ward(RuleBasedStateMachine):
         for effect in transition.effects:
             if effect is Glass.COVER:
                 self.glass = None
+            if isinstance(effect, Holding) and effect.change is HoldChange.BEGUN:
+                assert self.tapped, "a screen was held once more, and no card had come"
+                self.tapped = False
             if not isinstance(effect, Changed):
                 continue
             session = effect.session
@@ -145,6 +152,7 @@ class Ward(RuleBasedStateMachine):
         came = self.see(Granted(Session(fresh, holder, position, card(holder))))
         if came is None:
             return
+        self.tapped = True
         assert came.session is not None
         assert came.session.id == (mine[0] if mine else fresh), "work was there and not resumed"
         assert came.result is (OutcomeResult.RESUMED if mine else OutcomeResult.OPENED)
@@ -158,6 +166,7 @@ class Ward(RuleBasedStateMachine):
         wanted = Session(fresh, holder, where, card(holder), Kind.BREAK_GLASS, ends_ms)
         came = self.see(Granted(wanted))
         if came is not None:
+            self.tapped = True
             assert came.session is not None
             assert came.session.id == fresh or holder != UNIDENTIFIED, "nobody's work was resumed"
             before_ms = self.ends.get(came.session.id, ends_ms)
@@ -184,8 +193,10 @@ class Ward(RuleBasedStateMachine):
     @rule(event=st.sampled_from([HoldPressed(), HoldEnded(), Joined(), TakenOver(), Declined()]))
     def something_is_done_about_a_hold(self, event: Happening) -> None:
         before = self.state.shown
-        self.see(event)
+        came = self.see(event)
         assert self.state.shown == before
+        if isinstance(event, Joined) and came is not None:
+            self.tapped = True
 
     @rule(holder=HOLDERS)
     def another_card_comes_to_a_held_screen(self, holder: HolderId) -> None:
@@ -218,6 +229,7 @@ class Ward(RuleBasedStateMachine):
         assert self.state.shown is not None
         holder = self.state.shown.holder
         assert self.see(OwnTap(holder)) is not None
+        self.tapped = True
 
     @rule(holder=HOLDERS)
     def somebody_owes_a_pin(self, holder: HolderId) -> None:
