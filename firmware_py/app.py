@@ -91,7 +91,7 @@ class App:
         loop.set_default_executor(ThreadPoolExecutor(THREADS, "worker"))
         mailbox = Mailbox()
         board = Board(View(Screen.STARTING, STARTING))
-        kiosk = Kiosk(self.listener, self._secret(), board, mailbox.post)
+        kiosk = Kiosk(self.listener, self._secret(), board, mailbox.post, self.clock.monotonic_ns)
         recalled = await recall(self.journal, self.custody.moment())
         self._journal_start(recalled)
         outside = await Outside.make(self, mailbox)

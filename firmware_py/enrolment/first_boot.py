@@ -53,7 +53,7 @@ async def _serve(settings: Settings, file: Path, listener: socket.socket) -> Non
     clock, manager = SystemClock(), ServiceManager(os.environ)
     board = Board(Progress().view())
     secret = secret_of_boot(settings.state_dir, clock.boot_id)
-    kiosk = Kiosk(listener, secret, board, lambda _: None)
+    kiosk = Kiosk(listener, secret, board, lambda _: None, clock.monotonic_ns)
 
     def show(progress: Progress) -> None:
         board.publish(progress.view())

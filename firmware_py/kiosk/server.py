@@ -2,7 +2,8 @@
 
 GET ``/`` and its files are the page (`assets`); GET ``/state`` streams views (Server-Sent Events,
 the newest at once); GET ``/info`` is what the information page says; POST ``/<name>`` is a command
-(`commands`). A few routes that never grow need no framework, and a terminal's memory is counted.
+(`commands`), as often as a person gives it (`pace`). A few routes that never grow need no
+framework, and a terminal's memory is counted.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import json
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from firmware_py.kiosk.assets import read_assets
@@ -24,6 +25,7 @@ from firmware_py.kiosk.commands import (
     read_command,
 )
 from firmware_py.kiosk.guard import Rules
+from firmware_py.kiosk.pace import Paces
 from firmware_py.loopback.callers import PROVEN
 from firmware_py.loopback.http import (
     MAX_CONNECTIONS,
@@ -43,6 +45,7 @@ LOOPBACK: Final = "127.0.0.1"
 PING_S: Final = 2.0
 """A page that hears nothing for three of these covers itself."""
 
+_INFO: Final = "info"
 _TEXT: Final = b"text/plain; charset=utf-8"
 _HEADERS: Final = [
     (
@@ -75,13 +78,18 @@ def bind(port: int) -> socket.socket:
 
 
 class Kiosk:
-    """Serves ``board`` on a bound socket and hands each command to ``sink``.
+    """Serves ``board`` on a bound socket and hands each command to ``sink``. Monotonic ns.
 
     Made only where the page was built: raises AssetsMissing.
     """
 
     def __init__(
-        self, listener: socket.socket, secret: str, board: Board, sink: Callable[[Command], None]
+        self,
+        listener: socket.socket,
+        secret: str,
+        board: Board,
+        sink: Callable[[Command], None],
+        now_ns: Callable[[], int],
     ) -> None:
         self._board = board
         self._sink = sink
@@ -90,6 +98,7 @@ class Kiosk:
         self.port: int = listener.getsockname()[1]
         self._rules = Rules(f"{LOOPBACK}:{self.port}", secret)
         self._refusing = Trouble(LOG, "a request to the kiosk")
+        self._paces = Paces((*NAMES, _INFO), now_ns)
         self._assets = read_assets()
         self._listener = Listener(listener, self._application)
         self._begun = asyncio.Event()
@@ -127,16 +136,28 @@ class Kiosk:
     async def _to_the_page(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer somebody who knows the secret."""
         method, path = scope["method"], scope["path"]
-        if method == "POST" and path[1:] in NAMES:
-            status, words = await self._command(path[1:], scope, receive)
+        name = path[1:]
+        asks = (method == "POST" and name in NAMES) or (method == "GET" and name == _INFO)
+        if asks and not self._paces.lets(name):
+            await self._too_often(name, send)
+        elif asks and method == "POST":
+            status, words = await self._command(name, scope, receive)
             await _answer(send, status, words)
         elif method == "GET" and path == "/state":
             await self._state(receive, send)
-        elif method == "GET" and path == "/info":
+        elif asks:
             body = json.dumps(self.inform(), ensure_ascii=False).encode()
             await _answer(send, 200, body, b"application/json")
         else:
             await _answer(send, 404, b"not here\n")
+
+    async def _too_often(self, name: str, send: Send) -> None:
+        if self._paces.merges(name):
+            await _answer(send, 204, b"")
+            return
+        self._refusing.failed(f"{name} too often")
+        after = (b"retry-after", str(self._paces.wait_s(name)).encode())
+        await _answer(send, 429, b"ask less often\n", more=(after,))
 
     async def _state(self, receive: Receive, send: Send) -> None:
         try:
@@ -173,13 +194,25 @@ async def _until_gone(receive: Receive, watcher: Watcher) -> None:
     watcher.close()
 
 
-async def _answer(send: Send, status: int, body: bytes, kind: bytes = _TEXT) -> None:
-    await _start(send, status, kind, len(body))
+async def _answer(
+    send: Send,
+    status: int,
+    body: bytes,
+    kind: bytes = _TEXT,
+    more: Sequence[tuple[bytes, bytes]] = (),
+) -> None:
+    await _start(send, status, kind, len(body), more)
     await send({"type": "http.response.body", "body": body})
 
 
-async def _start(send: Send, status: int, kind: bytes, length: int | None) -> None:
-    headers = [(b"content-type", kind), *_HEADERS]
+async def _start(
+    send: Send,
+    status: int,
+    kind: bytes,
+    length: int | None,
+    more: Sequence[tuple[bytes, bytes]] = (),
+) -> None:
+    headers = [(b"content-type", kind), *more, *_HEADERS]
     if length is not None and status != 204:  # noqa: PLR2004 - which has no body by its definition
         headers.append((b"content-length", str(length).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from firmware_py.local_api.apps import Apps
-from firmware_py.local_api.guard import ASK_BURST, ASK_RATE, Door, Pace, Peer
+from firmware_py.local_api.guard import ASK_BURST, ASK_RATE, BURST, RATE, Door, Peer
 from firmware_py.loopback.http import BACKLOG, SOCKET, Application, Listener, Message, Receive, Send
+from firmware_py.loopback.pace import Pace
 from firmware_py.settings import LocalApiSettings
 from runtime.durable import StorageError, write_file
 from runtime.settings import PortError, SettingsError
@@ -72,7 +73,7 @@ class Doors:
 
     async def serve(self, apps: Apps, now_ns: Callable[[], int]) -> None:
         """Until cancelled; then every stream is ended and the socket is taken away."""
-        paces = Pace(), Pace(ASK_RATE, ASK_BURST)
+        paces = Pace(RATE, BURST), Pace(ASK_RATE, ASK_BURST)
         listeners = [
             Listener(bound, _application(door, apps, paces, now_ns)) for bound, door in self._doors
         ]

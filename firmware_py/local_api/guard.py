@@ -26,7 +26,6 @@ ASK_RATE: Final = 0.2
 ASK_BURST: Final = 12
 """Countersigns: a round of drugs for two people is slower."""
 _CREDENTIALS: Final = struct.Struct("3i")
-_S: Final = 1_000_000_000
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -67,24 +66,6 @@ class Door:
         if len(shown) != 1 or not hmac.compare_digest(shown[0], wanted):
             return "no-token"
         return None
-
-
-class Pace:
-    """Lets so many requests through a second. Monotonic ns."""
-
-    def __init__(self, rate: float = RATE, burst: int = BURST) -> None:
-        self._rate, self._burst = rate, float(burst)
-        self._left = self._burst
-        self._at_ns = 0
-
-    def lets(self, now_ns: int) -> bool:
-        """Whether one more may pass now."""
-        gained = (now_ns - self._at_ns) / _S * self._rate if self._at_ns else 0.0
-        self._left, self._at_ns = min(self._burst, self._left + gained), now_ns
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
 
 
 def _values(headers: Headers, name: bytes) -> list[bytes]:

@@ -29,11 +29,12 @@ B = TypeVar("B", bound=Part)
 
 
 class Refused(Exception):
-    """Said to the application as a `Refusal`."""
+    """Said to the application as a `Refusal`; `after_s`: when it may ask again."""
 
-    def __init__(self, status: int, error: str, words: str) -> None:
+    def __init__(self, status: int, error: str, words: str, after_s: int | None = None) -> None:
         self.status = status
         self.error = error
+        self.after_s = after_s
         super().__init__(words)
 
 

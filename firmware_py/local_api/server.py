@@ -11,10 +11,11 @@ from typing import Final
 
 from firmware_py.local_api import bodies
 from firmware_py.local_api.apps import Apps, TooManyWatchers
-from firmware_py.local_api.guard import Door, Pace
+from firmware_py.local_api.guard import Door
 from firmware_py.local_api.routes import ROUTES, Here, Refused, Route, hung_up, who
 from firmware_py.loopback.callers import PROVEN
 from firmware_py.loopback.http import BodyRefused, Message, Receive, Send, read_json
+from firmware_py.loopback.pace import Pace
 from runtime.logs import Trouble
 
 LOG: Final = logging.getLogger("tapover.local_api")
@@ -60,7 +61,8 @@ class Server:
             if refused.status in _ODD:
                 self._refusing.failed(refused.error)
             told = {"error": refused.error, "words": str(refused)}
-            await _answer(send, refused.status, json.dumps(told).encode(), ends=ends)
+            words, after_s = json.dumps(told).encode(), refused.after_s
+            await _answer(send, refused.status, words, ends=ends, after_s=after_s)
         else:
             await _answer(send, 204 if answer is None else 200, answer or b"", ends=ends)
 
@@ -69,7 +71,7 @@ class Server:
             raise Refused(_STATUS[why], why, "see the description of this interface")
         scope[PROVEN]()
         if not self._pace.lets(self._now_ns()):
-            raise Refused(429, "too-fast", "ask less often")
+            raise Refused(429, "too-fast", "ask less often", self._pace.wait_s)
         at = [route for route in ROUTES if route.path == scope["path"]]
         if not at:
             raise Refused(404, "not-here", "there is no such thing to ask")
@@ -77,7 +79,7 @@ class Server:
         if not here:
             raise Refused(405, "wrong-method", f"ask with {at[0].method}")
         if here[0].waits and not self._asks.lets(self._now_ns()):
-            raise Refused(429, "too-fast", "ask people less often")
+            raise Refused(429, "too-fast", "ask people less often", self._asks.wait_s)
         return here[0]
 
     async def _stream(self, receive: Receive, send: Send) -> None:
@@ -88,7 +90,7 @@ class Server:
         gone = asyncio.ensure_future(hung_up(receive))
         gone.add_done_callback(lambda _: watcher.set())
         try:
-            await _start(send, 200, b"text/event-stream", None, ends=True)
+            await _start(send, 200, b"text/event-stream", None, [], ends=True)
             last: bytes | None = None
             while not gone.done() and not self._apps.closing.is_set():
                 watcher.clear()
@@ -121,13 +123,24 @@ async def _body(scope: Message, receive: Receive) -> bytes:
         raise Refused(refused.status, error, str(refused)) from None
 
 
-async def _answer(send: Send, status: int, body: bytes, *, ends: bool) -> None:
-    await _start(send, status, b"application/json", len(body), ends=ends)
+async def _answer(
+    send: Send, status: int, body: bytes, *, ends: bool, after_s: int | None = None
+) -> None:
+    later = [] if after_s is None else [(b"retry-after", str(after_s).encode())]
+    await _start(send, status, b"application/json", len(body), later, ends=ends)
     await send({"type": "http.response.body", "body": body})
 
 
-async def _start(send: Send, status: int, kind: bytes, length: int | None, *, ends: bool) -> None:
-    headers = [*_HEADERS, *([(b"connection", b"close")] if ends else [])]
+async def _start(
+    send: Send,
+    status: int,
+    kind: bytes,
+    length: int | None,
+    more: list[tuple[bytes, bytes]],
+    *,
+    ends: bool,
+) -> None:
+    headers = [*_HEADERS, *more, *([(b"connection", b"close")] if ends else [])]
     if status != 204:  # noqa: PLR2004 - which has no body by its definition
         headers.append((b"content-type", kind))
         if length is not None:

@@ -1,4 +1,4 @@
-"""Other processes of the terminal's machine, and other pages, crowd at the kiosk."""
+"""Other processes of the terminal's machine, other pages, and its own, crowd at the kiosk."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from firmware_py.glass.commands import Activity
+from firmware_py.emergency.commands import BreakGlass
+from firmware_py.glass.commands import Activity, Cancelled, LockPressed, PinEntered
 from firmware_py.glass.view import Screen, View
 from firmware_py.kiosk.board import Board
 from firmware_py.kiosk.commands import Command
 from firmware_py.kiosk.server import Kiosk, bind
 from firmware_py.loopback.http import MAX_CONNECTIONS
+from runtime.clock import ManualClock
 from runtime.logs import JsonFormatter
 
 SECRET = secrets.token_urlsafe(32)
@@ -28,8 +30,10 @@ DEADLINE_S = 10
 class Served:
     def __init__(self) -> None:
         self.heard: asyncio.Queue[Command] = asyncio.Queue()
+        self.clock = ManualClock()
         board = Board(View(Screen.LOCKED, "Tap your card."))
-        self.kiosk = Kiosk(bind(0), SECRET, board, self.heard.put_nowait)
+        heard, now_ns = self.heard.put_nowait, self.clock.monotonic_ns
+        self.kiosk = Kiosk(bind(0), SECRET, board, heard, now_ns)
         self.origin = f"http://127.0.0.1:{self.kiosk.port}"
 
     def page(self) -> httpx.AsyncClient:
@@ -107,3 +111,27 @@ async def test_a_flood_of_refused_requests_leaves_a_few_lines_in_the_log(
     assert 1 <= len(told) < 20
     line = JsonFormatter().format
     assert not [one for one in told if SECRET in line(one) or "guessed" in line(one)]
+
+
+async def test_a_page_that_floods_is_told_to_wait_and_a_lock_comes_through(served: Served) -> None:
+    """Broken or hostile: what it says is bounded, and none of it keeps out what must be heard."""
+    async with asyncio.timeout(DEADLINE_S), served.page() as page:
+        told = [await page.post("/change_position", json={"id": "nurse"}) for _ in range(60)]
+        refused = [answer for answer in told if answer.status_code == 429]
+        assert len(refused) >= 20
+        assert {answer.headers["retry-after"] for answer in refused} == {"1"}
+        moves = [await page.post("/activity", json={}) for _ in range(60)]
+        assert {answer.status_code for answer in moves} == {204}
+        for path, body in (
+            ("/lock", {}),
+            ("/pin", {"pin": "123456"}),
+            ("/cancel", {}),
+            ("/breakglass", {"reason": "ARREST"}),
+        ):
+            assert (await page.post(path, json=body)).status_code == 204
+        heard = [served.heard.get_nowait() for _ in range(served.heard.qsize())]
+        assert sum(isinstance(one, Activity) for one in heard) <= 20, "a few say as much as many"
+        assert [type(one) for one in heard[-4:]] == [LockPressed, PinEntered, Cancelled, BreakGlass]
+        served.clock.advance(1)
+        again = await page.post("/change_position", json={"id": "nurse"})
+        assert again.status_code == 204, "as soon as it was told"

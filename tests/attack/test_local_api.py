@@ -159,6 +159,8 @@ async def test_whoever_floods_is_told_to_wait_and_the_glass_goes_on(
     answers = [(await app.client.get("/v1/session")).status_code for _ in range(BURST + 20)]
     assert answers.count(200) == BURST
     assert set(answers[BURST:]) == {429}
+    refused = await app.client.get("/v1/session")
+    assert refused.headers["retry-after"] == "1"
     ward.touch()
     await ward.rest()
     await ward.until(lambda v: v.screen is Screen.DIMMED, ward.pass_time(120))

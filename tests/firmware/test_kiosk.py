@@ -27,6 +27,7 @@ from firmware_py.kiosk.board import MAX_BEHIND, MAX_WATCHERS, Board
 from firmware_py.kiosk.commands import MAX_BODY_BYTES, NAMES, Command, CommandRefused, read_command
 from firmware_py.kiosk.server import Kiosk, bind
 from firmware_py.loopback.http import MAX_HEADER_BYTES
+from runtime.clock import ManualClock
 from runtime.settings import PortError
 
 LOCKED = View(Screen.LOCKED, "Tap your card.")
@@ -38,7 +39,9 @@ class Served:
     def __init__(self) -> None:
         self.board = Board(LOCKED)
         self.heard: asyncio.Queue[Command] = asyncio.Queue()
-        self.kiosk = Kiosk(bind(0), SECRET, self.board, self.heard.put_nowait)
+        self.clock = ManualClock()
+        heard = self.heard.put_nowait
+        self.kiosk = Kiosk(bind(0), SECRET, self.board, heard, self.clock.monotonic_ns)
         self.origin = f"http://127.0.0.1:{self.kiosk.port}"
         self.client = httpx.AsyncClient(base_url=self.origin, trust_env=False)
 

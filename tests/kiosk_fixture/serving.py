@@ -6,6 +6,7 @@ import asyncio
 import queue
 import secrets
 import threading
+from itertools import count
 from typing import Self
 
 from firmware_py.glass.commands import Received
@@ -16,6 +17,7 @@ from firmware_py.kiosk.server import Kiosk, bind
 from tests.kiosk_fixture.views import INFORMATION, VIEWS
 
 _DEADLINE_S = 10.0
+_DAY_NS = 86_400 * 10**9
 
 
 class Fixture:
@@ -27,7 +29,8 @@ class Fixture:
         self._seen = 0
         self._loop = asyncio.new_event_loop()
         self._board = Board(first)
-        self._kiosk = Kiosk(bind(0), secrets.token_urlsafe(32), self._board, self._hears)
+        secret, unhurried = secrets.token_urlsafe(32), count(1, _DAY_NS).__next__
+        self._kiosk = Kiosk(bind(0), secret, self._board, self._hears, unhurried)
         self._kiosk.inform = lambda: INFORMATION
         self._thread = threading.Thread(target=self._run, name="kiosk-fixture")
 
