@@ -4,8 +4,9 @@
   name (null: nobody's), and where it was first safe: a journal that could not be written gets it
   when it can. A card that was tapped while no journal could hold its record signed one all the
   same; event and signature then stand in the break-glass event itself (`CardProof`).
-- An *emergency* is the same, signed by the terminal's batch key: told to the gateway at once, a
-  leaf there, and passed on to the ward's other terminals for the nurse in charge.
+- An *emergency* is the same, signed by the terminal's batch key, for the nurse in charge: said to
+  the ward's other terminals on its own topic, and told to the gateway, where it is a leaf, and from
+  where it is said again.
 - Downtime is declared by two people, each by a countersign record under the same terms and the one
   text that is shown for them (`DowntimeTerms.words`), or by a statement of the site.
 """
@@ -40,6 +41,8 @@ from contract.wire import Base64, Count, Part, Record, UnixMs
 MAX_EMERGENCY_BYTES: Final = 16 * 1024
 # The ward's lead sees it for so long: a shift's handover is the place to talk about older ones.
 SHOWN_MS: Final = 4 * 3600 * 1000
+# Clocks of a site differ by less; offline a terminal says what it knows.
+AHEAD_MS: Final = 5 * 60 * 1000
 
 
 class Kept(StrEnum):
@@ -101,6 +104,27 @@ class BreakGlassTold(Part):
     """Of the emergency's envelope, a leaf."""
     terminal: TerminalIdField
     session: SessionIdField
+
+
+class BreakGlassHeard(Part):
+    """A terminal said so on its own topic, and another one of its ward wrote it down as well.
+
+    The power may go where it was opened before anything there could take it.
+    """
+
+    kind: Literal["break-glass.heard"] = "break-glass.heard"
+    subject: DigestField
+    """Of the emergency's envelope, which that terminal has signed."""
+    terminal: TerminalIdField
+    session: SessionIdField
+    holder: HolderIdField | None
+    """As the terminal says; no card's signature stands behind it here."""
+    guid: GuidField | None
+    reason: RoleCode
+    state: BreakGlassState
+    begins_ms: UnixMs
+    kept: Kept
+    """Where it was safe by then."""
 
 
 class Emergency(Statement):
@@ -210,6 +234,23 @@ class DowntimeStatement(Statement):
         if not self.begins_ms < self.until_ms <= self.begins_ms + DOWNTIME_CEILING_S * 1000:
             raise ValueError("downtime is declared for twelve hours at most, and then anew")
         return self
+
+
+class DowntimeStated(Part):
+    """Gateway's journal: such a statement was made; the leaf before holds it."""
+
+    kind: Literal["downtime.stated"] = "downtime.stated"
+    subject: DigestField
+    """Of the statement's envelope."""
+    ward: WardIdField
+    minutes: Count
+    account: Count
+    """Who asked for it, by the number of an account of the gateway's machine."""
+
+
+def is_shown(emergency: Emergency, now_ms: int) -> bool:
+    """Whether it is of use to anybody at this site time."""
+    return -AHEAD_MS <= now_ms - emergency.opened.begins_ms < SHOWN_MS
 
 
 def crowded_out(said_by: Sequence[TerminalId]) -> int:

@@ -19,6 +19,7 @@ from contract.emergency import (
     DowntimeDeclared,
     DowntimeEnded,
 )
+    DowntimeStated,
 from contract.enrolment import BatchKeptApart, TerminalEnrolled, TerminalRetired
 from contract.governing import (
     BodiesDeleted,
@@ -349,6 +350,7 @@ Detail = Annotated[
     | DowntimeEnded
     | CountersignEnded
     | SessionMoved
+    | DowntimeStated
     | MoveRefused
     | PinHeard,
     Field(discriminator="kind"),

@@ -37,6 +37,7 @@ from gateway.link.emergencies import Emergencies
 from gateway.link.fleet import Fleet
 from gateway.link.ingest import Ingest
 from gateway.link.publisher import Publisher
+from gateway.link.stating import Door
 from gateway.settings import GatewaySettings
 from gateway.store import Store, StoreFailed
 from runtime.clock import Clock
@@ -83,12 +84,9 @@ class Gateway:
         self._directory.serving.heard = self._fleet.interfaces
         self._ingest = Ingest(evidence, register, clock, self._publisher.receipts)
         session = BrokerSession(settings, known.broker, self._ingest, self._fleet, self._publisher)
+        trouble = (LinkError, CertificateError)
         self._broker = Supervisor(
-            "the link to the broker",
-            session.run,
-            (LinkError, CertificateError),
-            clock,
-            random.Random(),
+            "the link to the broker", session.run, trouble, clock, random.Random()
         )
         self._enrolment: EnrolmentParts | None = None
         if enrolling is not None:
@@ -100,6 +98,7 @@ class Gateway:
         kept = settings.state_dir / "emergencies.json"
         self._emergencies = Emergencies(store, evidence, register, known.site, kept, clock)
         emergencies.add_routes(for_terminals, self._emergencies, self._publisher, clock)
+        self._door = Door(settings.state_dir, evidence, known, clock)
         desk = Desk(store, evidence, self._directory, known.site)
         for_operators = operators.make_app(
             self._directory,
@@ -152,6 +151,7 @@ class Gateway:
             "heartbeats": self._publisher.run_heartbeats(),
             "keys": self._publisher.run_keys(),
             "emergencies": self._emergencies.run(self._publisher.emergency),
+            "door": self._door.run(),
             "terminals": self._terminals.run(),
             "operators": self._operators.run(),
             **self._enrolment_runs(),

@@ -24,7 +24,7 @@ from gateway.directory.source import UNSETTLED
 from gateway.evidence.checkpoints import sign_checkpoint
 from gateway.evidence.journal import Moment, OwnJournal
 from gateway.evidence.keeping import Evidence
-from gateway.evidence.log import Log, kind_of
+from gateway.evidence.log import Appending, Log, kind_of
 from gateway.store import Store
 from runtime.settings import CertificateError, SettingsError
 
@@ -53,8 +53,10 @@ def found(store: Store, authority: Authority, now: Moment) -> Checkpoint:
     return sign_checkpoint(store, evidence.log, authority, now.wall_ms)
 
 
-def take_up(store: Store, authority: Authority, root: Digest, now: Moment) -> Evidence:
-    """The evidence of this site, ready to be appended to; journals that the gateway started.
+def take_up(
+    store: Store, authority: Authority, root: Digest, now: Moment, *, starts: bool = True
+) -> Evidence:
+    """The evidence of this site, ready to be appended to; journals that the gateway `starts`.
 
     Raises SettingsError when there is no log, CertificateError when it was made under other keys.
     """
@@ -97,9 +99,7 @@ def take_up(store: Store, authority: Authority, root: Digest, now: Moment) -> Ev
     if declared is not None:
         _require_declared(evidence, authority, declared[0], is_restored=RESTORED in facts)
     with evidence.log.appending() as work:
-        for succession in authority.successions:
-            if not work.tx.log.has_statement(succession.digest):
-                work.add_statement(succession)
+        _add_successions(work, authority)
         if declared is not None:
             work.add_statement(declared[1])
             work.tx.enrolment.end_tokens(now.wall_ms)
@@ -107,8 +107,15 @@ def take_up(store: Store, authority: Authority, root: Digest, now: Moment) -> Ev
             work.tx.facts.add({EPOCH: epoch, UNSETTLED: str(authority.keys.epoch)})
         if is_new:
             work.add_statement(authority.keys_envelope)
-        evidence.write_own(work, [GatewayStarted(software=SOFTWARE)], now)
+        if starts:
+            evidence.write_own(work, [GatewayStarted(software=SOFTWARE)], now)
     return evidence
+
+
+def _add_successions(work: Appending, authority: Authority) -> None:
+    for succession in authority.successions:
+        if not work.tx.log.has_statement(succession.digest):
+            work.add_statement(succession)
 
 
 def _require_declared(

@@ -12,11 +12,13 @@ from alembic.migration import MigrationContext
 from benchmarks.ingest.postgres import Postgres
 from benchmarks.ward.ports import PortBlock
 from contract.events import Alarm, AlarmCode
-from contract.ids import Digest
+from contract.ids import Digest, WardId
 from contract.journal import Head, Verdict
 from gateway import authority, founding
 from gateway.evidence.journal import Batch, Moment
 from gateway.evidence.keeping import Ruling
+from gateway.link import stating
+from gateway.link.stating import Order
 from gateway.store import Store, StoreFailed
 from gateway.store.schema import metadata
 from runtime.clock import ManualClock
@@ -92,3 +94,19 @@ def test_a_log_is_founded_taken_up_and_judges_batches(store: Store, tmp_path: Pa
         with store.read() as tx:
             assert tx.journals.heads([scribe.journal])[scribe.journal].head == Head(3, scribe.chain)
             assert tx.log.size() == evidence.log.edge().size
+
+
+def test_a_statement_of_downtime_is_a_leaf_there_too(store: Store, tmp_path: Path) -> None:
+    identity = SiteIdentity(tmp_path / "identity")
+    clock = ManualClock()
+    known = authority.load(identity.folder, SITE, identity.fingerprint, clock.wall_ms())
+    with store.engine.begin() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(table.delete())
+    founding.found(store, known, Moment.of(clock))
+    now = Moment.of(clock)
+    evidence = founding.take_up(store, known, identity.fingerprint, now, starts=False)
+    order = Order(ward=WardId("ed"), minutes=60)
+    envelope = stating.state(evidence, known, order, 1000, now)
+    with store.read() as tx:
+        assert tx.log.has_statement(envelope.digest)

@@ -67,6 +67,10 @@ def vectors(
         ),
         "event-downtime-declared": event(36, declared),
         "event-downtime-ended": event(37, gone),
+        "event-downtime-stated": event(
+            38,
+            emergency.DowntimeStated(subject=brought.digest, ward=WARD, minutes=60, account=997),
+        ),
     }
 
 
