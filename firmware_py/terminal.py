@@ -18,6 +18,7 @@ from typing import Final
 from contract.policy import Policy
 from firmware_py import items
 from firmware_py.card.presence import Presence
+from firmware_py.card.tap import OPEN_SCREEN_KEEPS
 from firmware_py.card.visits import Purpose, Visits
 from firmware_py.desks import desks_of
 from firmware_py.evidence.journal import JournalFailed
@@ -237,8 +238,9 @@ class Terminal:
             pad.why = words.CARD_BACK
             return
         self._happen(Activity())
-        warned = pad.attempts == 1
-        self._visits.prove_pin(card, item.pin, pad.entitlement, warned=warned)
+        warned = pad.attempts == 1 and not pad.repositions
+        keeps = OPEN_SCREEN_KEEPS if pad.repositions else 1
+        self._visits.prove_pin(card, item.pin, pad.entitlement, warned=warned, keeps=keeps)
 
     def _leave(self, happening: LockPressed | Passed) -> None:
         """What may end a pad or lock; the pad's end is journalled as such."""

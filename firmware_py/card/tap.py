@@ -9,7 +9,8 @@ A PIN proof is the same with VERIFY before the question, and 9A (SP 800-73-4 par
 A GUID is easily copied, so no card is given a PIN or PUK before it has signed, with 9E and under
 the key that the site vouches for, that it is the one (`meet`). A card without 9E cannot: it shows
 at least the certificate of its 9A (`shown`), and is given its own PIN and nothing else. Nor is a
-PIN given to a card that would be spent by a wrong one, unless its holder was told so before.
+PIN given to a card that would be spent by a wrong one, unless its holder was told so before; and
+where somebody's work is open, whoever stands there leaves it `OPEN_SCREEN_KEEPS` tries at least.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ CARD_ALGORITHM: Final = {
     KeyAlgorithm.RSA2048: Algorithm.RSA_2048,
 }
 """How a card names the algorithms that the contract lets a card's key have."""
+
+OPEN_SCREEN_KEEPS: Final = 2
+"""Tries that stay to a card whose PIN is asked for at an open screen: by whom, who knows."""
 
 _HERE: Final = b"tapover:here:v1\n"
 """Before what 9E signs to be given a PIN. No record of the journal is signed under it."""
@@ -110,10 +114,11 @@ def pin_work(
     monotonic_ns: MonotonicNs,
     *,
     warned: bool = False,
+    keeps: int = 1,
 ) -> Callable[[CardConnection], CardAnswer]:
-    """The work of a PIN proof by the card of ``owner``.
+    """The work of a PIN proof by the card of ``owner``, which keeps so many tries.
 
-    Raises AnotherCard, CopiedCard, LastTry (unless ``warned``) or HardwareError. The connection is
+    Raises AnotherCard, CopiedCard, FewTries (unless ``warned``) or HardwareError. The connection is
     fresh from a reset and ends with one, so no verified PIN outlives the work.
     """
 
@@ -121,7 +126,7 @@ def pin_work(
         piv = PivClient(connection, monotonic_ns)
         guid = recognise(piv, owner) if owner.by_pin_alone else meet(piv, owner)
         if not warned:
-            keep_last_try(piv)
+            keep_tries(piv, keeps)
         piv.verify_pin(pin)
         signature = prove_with_9a(piv, question.ask(guid))
         return CardAnswer(guid, signature, piv.exchanges, connection.connect_ns + piv.card_ns)
@@ -137,8 +142,12 @@ class CopiedCard(HardwareError):
     """The card shows a GUID whose key it does not have: no PIN was given to it."""
 
 
-class LastTry(HardwareError):
-    """One try is left, and its holder was not told: the PIN was not given to the card."""
+class FewTries(HardwareError):
+    """A wrong PIN would leave too few tries, or none: it was not given to the card."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        super().__init__(f"tries left: {left}")
 
 
 def meet(piv: PivClient, owner: Entitlement) -> Guid:
@@ -179,16 +188,19 @@ def _begin_with(piv: PivClient, owner: Entitlement) -> Guid:
     return guid
 
 
-def keep_last_try(piv: PivClient) -> None:
-    """Raises LastTry or PinBlocked. A card that does not say is given the PIN."""
+def keep_tries(piv: PivClient, kept: int) -> None:
+    """That so many stay after a wrong PIN. A card that does not say is given the PIN.
+
+    Raises FewTries or PinBlocked.
+    """
     try:
         left = piv.pin_attempts()
     except CardError:
         return
     if left == 0:
         raise PinBlocked(Sw.PIN_BLOCKED, "VERIFY")
-    if left == 1:
-        raise LastTry("one try left")
+    if left is not None and left <= kept:
+        raise FewTries(left)
 
 
 def prove_with_9a(piv: PivClient, challenge: Challenge | None) -> bytes | None:

@@ -105,15 +105,23 @@ class Visits:
         return visit
 
     def prove_pin(
-        self, card: CardArrived, pin: Pin, owner: Entitlement, *, warned: bool = False
+        self,
+        card: CardArrived,
+        pin: Pin,
+        owner: Entitlement,
+        *,
+        warned: bool = False,
+        keeps: int = 1,
     ) -> Visit:
         """Begin a PIN proof by ``owner``'s card, which is there already.
 
-        ``warned``: she was told that this is the last try.
+        ``warned``: she was told that this is the last try. ``keeps``: tries that stay to the card.
         """
         now = self._clock.monotonic_ns
         visit = self.work(
-            card, Purpose.PIN, lambda question: pin_work(question, pin, owner, now, warned=warned)
+            card,
+            Purpose.PIN,
+            lambda question: pin_work(question, pin, owner, now, warned=warned, keeps=keeps),
         )
         visit.owner = owner
         return visit

@@ -23,6 +23,8 @@ WARNING: Final = "This screen locks soon. Touch it to go on."
 PARKED: Final = "Your work is kept. Tap to return."
 PIN: Final = "Enter your PIN."
 PIN_AGAIN: Final = "That PIN was not right. Try again."
+PROVE_FIRST: Final = "To go on, tap your card and enter its PIN."
+WRONG_HERE: Final = "That PIN was not right. To go on, tap your card and enter its PIN."
 LAST_TRY: Final = (
     "One try is left. Take your time: after another wrong PIN a colleague must help you."
 )

@@ -3,6 +3,9 @@
 - Her session's own card, and none else; another card is a tap as always, and ends this.
 - In the slot. Over the air only where the ward takes PINs so, and the card does.
 - Old and new PIN go to the card and nowhere else. A new one that is guessed first is not sent.
+- The screen was open before, so whoever types is perhaps a stranger, and the card still in the
+  slot: one wrong PIN locks it and ends the card's grace here, and no PIN is sent that could leave
+  the card fewer than two tries. Its next tap owes the PIN; after that she may go on.
 - What came of it is an outcome of the card record, and `pin.changed`; who changes a PIN has proved
   it, so her grace begins anew.
 """
@@ -17,7 +20,7 @@ from contract.directory import Entitlement, Slot, Status
 from contract.events import Detail, OutcomeResult, Reason
 from contract.pinning import PinChanged
 from firmware_py import items
-from firmware_py.card.tap import CardAnswer, Question, reason_of
+from firmware_py.card.tap import CardAnswer, FewTries, Question, reason_of
 from firmware_py.card.visits import Purpose, Visit
 from firmware_py.glass import commands
 from firmware_py.glass import words as said
@@ -29,8 +32,8 @@ from firmware_py.items import Item
 from firmware_py.pin import words
 from firmware_py.pin.commands import NewPinEntered
 from firmware_py.pin.work import NotWritten, PinChange
-from firmware_py.sessions.happenings import Activity
-from firmware_py.sessions.values import Session
+from firmware_py.sessions.happenings import Activity, LockPressed
+from firmware_py.sessions.values import Session, Transition
 from firmware_py.signon.answers import as_judged
 from firmware_py.signon.outcomes import proved_by
 from firmware_py.signon.signon import STUCK_MS
@@ -69,7 +72,6 @@ class PinDesk:
         self._session = session
         self._owner = owner
         self._step, self._why = Step.OLD, words.CHANGE
-        self._attempts: int | None = None
         self._change: PinChange | None = None
         """Under way."""
         self._ended = False
@@ -101,7 +103,7 @@ class PinDesk:
         return self._ended or gone or self._now_ns() >= self._until_ns
 
     def panel(self) -> Panel:
-        """Step, sentence, attempts where the card has said, and seconds left."""
+        """Step, sentence and seconds left."""
         left_s = max(0, self._until_ns - self._now_ns()) / _S
         step, why = self._step, self._why
         if step in (Step.OLD, Step.NEW) and self._card() is None:
@@ -109,7 +111,7 @@ class PinDesk:
         return {
             "step": step.value,
             "why": why,
-            "attempts": self._attempts,
+            "attempts": None,
             "left_s": int(-(-left_s // _COARSE_S) * _COARSE_S),
         }
 
@@ -189,10 +191,10 @@ class PinDesk:
             self._order(card, old, new)
 
     def _order(self, card: CardArrived, old: Pin, new: Pin) -> None:
-        now, warned = self._inside.parts.clock.monotonic_ns, self._attempts == 1
+        now = self._inside.parts.clock.monotonic_ns
 
         def make(question: Question) -> PinChange:
-            self._change = PinChange(question, old, new, self._owner, now, warned)
+            self._change = PinChange(question, old, new, self._owner, now)
             return self._change
 
         self._inside.happen(Activity())
@@ -225,19 +227,18 @@ class PinDesk:
 
     def _failed(self, visit: Visit, error: HardwareError) -> None:
         """The card has the PIN that it had."""
+        if isinstance(error, FewTries):
+            self._doubted(self._refused(visit, Reason.PIN_NEEDED, error.left), said.PROVE_FIRST)
+            return
         unwritten = isinstance(error, NotWritten)
         tried = Over(Reason.JOURNAL_FAILED) if unwritten else judge_try(error)
         if isinstance(tried, NotGiven):
-            self._attempts = tried.attempts or self._attempts
-            warned = tried.attempts is not None
-            self._ask(*((Step.OLD, tried.words) if warned else (Step.CARD, words.CHANGE_SLOT)))
+            self._ask(Step.CARD, words.CHANGE_SLOT)
             return
         refused = self._refused(visit, tried.reason, tried.attempts)
         match tried:
-            case TryAgain(Reason.PIN_WRONG, _, left):
-                self._attempts = left
-                self._inside.stage.commit(None, (refused,))
-                self._ask(Step.OLD, said.LAST_TRY if left == 1 else words.CHANGE_AGAIN)
+            case TryAgain(Reason.PIN_WRONG):
+                self._doubted(refused, said.WRONG_HERE)
             case TryAgain():
                 self._inside.stage.commit(None, (refused,))
                 self._ask(Step.CARD, words.CHANGE_SLOT)
@@ -246,6 +247,13 @@ class PinDesk:
                 self._end((refused,), said.COLLEAGUE_HELPS)
             case Over():
                 self._end((refused,), words.NOT_CHANGED)
+
+    def _doubted(self, refused: Detail, sentence: str) -> None:
+        """Perhaps it is not she who stands there: locked, and her card's next tap owes its PIN."""
+        stage = self._inside.stage
+        self._inside.signon.pins.doubt(self._owner.guid)
+        locks = stage.consider(LockPressed()) if stage.takes(LockPressed) else None
+        self._end((refused,), sentence, transition=locks)
 
     # --- what is told -------------------------------------------------------------------------
 
@@ -264,6 +272,7 @@ class PinDesk:
         details: tuple[Detail, ...],
         sentence: str,
         then: Callable[[], None] = lambda: None,
+        transition: Transition | None = None,
     ) -> None:
         """Journal it; when it is durable the glass says so, with a reference to its last event."""
         self._ended = True
@@ -275,7 +284,7 @@ class PinDesk:
             then()
             outcomes.notice = Notice(screen, sentence, reference)
 
-        self._inside.stage.commit(None, details, act)
+        self._inside.stage.commit(transition, details, act)
 
     def _refused(self, visit: Visit, reason: Reason, attempts: int | None = None) -> Detail:
         return self._inside.signon.outcomes.event(

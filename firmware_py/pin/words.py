@@ -26,7 +26,6 @@ WHY_ASKED: Final = {
 
 CHANGE: Final = "Change your PIN: first the present one, then a new one twice."
 CHANGE_SLOT: Final = "Put your card in the slot to change its PIN."
-CHANGE_AGAIN: Final = "The present PIN was not right. Try again."
 NOT_NEW: Final = "That is the PIN that you have. Choose another."
 CHANGED: Final = "Your PIN is changed."
 NOT_CHANGED: Final = "Your PIN was not changed."

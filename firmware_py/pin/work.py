@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 
 from contract.directory import Entitlement
 from firmware_py.card.tap import (
+    OPEN_SCREEN_KEEPS,
     CardAnswer,
     MonotonicNs,
     Question,
-    keep_last_try,
+    keep_tries,
     meet,
     prove_with_9a,
 )
@@ -38,16 +39,14 @@ class PinChange:
     new: Pin
     owner: Entitlement
     monotonic_ns: MonotonicNs = field(repr=False)
-    warned: bool
     told: bool = False
     """The card was told to take the new PIN, and has not refused it."""
 
     def __call__(self, connection: CardConnection) -> CardAnswer:
-        """Raises HardwareError; with `told` nobody knows then which PIN the card has."""
+        """Raises FewTries, HardwareError; with `told` nobody knows which PIN the card has."""
         piv = PivClient(connection, self.monotonic_ns)
         guid = meet(piv, self.owner)
-        if not self.warned:
-            keep_last_try(piv)
+        keep_tries(piv, OPEN_SCREEN_KEEPS)
         challenge = self.question.ask(guid)
         if challenge is None:
             raise NotWritten("no record of the change")

@@ -95,6 +95,10 @@ class ProvenPins:
         same = (known.key, known.holder) == (proven.key, proven.holder)
         return not same or known.at.monotonic_ms < proven.at.monotonic_ms
 
+    def without(self, guid: Guid) -> ProvenPins:
+        """With nothing known of a card: its PIN is asked for at its next tap."""
+        return ProvenPins({one: fact for one, fact in self.by_guid.items() if one != guid})
+
     def with_proof(self, proven: ProvenPin) -> ProvenPins:
         """With this fact added, unless a later one is known; what counts no longer is dropped."""
         if not self.is_news(proven):

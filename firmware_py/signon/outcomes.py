@@ -234,8 +234,12 @@ class Outcomes:
         record: int | None = None,
         attempts: int | None = None,
         announced: bool = False,
+        sentence: str | None = None,
     ) -> None:
-        """Something at the pad came to nothing; `announced` when the pad ends with it."""
+        """Something at the pad came to nothing; `announced` when the pad ends with it.
+
+        `sentence`: what the glass says, where it is not what it says to the reason.
+        """
         refused = self.event(
             OutcomeResult.REFUSED,
             reason,
@@ -246,8 +250,11 @@ class Outcomes:
             attempts=attempts,
         )
         if announced:
-            about = pad.tapped
-            self._announce(reason, transition, (refused,), Screen.REFUSED, about, lambda _: None)
+            self._announce(
+                *(reason, transition, (refused,), Screen.REFUSED, pad.tapped),
+                lambda _: None,
+                sentence,
+            )
         else:
             self._stage.commit(transition, (refused,))
 
@@ -279,6 +286,7 @@ class Outcomes:
         screen: Screen,
         about: Visitor | None,
         then: Callable[[Acted], None],
+        sentence: str | None = None,
     ) -> None:
         sequence = self._journal.next_sequence + len(details) - 1
         reference = words.reference(self._journal.id, sequence)
@@ -287,7 +295,7 @@ class Outcomes:
         def act(acted: Acted) -> None:
             now_ms = self._rights.moment().monotonic_ms
             if about is None or not self._turn.is_anothers(about, now_ms):
-                self.notice = Notice(screen, words.refused(reason), reference)
+                self.notice = Notice(screen, sentence or words.refused(reason), reference)
             then(acted)
 
         LOG.info("refused", extra={"reason": reason, "reference": reference})

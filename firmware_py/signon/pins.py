@@ -64,6 +64,10 @@ class Pins:
         """Whether it would give any grace that is not there already."""
         return self._proven.is_news(fact)
 
+    def doubt(self, guid: Guid) -> None:
+        """Somebody at an open screen did not know this card's PIN: here its grace is over."""
+        self._proven = self._proven.without(guid)
+
     def forget(self) -> None:
         """Another journal: records of the old one prove nothing in it."""
         self._proven = ProvenPins.none()

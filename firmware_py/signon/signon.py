@@ -20,7 +20,7 @@ from contract.ids import Digest, Guid, HolderId, PositionId, SessionId
 from contract.policy import Downtime
 from contract.tap import PinProof
 from firmware_py.card.records import Evidence, Rights
-from firmware_py.card.tap import CardAnswer, reason_of
+from firmware_py.card.tap import CardAnswer, FewTries, reason_of
 from firmware_py.card.visits import Purpose, Visit
 from firmware_py.evidence.journal import Journal, Written
 from firmware_py.glass import words
@@ -60,6 +60,7 @@ from firmware_py.signon.positions import Shifts
 from firmware_py.signon.tries import FailedTry, NotGiven, Over, TryAgain, judge_try
 from firmware_py.signon.unsigned import Does, judge_unsigned
 from hardware.apdu import HardwareError
+from hardware.piv import WrongPin
 
 LOG: Final = logging.getLogger("tapover.signon")
 
@@ -323,7 +324,10 @@ class SignOn:
             self._too_late(owner, visit, end)  # another's pad by now, or nobody's
             return
         if isinstance(end, HardwareError):
-            self._pin_failed(pad, visit, judge_try(end))
+            if pad.repositions and isinstance(end, FewTries | WrongPin):
+                self._doubted(pad, visit, end)
+            else:
+                self._pin_failed(pad, visit, judge_try(end))
             return
         signed = as_judged(visit, end)
         if signed is None or not signed.holds or visit.asked_at is None:
@@ -361,6 +365,23 @@ class SignOn:
                 again = self._stage.consider(Owing(pad.entitlement.holder, pad.entitlement.guid))
                 record = visit.record.sequence if visit.record else None
                 self.outcomes.at_pad(pad, reason, again, record=record, attempts=attempts)
+
+    def _doubted(self, pad: Pad, visit: Visit, error: FewTries | WrongPin) -> None:
+        """By touch at an open screen whoever stands there had the PIN asked for, and missed it.
+
+        She gets no second try so, and the card's next tap owes its PIN.
+        """
+        self.pins.doubt(pad.entitlement.guid)
+        wrong = isinstance(error, WrongPin)
+        self.outcomes.at_pad(
+            pad,
+            Reason.PIN_WRONG if wrong else Reason.PIN_NEEDED,
+            self._end_pad(),
+            record=visit.record.sequence if visit.record else None,
+            attempts=error.attempts if isinstance(error, WrongPin) else error.left,
+            announced=True,
+            sentence=words.WRONG_HERE if wrong else words.PROVE_FIRST,
+        )
 
     def _too_late(self, owner: Entitlement, visit: Visit, end: CardAnswer | HardwareError) -> None:
         """Its pad has gone: the journal alone hears what her card has answered."""

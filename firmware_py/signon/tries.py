@@ -2,8 +2,8 @@
 
 The rules:
 
-* Another card was in the reader, or one try is left and she had not been told: the card was given
-  no PIN, so there is nothing to journal.
+* Another card was in the reader, or too few tries are left (one, and she had not been told): the
+  card was given no PIN, so there is nothing to journal.
 * A wrong PIN with tries left, a card torn away, a reader that takes none: she may go on.
 * The last try was wrong, or the card is blocked: PIN_BLOCKED. Whatever else: its own reason.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from contract.events import Reason
-from firmware_py.card.tap import AnotherCard, LastTry, reason_of
+from firmware_py.card.tap import AnotherCard, FewTries, reason_of
 from firmware_py.glass import words
 from hardware.apdu import HardwareError
 from hardware.piv import WrongPin
@@ -53,8 +53,8 @@ def judge_try(error: HardwareError) -> FailedTry:
     match error:
         case AnotherCard():
             return NotGiven(words.CARD_BACK)
-        case LastTry():
-            return NotGiven(words.LAST_TRY, 1)
+        case FewTries(left=left):
+            return NotGiven(words.LAST_TRY if left == 1 else words.PROVE_FIRST, left)
         case WrongPin(attempts=0):
             return Over(Reason.PIN_BLOCKED, 0)
         case WrongPin(attempts=left):

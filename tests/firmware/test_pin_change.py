@@ -134,24 +134,46 @@ async def test_who_changes_a_pin_has_proved_it(bench: Bench) -> None:
     await bench.tap(AMAL)  # of the first proof nothing would be left
 
 
-async def test_a_wrong_pin_tells_the_attempts_and_changes_nothing(bench: Bench) -> None:
-    await bench.open_day(amal())
+async def test_after_one_wrong_pin_the_screen_locks_and_her_card_owes_its_pin(
+    bench: Bench,
+) -> None:
+    """Her card was left in the slot, and somebody else stands before her open work."""
+    await bench.open_day(amal(), grace_s=14_400)
     await wanted(bench)
-    again = await bench.until(at("old"), enter(bench, WRONG, NEW))
-    assert panel(again)["attempts"] == 2
-    last = await bench.until(at("old"), enter(bench, WRONG, NEW))
-    assert panel(last)["attempts"] == 1
-    assert "One try" in panel(last)["why"]
-    blocked = await bench.until(lambda v: v.screen is Screen.REFUSED, enter(bench, WRONG, NEW))
-    assert blocked.words == "A colleague can help you here, with a card of her own."
-    assert AMAL.pin.value == padded(PIN.encode())
-    assert [r for r in await bench.outcomes() if r[0] == "refused"] == [
-        ("refused", Reason.PIN_WRONG),
-        ("refused", Reason.PIN_WRONG),
-        ("refused", Reason.PIN_BLOCKED),
-    ]
-    assert await changed(bench) == []
+    told = await bench.until(lambda v: v.screen is Screen.REFUSED, enter(bench, WRONG, NEW))
+    assert (told.words, told.person, panel(told)) == (glass.WRONG_HERE, None, {})
+    assert told.reference is not None
+    assert (AMAL.pin.left, AMAL.pin.value) == (2, padded(PIN.encode()))
+    assert (await bench.changes())[-1] == ("amal", "locked", "button")
+    assert (await bench.outcomes())[-1] == ("refused", Reason.PIN_WRONG)
+    enter(bench, WRONG, NEW)
+    bench.do(PinChangeWanted())
+    await bench.rest()
+    assert AMAL.pin.left == 2, "and nobody tries again without her card"
     bench.readers.take(SLOT)
+    await bench.sign_on(AMAL)  # with the PIN, though her grace would have gone on
+    assert AMAL.pin.left == 3
+    await at_slot(bench)
+    await bench.until(lambda view: view.words == words.CHANGED, enter(bench, PIN, NEW))
+    bench.readers.take(SLOT)
+
+
+@pytest.mark.parametrize("left", [1, 2])
+async def test_no_stranger_at_her_open_screen_brings_her_card_to_its_last_try(
+    bench: Bench, left: int
+) -> None:
+    await bench.open_day(amal(), grace_s=14_400)
+    await wanted(bench)
+    AMAL.pin.left = left  # wrong elsewhere meanwhile
+    told = await bench.until(lambda v: v.screen is Screen.REFUSED, enter(bench, WRONG, NEW))
+    assert (told.words, AMAL.pin.left) == (glass.PROVE_FIRST, left)
+    assert told.reference is not None
+    assert (await bench.outcomes())[-1] == ("refused", Reason.PIN_NEEDED)
+    bench.readers.take(SLOT)
+    bench.readers.put(SLOT, AMAL)
+    await bench.until(lambda v: v.screen is Screen.PIN, len(bench.board.views))
+    bench.readers.take(SLOT)
+    assert await changed(bench) == []
 
 
 @pytest.mark.parametrize(
@@ -319,7 +341,11 @@ async def test_no_pin_is_in_anything_that_was_kept_shown_or_logged(
     await bench.open_day(amal())
     await bench.sign_on(AMAL, old)
     await at_slot(bench)
-    await bench.until(at("old"), enter(bench, "71948206", new))
+    mark = enter(bench, "71948206", new)
+    await bench.until(lambda view: view.words == glass.WRONG_HERE, mark)
+    bench.readers.take(SLOT)
+    await bench.sign_on(AMAL, old)
+    await at_slot(bench)
     await bench.until(lambda view: view.words == words.CHANGED, enter(bench, old, new))
     await bench.events()
     bench.readers.take(SLOT)

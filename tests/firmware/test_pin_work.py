@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from contract.signing import Algorithm as KeyAlgorithm
 from contract.tap import card_digest
-from firmware_py.card.tap import Challenge, CopiedCard, LastTry, Question
+from firmware_py.card.tap import Challenge, CopiedCard, FewTries, Question
 from firmware_py.pin.work import NotWritten, PinChange
 from hardware.apdu import HardwareError
 from hardware.piv import Pin, PinBlocked, WrongPin
@@ -52,13 +52,12 @@ def prepare(
     new: str,
     *,
     owner: Card | None = None,
-    warned: bool = False,
     written: bool = True,
 ) -> PinChange:
     challenge = Challenge(KeyAlgorithm.P256, card_digest(b"{}")) if written else None
     question = Question(lambda _guid, asked: asked.answer(challenge), 1.0)
     entitlement = staff("amal", "AM", owner or card)
-    return PinChange(question, Pin(old), Pin(new), entitlement, lambda: 0, warned)
+    return PinChange(question, Pin(old), Pin(new), entitlement, lambda: 0)
 
 
 def test_a_change_is_seven_exchanges() -> None:
@@ -99,19 +98,17 @@ def test_a_card_that_only_says_it_took_the_pin_is_found_out() -> None:
 @given(
     left=st.integers(0, 3),
     old=st.sampled_from([PIN, WRONG]),
-    warned=st.sampled_from([True, False]),
     fault=st.none() | st.integers(1, 8).map(lambda n: Torn(after=n)),
 )
 def test_the_card_has_one_of_the_two_pins_and_it_is_known_which_unless_told_otherwise(
     *,
     left: int,
     old: str,
-    warned: bool,
     fault: Torn | None,
 ) -> None:
     card = personalised()
     card.pin.left = left
-    work = prepare(card, old, NEW, warned=warned)
+    work = prepare(card, old, NEW)
     done = False
     behaviour = Behaviour(faults=(fault,) if fault else ())
     with (
@@ -127,12 +124,12 @@ def test_the_card_has_one_of_the_two_pins_and_it_is_known_which_unless_told_othe
         assert old == PIN
     elif not work.told:
         assert has == PIN
-    if left == 1 and not warned:
-        assert (has, card.pin.left) == (PIN, 1)
+    if left <= 2:
+        assert (has, card.pin.left) == (PIN, left)
 
 
-@pytest.mark.parametrize(("left", "error"), [(0, PinBlocked), (1, LastTry)])
-def test_the_last_try_is_kept_here_as_well(left: int, error: type[HardwareError]) -> None:
+@pytest.mark.parametrize(("left", "error"), [(0, PinBlocked), (1, FewTries), (2, FewTries)])
+def test_two_tries_are_kept_whoever_stands_there(left: int, error: type[HardwareError]) -> None:
     card = personalised()
     card.pin.left = left
     with pytest.raises(error):

@@ -12,6 +12,7 @@ import pytest_asyncio
 from contract.directory import Entitlement
 from contract.ids import PositionId
 from contract.policy import PositionGrace
+from firmware_py.glass import words
 from firmware_py.glass.commands import PinEntered, PositionChosen
 from firmware_py.glass.view import Screen, View
 from firmware_py.sessions.commands import PositionWanted
@@ -22,6 +23,7 @@ from tests.firmware.cards import PLATE, SLOT
 from tests.firmware.rights import position
 
 AMAL = personalised()
+WRONG = "975310"
 NURSE, LEAD = position("nurse", "R8001"), position("ward-lead", "R8002")
 AWAY = position("theatre", "R8003", areas=["theatre"])
 
@@ -199,3 +201,45 @@ async def test_a_pin_that_is_not_given_costs_no_choice(bench: Bench) -> None:
     await bench.until(lambda view: view.person is None and view.covered, mark)
     await bench.until(lambda view: view.screen is Screen.LOCKED, bench.pass_time(46))
     assert role(await bench.tap(AMAL, reader=PLATE)) == "Nurse"
+
+
+async def lead_by_touch(bench: Bench) -> int:
+    """Her card lies in the slot, and somebody touches the other position; a mark before the pad."""
+    lead = PositionGrace(position=PositionId("ward-lead"), grace_s=30)
+    await bench.open_day(amal(), grace_by_position=(lead,), left_card_s=600)
+    await first_tap(bench, "nurse")
+    bench.clock.advance(40)
+    await bench.tap(AMAL, Screen.LOCKED, reader=SLOT)
+    mark = len(bench.board.views)
+    bench.readers.put(SLOT, AMAL)
+    await bench.until(lambda view: role(view) == "Nurse", mark)
+    mark = len(bench.board.views)
+    bench.do(PositionWanted(PositionId("ward-lead")))
+    await bench.until(lambda view: view.screen is Screen.PIN, mark)
+    return len(bench.board.views)
+
+
+async def test_a_stranger_at_her_open_screen_has_one_guess_at_her_pin(bench: Bench) -> None:
+    mark = await lead_by_touch(bench)
+    bench.do(PinEntered(Pin(WRONG)))
+    told = await bench.until(lambda view: view.screen is Screen.REFUSED, mark)
+    assert (told.words, told.person, AMAL.pin.left) == (words.WRONG_HERE, None, 2)
+    assert told.reference is not None
+    bench.readers.take(SLOT)
+    mark = len(bench.board.views)
+    bench.readers.put(SLOT, AMAL)  # her nurse's grace would have gone on
+    await bench.until(lambda view: view.screen is Screen.PIN, mark)
+    bench.do(PinEntered(Pin(PIN)))
+    assert role(await bench.until(lambda view: view.screen is Screen.OPEN, mark)) == "Nurse"
+    bench.readers.take(SLOT)
+    assert (await bench.changes())[-1] == ("amal", "resumed", "tap")
+
+
+async def test_and_none_where_it_would_leave_her_one_try(bench: Bench) -> None:
+    mark = await lead_by_touch(bench)
+    AMAL.pin.left = 2  # wrong elsewhere
+    bench.do(PinEntered(Pin(PIN)))
+    told = await bench.until(lambda view: view.screen is Screen.REFUSED, mark)
+    assert (told.words, AMAL.pin.left) == (words.PROVE_FIRST, 2)
+    assert (await bench.outcomes())[-1] == ("refused", "pin-needed")
+    bench.readers.take(SLOT)

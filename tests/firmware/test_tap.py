@@ -22,7 +22,7 @@ from firmware_py.card.tap import (
     CardAnswer,
     Challenge,
     CopiedCard,
-    LastTry,
+    FewTries,
     Question,
     pin_work,
     reason_of,
@@ -220,7 +220,7 @@ def test_what_the_card_signs_to_be_given_its_pin_is_no_record_of_a_journal() -> 
 def test_the_last_try_is_not_spent_before_its_holder_was_told() -> None:
     card = personalised()
     card.pin.left = 1
-    with pytest.raises(LastTry):
+    with pytest.raises(FewTries):
         visit(card, pin=Pin("999999"))
     assert card.pin.left == 1
     with pytest.raises((PinBlocked, WrongPin)):

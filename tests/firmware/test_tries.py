@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from contract.events import CardOutcome, Reason
-from firmware_py.card.tap import AnotherCard, CopiedCard, LastTry
+from firmware_py.card.tap import AnotherCard, CopiedCard, FewTries
 from firmware_py.glass import words
 from firmware_py.glass.commands import Cancelled, PinEntered
 from firmware_py.glass.view import Screen
@@ -31,7 +31,8 @@ SLOW = Behaviour(profile=Profile("slow", ec_s=0.4))
     ("error", "came_to"),
     [
         (AnotherCard("another"), NotGiven(words.CARD_BACK)),
-        (LastTry("one left"), NotGiven(words.LAST_TRY, 1)),
+        (FewTries(1), NotGiven(words.LAST_TRY, 1)),
+        (FewTries(2), NotGiven(words.PROVE_FIRST, 2)),
         (WrongPin(0x63C2, "VERIFY"), TryAgain(Reason.PIN_WRONG, words.PIN_AGAIN, 2)),
         (WrongPin(0x63C1, "VERIFY"), TryAgain(Reason.PIN_WRONG, words.LAST_TRY, 1)),
         (WrongPin(0x6300, "VERIFY"), TryAgain(Reason.PIN_WRONG, words.PIN_AGAIN, None)),
