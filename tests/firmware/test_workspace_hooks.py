@@ -83,7 +83,7 @@ async def test_a_hook_that_fails_ends_locked(stand: HookStand, verb: str) -> Non
 
 async def test_a_program_that_is_not_there_shows_nothing(tmp_path: Path) -> None:
     clock = ManualClock()
-    stand = HookStand(tmp_path, program="#!/no/such/interpreter\n", clock=clock)
+    stand = HookStand(tmp_path, program="#!/no/such/interpreter\n", limit_s=0.5, clock=clock)
     await stand.until(lambda: bool(stand.failures))
     session = a_session()
     stand.workspace.create(session, about(session))
