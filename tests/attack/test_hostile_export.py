@@ -158,15 +158,9 @@ def test_the_same_bodies_declared_deleted_again_and_again_cost_no_time(tmp_path:
             bay.event("terminal.noted")
         bay.batch()
     own.delete(bay, 1, 9_999)
-    declared: dict[str, object] = {
-        "rule": "after 8 years",
-        "journal": bay.id,
-        "first": 1,
-        "count": 9_999,
-    }
     for _ in range(20):
         for _ in range(100):
-            own.event("bodies.deleted", **declared)
+            own.event("bodies.deleted", rule="daily", journal=bay.id, first=1, count=9_999)
         own.batch()
     status, words = audited(site.write(tmp_path / "export"), site)
     assert status == 1
