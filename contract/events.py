@@ -14,6 +14,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from contract.bedside import CardLeft, SessionHeld, SessionKind
 from contract.countersigning import CountersignEnded
 from contract.emergency import (
+    BreakGlassHeard,
     BreakGlassOpened,
     BreakGlassTold,
     DowntimeDeclared,
@@ -346,6 +347,7 @@ Detail = Annotated[
     | CardLeft
     | BreakGlassOpened
     | BreakGlassTold
+    | BreakGlassHeard
     | DowntimeDeclared
     | DowntimeEnded
     | CountersignEnded

@@ -11,7 +11,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from contract.ids import HolderIdField, PositionIdField, Salt, TerminalIdField, WardIdField
+from contract.ids import (
+    HolderIdField,
+    PositionId,
+    PositionIdField,
+    Salt,
+    TerminalIdField,
+    WardIdField,
+)
 from contract.wire import Part, Record
 
 RoleCode = Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9:_-]{0,31}$")]
@@ -106,10 +113,12 @@ class BreakGlass(Part):
     """Terminals that stand where only staff come: there it may begin without a card."""
     alone_s: Annotated[int, Field(ge=60, le=15 * 60)] = 15 * 60
     """Without a card and without a colleague's: the read-only workspace, for so long."""
+    role: RoleCode | None = None
+    """What applications take its position for, whoever is in it; null: they are told its id."""
 
     @model_serializer(mode="wrap")
     def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return _only_news(self, write(self), ("states", "without_card", "alone_s"))
+        return _only_news(self, write(self), ("states", "without_card", "alone_s", "role"))
 
 
 class Downtime(Part):
@@ -209,6 +218,12 @@ class Policy(Record):
     @model_serializer(mode="wrap")
     def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
         return _only_news(self, write(self), _LATER)
+
+    def emergency_role(self, position: PositionId) -> str:
+        """As applications know the role of an emergency position."""
+        glass = self.break_glass
+        named = glass.role if glass and glass.position == position else None
+        return named or position
 
     def grace_for(self, role: str, position: str | None = None) -> int:
         """Seconds after a proven PIN in which a tap alone is enough for `role` in `position`."""

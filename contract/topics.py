@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from contract.ids import TerminalId, is_name
 from contract.wire import WireError
@@ -24,6 +25,17 @@ class FromTerminal(StrEnum):
     MOVE = "move"
     HELP = "help"
     """Spares assigned at 03:00, for the ward's other terminals (`contract.help`)."""
+    EMERGENCY = "emergency"
+    """Break-glass, for the nurse in charge, with or without a gateway (`contract.emergency`)."""
+
+
+AMONG_TERMINALS: Final = (
+    FromTerminal.PIN,
+    FromTerminal.MOVE,
+    FromTerminal.HELP,
+    FromTerminal.EMERGENCY,
+)
+"""What terminals say to each other as well; the rest is between one of them and the gateway."""
 
 
 class ToTerminal(StrEnum):
@@ -42,7 +54,7 @@ class Site(StrEnum):
     KEYS = "keys"
     """The key statement, said again and again: who missed it hears the next one."""
     EMERGENCIES = "emergencies"
-    """Break-glass, as its terminal signed it: for the nurse in charge (`contract.emergency`)."""
+    """Break-glass, as its terminal signed it, again and again: for who starts or signs on later."""
 
 
 RESERVED = "site"

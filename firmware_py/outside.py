@@ -168,8 +168,8 @@ class Outside:
         return EmergencyTools(
             self._app.folder.path,
             identity.batch,
-            lambda: self._app.custody.kept.keys,
             telling.help,
+            partial(self._link.tell, FromTerminal.EMERGENCY),
         )
 
     def _hear(self, message: SiteMessage | KeysHeard) -> None:

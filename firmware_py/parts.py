@@ -72,9 +72,10 @@ class EmergencyTools:
     folder: Path
     """Where the journal's reserve lies, and the ward's break-glass as it was last known."""
     batch: Signer
-    keys: Callable[[], Keys]
     ask: Callable[[str, bytes, int], Awaitable[bytes]]
     """The gateway, of a kind of help. Raises FetchFailed."""
+    publish: Callable[[bytes], Awaitable[bool]]
+    """On this terminal's own `emergency` topic; whether the broker has it."""
 
 
 @dataclass(frozen=True, slots=True)

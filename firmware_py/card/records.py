@@ -113,6 +113,13 @@ class Evidence:
         """Append what a colleague's 9A is to sign, after her PIN. Raises JournalFailed."""
         return self._record(guid, partial(CountersignRecord, text=text, document=document))
 
+    def name_heartbeat(self) -> Envelope | None:
+        """The newest one, for a record that is made now."""
+        heartbeat = self._rights.heartbeat
+        if heartbeat is not None and (not self._named or self._named[-1] != heartbeat):
+            self._named.append(heartbeat)
+        return heartbeat
+
     def heartbeat_named_in(self, record: bytes) -> Envelope | None:
         """The heartbeat that one of the newest records names, for whoever must believe it."""
         named = (one for one in reversed(self._named) if one.digest.encode() in record)
@@ -125,7 +132,7 @@ class Evidence:
     def _record(
         self, guid: Guid, kind: Callable[..., TapRecord | PinRecord | CountersignRecord]
     ) -> Written:
-        heartbeat = self._rights.heartbeat
+        heartbeat = self.name_heartbeat()
         directory = DirectoryVersion.of(self._rights.version)
         nonce = secrets.token_hex(32)
 
@@ -141,8 +148,6 @@ class Evidence:
                 )
             )
 
-        if heartbeat is not None and (not self._named or self._named[-1] != heartbeat):
-            self._named.append(heartbeat)
         if heartbeat is None or self._held == (self._journal.id, heartbeat.digest):
             return self._journal.append(make, more=True)
         first_use = HeartbeatHeld(envelope=encode_base64(heartbeat.to_bytes()))

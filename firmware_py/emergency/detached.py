@@ -13,8 +13,9 @@ from typing import Final
 
 from contract.emergency import CardProof
 from contract.events import CardRecorded, Event
-from contract.ids import Guid, JournalId, TerminalId
+from contract.ids import Digest, Guid, JournalId, TerminalId
 from contract.journal import chain_start
+from contract.signing import Envelope
 from contract.tap import DirectoryVersion, TapRecord
 from contract.wire import encode_base64
 from firmware_py.card.records import SignedRecord
@@ -24,16 +25,22 @@ from firmware_py.trust.custody import Custody
 _FIRST: Final = 0
 
 
-def detached_record(custody: Custody, terminal: TerminalId, guid: Guid) -> Written:
-    """For one tap; on no disk, and `durable` is never done."""
+def detached_record(
+    custody: Custody,
+    terminal: TerminalId,
+    guid: Guid,
+    heartbeat: Envelope | None,
+    seal: Digest | None,
+) -> Written:
+    """For one tap; on no disk, and `durable` is never done. `seal` as in any tap's record."""
     journal, stamp = JournalId(secrets.token_hex(16)), custody.stamp()
-    heartbeat = custody.heartbeat
     record = TapRecord(
         guid=guid,
         previous=chain_start(journal),
         directory=DirectoryVersion.of(custody.version),
         heartbeat=heartbeat.digest if heartbeat else None,
         nonce=secrets.token_hex(32),
+        seal=seal,
     )
     event = Event(
         terminal=terminal,

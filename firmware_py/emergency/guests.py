@@ -66,8 +66,9 @@ class Guests:
         if visit.credential is None:
             item.question.answer(None)
             return
-        terminal = self._inside.parts.journal.terminal
-        visit.record = detached_record(self._custody, terminal, item.guid)
+        terminal, signon = self._inside.parts.journal.terminal, self._inside.signon
+        beat = signon.evidence.name_heartbeat()
+        visit.record = detached_record(self._custody, terminal, item.guid, beat, signon.seal())
         digest = card_digest(visit.record.data)
         item.question.answer(Challenge(visit.credential.algorithm, digest))
 

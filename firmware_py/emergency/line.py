@@ -19,7 +19,7 @@ from firmware_py import items
 from firmware_py.card.visits import Purpose
 from firmware_py.emergency import commands, words
 from firmware_py.emergency.claims import judge_nobody, offered
-from firmware_py.emergency.reserve import Reserve
+from firmware_py.emergency.reserve import Reserve, ReserveFull
 from firmware_py.emergency.wards_own import WardsOwn
 from firmware_py.glass.commands import Cancelled, LockPressed
 from firmware_py.inside import Inside, Panel
@@ -73,6 +73,8 @@ class BreakGlassLine:
         """The reason of each emergency session that stands."""
         self.unrecorded: set[SessionId] = set()
         """Those that nothing could take yet."""
+        self.unheard: set[SessionId] = set()
+        """Those of which neither another terminal nor the gateway can have heard yet."""
         self.waiting: Waiting | None = None
         self.link_up = False
         self.reserve: Reserve | None = None
@@ -90,10 +92,12 @@ class BreakGlassLine:
     def _prepare(self, reserve: Reserve) -> None:
         try:
             reserve.prepare()
-        except (StorageError, OSError) as error:
+            left = bool(reserve.records())
+        except (StorageError, OSError, ReserveFull) as error:
             LOG.error("no reserve for the journal", extra={"why": str(error)})  # noqa: TRY400
-        if reserve.records():
-            self.opening.owed.replay()
+        else:
+            if left:
+                self.opening.owed.replay()
 
     @property
     def opening(self) -> Opening:
@@ -227,6 +231,7 @@ class BreakGlassLine:
         visible = self.inside.stage.visible
         active = self.active.get(visible.id) if visible else None
         unrecorded = visible is not None and visible.id in self.unrecorded
+        unheard = visible is not None and visible.id in self.unheard
         ground = self.ground() if active is None else None
         waits = self.waits() is not None
         if active is None and ground is None and not waits:
@@ -243,6 +248,7 @@ class BreakGlassLine:
             "active": {"left_s": left_s, "reason": words.reason(active)} if active else None,
             "unidentified": bool(active and visible and visible.holder == UNIDENTIFIED),
             "unrecorded": unrecorded,
+            "unheard": words.UNHEARD if unheard else None,
             "waits_for_colleague": waits,
             "words": words.UNRECORDED if unrecorded else words.COLLEAGUE if waits else None,
         }

@@ -1,11 +1,13 @@
 """Break-glass as it is opened: written down first where anything can take it (DESIGN §5, §7).
 
 - By the journal, like every sign-on: event, the card's outcome and the session in one commit.
-- A journal that cannot be written: its reserve; else the gateway, if the link is up; else nothing,
-  and the glass says so until something has taken it. Each has little time: somebody waits.
+- A journal that cannot be written: another way (`keeping`). Whatever goes wrong with that, the
+  workspace is shown; where nothing has taken it, the glass says so until something has.
 - What went another way is journalled as soon as the journal takes events, and before anything that
   rests on it; only then is the reserve emptied.
-- The gateway is told in any case, for the nurse in charge; nobody waits for that.
+- The ward's other terminals and the gateway are told in any case, for the nurse in charge; nobody
+  waits for that, but where nothing has taken it.
+- In her own name it is a tap like any: what she has open elsewhere gives way to it.
 """
 
 from __future__ import annotations
@@ -25,11 +27,11 @@ from firmware_py.emergency import words
 from firmware_py.emergency.claims import BARRED, Claim, judge_card, judge_nobody
 from firmware_py.emergency.detached import card_proof
 from firmware_py.emergency.guests import Guests, proof_of
+from firmware_py.emergency.keeping import Keeping
 from firmware_py.emergency.owed import Owed
-from firmware_py.emergency.reserve import ReserveFull
-from firmware_py.emergency.telling import Telling
+from firmware_py.emergency.telling import Reach, Telling
 from firmware_py.evidence.journal import JournalFailed
-from firmware_py.glass.notice import Notice
+from firmware_py.glass.notice import REFUSALS, Notice
 from firmware_py.glass.view import Screen
 from firmware_py.items import EmergencyNews
 from firmware_py.sessions.machine import Changed, Granted, Kind, Lost, Session, Transition
@@ -40,9 +42,6 @@ if TYPE_CHECKING:
     from firmware_py.emergency.line import BreakGlassLine
 
 LOG: Final = logging.getLogger("tapover.emergency")
-RESERVE_S: Final = 1.5
-"""A disk that takes longer is no help to somebody in resus."""
-GATEWAY_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +68,13 @@ class Opening:
         self._journal = line.inside.parts.journal
         self.guests = Guests(self)
         self._telling = Telling(line.inside.parts)
+        self._keeping = Keeping(
+            line.reserve, self._telling, self._emergency, lambda: self.line.link_up
+        )
         self._tasks: set[asyncio.Future[None]] = set()
         self._committing: Wish | None = None
         """Appended, and not on the disk yet."""
-        self._keeping = False
+        self._busy = False
         """Something else than the journal is asked to take one."""
         self.owed = Owed(line, self._recorded)
 
@@ -108,7 +110,7 @@ class Opening:
 
     def open(self, wish: Wish) -> None:
         """Into the journal, or another way."""
-        if self._committing is not None or self._keeping:
+        if self._committing is not None or self._busy:
             return
         if not self.inside.outage.down and not self._journal.failed:
             try:
@@ -130,12 +132,16 @@ class Opening:
             self._committing = None
             self._is_open(wish, opened)
 
+        def by_a_tap_of_no_journal(_: object) -> None:
+            then()
+            self._moves(wish, transition)
+
         try:
             if tap is not None and wish.claim.holder is not None and opened.record is not None:
                 before = (opened,)
                 signon.outcomes.opened(tap, Reason.BREAK_GLASS, transition, before, None, then)
             else:
-                self.inside.stage.commit(transition, (opened,), lambda _: then())
+                self.inside.stage.commit(transition, (opened,), by_a_tap_of_no_journal)
         except JournalFailed:
             self._committing = None
             raise
@@ -190,6 +196,7 @@ class Opening:
         self.inside.signon.outcomes.counts.break_glass += 1
         standing = {session.id for session in self.inside.stage.newest.standing}
         line.active = {id_: one for id_, one in line.active.items() if id_ in standing}
+        line.unheard &= standing
         unrecorded = opened.kept is Kept.LATER
         line.active[opened.session] = opened.reason
         LOG.warning(
@@ -213,49 +220,46 @@ class Opening:
             self.inside.post(EmergencyNews(lambda: self._another_way(wish)))
 
     def _another_way(self, wish: Wish) -> None:
-        self._keeping = True
-        self.say(words.ONE_MOMENT)
         opened = self._opened(wish, self._transition(wish), Kept.RESERVE)
+        self._busy = True
+        self.say(words.ONE_MOMENT)
         self._start(self._keep(wish, opened))
 
     async def _keep(self, wish: Wish, opened: BreakGlassOpened) -> None:
         kept = Kept.LATER
-        if await self._in_reserve(opened):
-            kept = Kept.RESERVE
-        elif self.line.link_up:
-            told = opened.model_copy(update={"kept": Kept.GATEWAY})
-            if await self._telling.tell(self._emergency(told), GATEWAY_S):
-                kept = Kept.GATEWAY
-        self.inside.post(EmergencyNews(lambda: self._show(wish, kept)))
-
-    async def _in_reserve(self, opened: BreakGlassOpened) -> bool:
-        reserve = self.line.reserve
-        if reserve is None:
-            return False
-        record = opened.model_dump_json().encode()
         try:
-            async with asyncio.timeout(RESERVE_S):
-                await asyncio.to_thread(reserve.put, record)
-        except (ReserveFull, TimeoutError) as error:
-            LOG.warning("the journal's reserve takes nothing", extra={"why": str(error)})
-            return False
-        return True
+            kept = await self._keeping.keep(opened)
+        finally:  # it is kept, or nothing can keep it: she works in either case
+            as_kept = opened.model_copy(update={"kept": kept})
+            self.inside.post(EmergencyNews(lambda: self._show(wish, as_kept)))
 
-    def _show(self, wish: Wish, kept: Kept) -> None:
-        """It is kept, or nothing can keep it: the workspace is shown in either case."""
-        self._keeping = False
+    def _show(self, wish: Wish, opened: BreakGlassOpened) -> None:
+        self._busy = False
         transition = self._transition(wish)
-        opened = self._opened(wish, transition, kept)
+        session = transition.session
+        if session is None or session.id != opened.session:  # what she had here ended meanwhile
+            opened = self._opened(wish, transition, opened.kept)
         self.inside.signon.greeting = words.EMERGENCY
         self._settled()
         self.owed.add(opened)
-        self.inside.stage.commit_owed(transition, (), lambda _: self._is_open(wish, opened))
+
+        def then(_: object) -> None:
+            self._is_open(wish, opened)
+            self._moves(wish, transition)
+
+        self.inside.stage.commit_owed(transition, (), then)
         if not self.inside.outage.down and not self._journal.failed:  # it is back by now
             self.owed.journal_back()
             self.inside.stage.pay()
         card = self.custody.entitlement(wish.claim.guid) if wish.claim.guid else None
         if wish.claim.holder and card is not None and card.status in BARRED:
             self.inside.happen(Lost(card.guid))  # since somebody began to wait for it
+
+    def _moves(self, wish: Wish, transition: Transition) -> None:
+        """Her tap here closes there: also one that no journal could record."""
+        tap, result, session = wish.tap, transition.result, transition.session
+        if tap is not None and wish.claim.holder is not None and result and session:
+            self.inside.signon.outcomes.on_session(tap, result, session)
 
     # --- others -------------------------------------------------------------------------------
 
@@ -281,8 +285,19 @@ class Opening:
             self._start(self._tell_until_told(emergency))
 
     async def _tell_until_told(self, emergency: Emergency) -> None:
-        if await self._telling.tell_in_time(emergency):
-            self.inside.post(EmergencyNews(lambda: self._recorded(emergency.opened.session)))
+        session = emergency.opened.session
+
+        def reached(reach: Reach) -> None:
+            self.inside.post(EmergencyNews(lambda: self._reached(session, reach)))
+
+        if await self._telling.tell_in_time(emergency, reached):
+            self.inside.post(EmergencyNews(lambda: self._recorded(session)))
+
+    def _reached(self, session: SessionId, reach: Reach) -> None:
+        if reach is Reach.SOMEBODY:
+            self.line.unheard.discard(session)
+        elif session in self.line.active:
+            self.line.unheard.add(session)
 
     def confirmed(self, colleague: Tapped) -> None:
         """A colleague stands behind somebody without a card. Raises JournalFailed."""
@@ -300,13 +315,25 @@ class Opening:
         self._without_card(waiting.reason, colleague)
 
     def say(self, sentence: str, screen: Screen = Screen.NOTICE) -> None:
-        """On the glass in passing."""
-        self.inside.signon.outcomes.notice = Notice(screen, sentence)
+        """On the glass in passing; a refusal has its reference, also where nothing is written."""
+        outcomes = self.inside.signon.outcomes
+        if screen not in REFUSALS:
+            outcomes.notice = Notice(screen, sentence)
+        elif self.inside.outage.down or self._journal.failed:
+            outcomes.unwritten(sentence, screen)
+        else:
+            told = outcomes.event(OutcomeResult.REFUSED, Reason.NOT_DONE, None)
+            outcomes.refuse(told, sentence)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._over)
+
+    def _over(self, task: asyncio.Future[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            LOG.error("break-glass goes on without this", exc_info=error)
 
 
 def _for_emergency(transition: Transition) -> Transition:

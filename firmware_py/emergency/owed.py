@@ -1,8 +1,9 @@
 """What the journal is owed of break-glass: opened while it could not be written (DESIGN §7).
 
 It is journalled as soon as the journal takes events, before any change of a session that rests on
-it, and counts as owed until it is durable. Only then is the reserve emptied, in which a daemon that
-was killed meanwhile has left it for the next one.
+it, and counts as owed until it is durable. Then the reserve is read again: what lies there and in
+no journal, because there was no room for it here or a daemon was killed meanwhile, is journalled as
+well, and only when all of it is, it is taken out.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from contract.emergency import BreakGlassOpened
+from contract.events import Event
 from contract.ids import SessionId
-from firmware_py.emergency.reserve import ReserveFull
+from contract.wire import WireError
+from firmware_py.emergency.reserve import Reserve, ReserveFull
 from firmware_py.evidence import journal_store
 from firmware_py.evidence.committer import CommitFailed, Connection
 from firmware_py.evidence.journal import Journal, JournalFailed, Written
@@ -30,6 +33,8 @@ LOG: Final = logging.getLogger("tapover.emergency")
 MOST_OWED: Final = 64
 """A night without a disk; of older ones the reserve has its part, and the daemon's log all."""
 
+_Key = tuple[SessionId, int]
+
 
 class Owed:
     """Belongs to the consumer."""
@@ -42,14 +47,16 @@ class Owed:
         self._recorded = recorded
         self._owed: list[BreakGlassOpened] = []
         self._paying: tuple[BreakGlassOpened, ...] = ()
-        self._left_out = False
-        """The reserve may hold more than is remembered here."""
+        self._unread = False
+        """The reserve could not be compared with the journal: to be done when that is back."""
         self._tasks: set[asyncio.Future[None]] = set()
 
     def add(self, opened: BreakGlassOpened) -> None:
-        """One more; what falls out here may still lie in the reserve."""
-        self._left_out = self._left_out or len(self._owed) >= MOST_OWED
-        self._owed = [*self._owed, opened][-MOST_OWED:]
+        """One more."""
+        self._owed.append(opened)
+        while len(self._owed) > MOST_OWED:
+            lost = self._owed.pop(0).model_dump_json()
+            LOG.error("break-glass waits no longer: in reserve or log", extra={"event": lost})
 
     def pay(self) -> None:
         """If it takes events now. Raises JournalFailed."""
@@ -58,6 +65,8 @@ class Owed:
 
     def journal_back(self) -> None:
         """It takes events again. Raises JournalFailed."""
+        if self._unread:
+            self.replay()
         if not self._owed or self._paying:
             return
         written = self._journal.append(*self._owed)
@@ -74,38 +83,40 @@ class Owed:
         for one in paid:
             self._recorded(one.session)
         if not self._owed:
-            self._start(self._replay() if self._left_out else self._empty())
-
-    async def _empty(self) -> None:
-        if self._reserve is None:
-            return
-        try:
-            await asyncio.to_thread(self._reserve.clear)
-        except ReserveFull as error:
-            LOG.warning("the journal's reserve is not emptied", extra={"why": str(error)})
+            self.replay()
 
     def replay(self) -> None:
-        """What a daemon before this one had kept in the reserve is journalled now."""
-        self._start(self._replay())
+        """What lies in the reserve alone is journalled now; nothing else stays there."""
+        self._unread = False
+        if self._reserve is not None:
+            self._start(self._replay(self._reserve))
 
-    async def _replay(self) -> None:
-        self._left_out = False
-        lines = await asyncio.to_thread(self._reserve.records) if self._reserve else []
-        kept = [one for line in lines if (one := _parsed(line))]
+    async def _replay(self, reserve: Reserve) -> None:
         try:
-            known = await self._journal.run(_opened_in(self._journal))
-        except (JournalFailed, CommitFailed) as error:
-            LOG.warning("the reserve waits for the journal", extra={"why": str(error)})
-            known = []
-        fresh = [one for one in kept if not any(one.session.encode() in line for line in known)]
-        self._inside.post(EmergencyNews(lambda: self._found(fresh)))
+            lines = await reserve.turn(reserve.records)
+            known = await self._journal.run(_opened_in(self._journal)) if lines else []
+        except (ReserveFull, JournalFailed, CommitFailed) as error:
+            LOG.warning("the journal's reserve waits", extra={"why": str(error)})
+            self._unread = True
+            return
+        if lines:
+            journalled = {key for line in known if (key := _key_in(line))}
+            self._inside.post(EmergencyNews(lambda: self._found(reserve, lines, journalled)))
 
-    def _found(self, opened: list[BreakGlassOpened]) -> None:
-        self._owed = [*opened, *self._owed]
+    def _found(self, reserve: Reserve, lines: list[bytes], journalled: set[_Key]) -> None:
+        known = journalled | {_key(one) for one in (*self._owed, *self._paying)}
+        kept = [one for line in lines if (one := _parsed(line))]
+        self._owed[:0] = [one for one in kept if _key(one) not in known]
         if self._owed:
             self.pay()
-        else:
-            self._start(self._empty())
+        elif not self._paying:
+            self._start(self._forget(reserve, lines))
+
+    async def _forget(self, reserve: Reserve, lines: list[bytes]) -> None:
+        try:
+            await reserve.turn(lambda: reserve.forget(lines))
+        except ReserveFull as error:
+            LOG.warning("the journal's reserve is not emptied", extra={"why": str(error)})
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -113,12 +124,28 @@ class Owed:
         task.add_done_callback(self._tasks.discard)
 
 
+def _key(opened: BreakGlassOpened) -> _Key:
+    """Her emergency session may be gone back to, by breaking the glass again."""
+    return opened.session, opened.begins_ms
+
+
 def _parsed(line: bytes) -> BreakGlassOpened | None:
     try:
         return BreakGlassOpened.model_validate_json(line)
     except ValidationError:
-        LOG.error("the reserve holds what is no break-glass")  # noqa: TRY400 - it is no bug's trace
+        LOG.error(  # noqa: TRY400 - it is no bug's trace
+            "the reserve holds what is no break-glass", extra={"record": repr(line)}
+        )
         return None
+
+
+def _key_in(line: bytes) -> _Key | None:
+    """Of a journal's event; null where another version of this program wrote it."""
+    try:
+        detail = Event.from_bytes(line).detail
+    except WireError:
+        return None
+    return _key(detail) if isinstance(detail, BreakGlassOpened) else None
 
 
 def _opened_in(journal: Journal) -> Callable[[Connection], list[bytes]]:

@@ -15,7 +15,7 @@ from contract.policy import Policy
 from contract.wire import WireError
 from firmware_py.trust.custody import Custody
 from firmware_py.trust.here import default_policy
-from runtime.durable import StorageError, read_capped, write_file
+from runtime.durable import NotThere, StorageError, read_capped, write_file
 
 LOG: Final = logging.getLogger("tapover.emergency")
 
@@ -27,7 +27,7 @@ class WardsOwn:
         self._path = path
         self._custody = custody
         self._writing: asyncio.Future[None] | None = None
-        self._kept = self._read()
+        self._kept = self._written = self._read()
         custody.fallback = self._as_fallback(self._kept)
 
     def changed(self) -> None:
@@ -35,10 +35,20 @@ class WardsOwn:
         place = self._custody.place()
         policy = place.policy
         # Defaults that stand for a policy that cannot be read say nothing of its break-glass.
-        if self._custody.has_directory and not place.unread and policy != self._kept:
+        if not self._custody.has_directory or place.unread:
+            return
+        if policy != self._kept:
             self._kept = policy
             self._custody.fallback = self._as_fallback(policy)
-            self._writing = asyncio.ensure_future(asyncio.to_thread(self._write, policy))
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.ensure_future(self._keep())
+
+    async def _keep(self) -> None:
+        """One at a time, so that the newest is what stays; what failed is tried at the next."""
+        while (policy := self._kept) is not None and policy != self._written:
+            if not await asyncio.to_thread(self._write, policy):
+                return
+            self._written = policy
 
     def _as_fallback(self, policy: Policy | None) -> Policy:
         """Nothing but break-glass: no other right is judged by what is merely remembered."""
@@ -49,11 +59,16 @@ class WardsOwn:
     def _read(self) -> Policy | None:
         try:
             return Policy.from_bytes(read_capped(self._path, Policy.CAP))
-        except (StorageError, WireError):
+        except NotThere:
+            return None
+        except (StorageError, WireError) as error:
+            LOG.warning("the ward's break-glass is not known", extra={"why": str(error)})
             return None
 
-    def _write(self, policy: Policy) -> None:
+    def _write(self, policy: Policy) -> bool:
         try:
             write_file(self._path, policy.to_bytes())
         except StorageError as error:
             LOG.warning("the ward's break-glass is not kept", extra={"why": str(error)})
+            return False
+        return True

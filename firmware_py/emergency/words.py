@@ -13,6 +13,7 @@ READ_ONLY: Final = "Emergency, to read only"
 NOT_OFFERED: Final = "Emergency access cannot be given for this card."
 COLLEAGUE: Final = "A colleague taps a card, or go on alone and read."
 UNRECORDED: Final = "This access is not recorded yet. It will be."
+UNHEARD: Final = "No other screen can be told of this now. Call for help."
 
 OTHER_REASON: Final = "Other"
 REASONS: Final = {

@@ -39,7 +39,9 @@ class SignedOnNow(Part):
     position: str
     position_name: str
     role: str
+    """Of the position. In an emergency the ward's policy says it, or it is the position's id."""
     kind: SessionKind
+    """On what ground: `break-glass` and `emergency-view` by no right of the holder's."""
     state: Literal["open", "dimmed", "warning"]
     shared: bool
     """The screen is held open for several: who does what is uncertain."""

@@ -5,13 +5,19 @@ Nothing is looked up while nobody asks: a tap costs an application's curiosity n
 
 from __future__ import annotations
 
+from typing import Final
+
 from contract.ids import SessionId
+from firmware_py.emergency.words import READ_ONLY, ROLE
 from firmware_py.inside import Inside, Panel
 from firmware_py.items import AppAsked, DirectoryChanged, Item
 from firmware_py.kiosk.presenting import person
 from firmware_py.local_api.apps import Apps, SignedOn, Told
-from firmware_py.sessions.machine import Session
+from firmware_py.sessions.machine import Kind, Session
 from firmware_py.sessions.values import UNIDENTIFIED
+
+_EMERGENCY: Final = {Kind.BREAK_GLASS: ROLE, Kind.EMERGENCY_VIEW: READ_ONLY}
+"""What the glass calls the ward's emergency position, whoever is in it."""
 
 
 class LocalApiLine:
@@ -75,11 +81,16 @@ class LocalApiLine:
         known = self._names.get(session.id)
         if known is not None:
             return known
-        guid = session.guid
+        guid, policy = session.guid, self._inside.policy()
         card = self._inside.parts.custody.entitlement(guid) if guid is not None else None
+        called, role = str(session.position), ""
+        if session.kind in _EMERGENCY:  # the ward's, and none of hers
+            called, role = _EMERGENCY[session.kind], policy.emergency_role(session.position)
         if card is None or session.holder == UNIDENTIFIED:
-            return "", "", session.position, ""
-        shown = person(card, session.position, self._inside.policy().name_form)
-        role = next((p.role for p in card.positions if p.id == session.position), "")
-        self._names[session.id] = named = (shown.name, shown.initials, shown.role, role)
+            return "", "", called, role
+        shown = person(card, session.position, policy.name_form)
+        if session.kind not in _EMERGENCY:
+            called = shown.role
+            role = next((p.role for p in card.positions if p.id == session.position), "")
+        self._names[session.id] = named = (shown.name, shown.initials, called, role)
         return named

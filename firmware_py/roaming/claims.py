@@ -15,8 +15,8 @@ The rules (DESIGN §5, ADR 0017):
 * A terminal's heartbeats only go on (but for what a broker may put out of order): a request that
   names an earlier one than it has shown before is an old request, said again by somebody.
 * A held session neither yields nor claims.
-* Hers may be on the glass without a tap that was told (an emergency that no journal could take);
-  then what counts is since when it is, by this terminal's own clock.
+* Hers may be on the glass without a tap that was told (by her PIN alone: such a card has no key for
+  taps); then what counts is since when it is, by this terminal's own clock.
 """
 
 from __future__ import annotations

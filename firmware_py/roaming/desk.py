@@ -2,7 +2,9 @@
 
 Giving way: covered, locked and parked here, durable before anything is told. The state is taken,
 sealed and sent only where the tap was certainly made just now, by a card in use; else the session
-stays parked with all it has, and the handover says where it is.
+stays parked with all it has, and the handover says where it is. While the journal takes nothing,
+an emergency is parked all the same, as leaving waits for no journal; it is told of when that is
+back, and an ordinary session is locked meanwhile.
 
 Going on: a handover for our newest tap is verified, journalled, and restored into the session that
 the tap opened, which never waited for it. The terminal from which it came hears that it arrived;
@@ -36,7 +38,7 @@ from firmware_py.roaming.heard import Heard, Refused
 from firmware_py.roaming.line import RoamingLine
 from firmware_py.sessions.happenings import MovedAway
 from firmware_py.sessions.port import WorkspaceFailed
-from firmware_py.sessions.values import Kind, Parked, Session
+from firmware_py.sessions.values import Kind, Parked, Session, Transition
 from firmware_py.site.link import MoveHeard
 
 LOG: Final = logging.getLogger("tapover.roaming")
@@ -84,6 +86,15 @@ class RoamingDesk:
         self._forget_ended()
         before = stage.newest
         transition = stage.consider(MovedAway(claim.holder, claim.terminal))
+        if self._inside.outage.down:
+            present = before.present
+            if (
+                present
+                and present.session.holder == claim.holder
+                and present.session.kind not in _OWN
+            ):
+                stage.commit_owed(transition, ())
+            return
         hers = to_hand_over(before, transition.state, claim.holder)
         chosen = next((p for p in hers if not self._is_settled(p.session.id, claim)), None)
         if chosen is None:
@@ -210,6 +221,11 @@ class RoamingDesk:
                 unsaved=said.unsaved,
             )
 
+        if self._inside.outage.down:
+            stage = self._inside.stage
+            stage.commit_owed(Transition(stage.newest), (moved(MovedState.KEPT),))
+            self._tell(said, words.UNSAVED if said.unsaved else words.KEPT)
+            return
         if state is None or not same:
             self._inside.stage.commit(None, (moved(MovedState.KEPT),))
             self._tell(said, words.UNSAVED if said.unsaved else words.KEPT)

@@ -212,7 +212,7 @@ class RoamingLine:
             self.inside.timers.set("roaming again", after_s, items.RoamingNews(SayAgain()))
             return
         said = self.claims.to_say(self.inside.stage.acted)
-        if said is not None and not self.inside.outage.down:
+        if said is not None:
             self._said_ms = now_ms
             self.publish(said.message)
 
@@ -220,7 +220,7 @@ class RoamingLine:
 
     def _heard(self, item: MoveHeard) -> None:
         standing = self.inside.stage.newest.standing
-        if not standing or self.inside.outage.down:
+        if not standing:
             return
         if not is_move_request(item.data):
             self.open().heard(item)

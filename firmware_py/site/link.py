@@ -108,12 +108,19 @@ class EmergencyHeard:
     """Break-glass at some terminal: its envelope, unverified."""
 
     data: bytes
+    terminal: TerminalId | None = None
+    """That said it on its own topic; null: the gateway passes it on."""
+
+
+def _emergency_of(terminal: TerminalId, data: bytes) -> EmergencyHeard:
+    return EmergencyHeard(data, terminal)
 
 
 SiteMessage = EmergencyHeard | (
     HelpHeard | MoveHeard | PinProofHeard | LinkChanged | Asked | HeartbeatHeard | DirectoryHeard
 )
-_HEARD: Final[dict[FromTerminal, type[HelpHeard | MoveHeard | PinProofHeard]]] = {
+_HEARD: Final[dict[FromTerminal, Callable[[TerminalId, bytes], SiteMessage]]] = {
+    FromTerminal.EMERGENCY: _emergency_of,
     FromTerminal.HELP: HelpHeard,
     FromTerminal.MOVE: MoveHeard,
     FromTerminal.PIN: PinProofHeard,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from firmware_py.card.records import Rights
 from firmware_py.sessions.port import SessionAbout
-from firmware_py.sessions.values import Session
+from firmware_py.sessions.values import Kind, Session
+
+_EMERGENCY: Final = (Kind.BREAK_GLASS, Kind.EMERGENCY_VIEW)
 
 
 def about_of(rights: Rights, session: Session) -> SessionAbout:
@@ -12,6 +16,8 @@ def about_of(rights: Rights, session: Session) -> SessionAbout:
     entitlement = rights.entitlement(session.guid) if session.guid is not None else None
     positions = entitlement.positions if entitlement else ()
     role = next((p.role for p in positions if p.id == session.position), "")
+    if session.kind in _EMERGENCY:
+        role = rights.place().policy.emergency_role(session.position)
     return SessionAbout(
         session=session.id,
         holder=session.holder,

@@ -5,6 +5,7 @@
 - It is passed on as the terminal signed it, and said again every few seconds for some hours, for
   whoever starts or signs on later. What is kept for that is no evidence, and may be lost.
 - Sent again it is the same one: no second leaf.
+- What is refused is an alarm: one a terminal and minute.
 """
 
 from __future__ import annotations
@@ -17,7 +18,13 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from contract.emergency import MAX_EMERGENCY_BYTES, SHOWN_MS, BreakGlassTold, Emergency, crowded_out
+from contract.emergency import (
+    MAX_EMERGENCY_BYTES,
+    BreakGlassTold,
+    Emergency,
+    crowded_out,
+    is_shown,
+)
 from contract.events import Alarm, AlarmCode
 from contract.ids import SessionId, SiteId, TerminalId
 from contract.signing import Envelope, SignatureRefused, sha256
@@ -34,6 +41,8 @@ _log: Final = logging.getLogger(__name__)
 # most is said no more.
 MOST_SAID: Final = 64
 AGAIN_NS: Final = 10 * 1_000_000_000
+QUIET_NS: Final = 60 * 1_000_000_000
+"""A terminal says again what is not taken; the log need not hold each time."""
 
 
 class EmergencyRefused(Exception):
@@ -67,30 +76,29 @@ class Emergencies:
         self._clock = clock
         self._turn = threading.Lock()
         self._said: tuple[tuple[Emergency, bytes], ...] = self._read()
+        self._refused_ns: dict[TerminalId, int] = {}
+        """Of each registered terminal, when its newest refusal was an alarm."""
 
     def take(self, message: bytes, terminal: TerminalId, now: Moment) -> bool:
-        """Whether it is new; the log holds it in any case. Raises EmergencyRefused, StoreFailed."""
+        """Whether it was not said yet; the log holds it in any case.
+
+        Raises EmergencyRefused, StoreFailed.
+        """
         try:
             envelope, emergency = self._opened(message, terminal)
         except (WireError, SignatureRefused, NotRegistered) as error:
-            _log.warning("an emergency is refused", extra={"terminal": terminal, "why": str(error)})
-            with self._evidence.log.appending() as work:
-                alarm = Alarm(code=AlarmCode.PEER_REFUSED, subject=sha256(message))
-                self._evidence.write_own(work, [alarm], now)
+            self._refused(message, terminal, str(error), now)
             raise EmergencyRefused(str(error)) from error
         with self._turn:
-            with self._store.read() as tx:
-                if tx.log.has_statement(envelope.digest):
-                    return False
-            told = BreakGlassTold(
-                subject=envelope.digest, terminal=terminal, session=emergency.opened.session
-            )
-            with self._evidence.log.appending() as work:
-                work.add_statement(envelope)
-                self._evidence.write_own(work, [told], now)
-            _log.warning("break-glass", extra={"terminal": terminal, "ward": emergency.ward})
-            self._keep(emergency, message)
-        return True
+            if self._is_known(envelope):
+                # A gateway that died in between has the leaf, and has said nothing.
+                fresh = _named(emergency) not in {_named(one) for one, _ in self._said}
+            else:
+                self._write(envelope, emergency, now)
+                fresh = True
+            if fresh:
+                self._keep(emergency, message)
+        return fresh
 
     def standing(self) -> list[Emergency]:
         """What is shown now, the newest first."""
@@ -103,9 +111,38 @@ class Emergencies:
             for _, message in self._shown():
                 say(message)
 
+    def _is_known(self, envelope: Envelope) -> bool:
+        with self._store.read() as tx:
+            return tx.log.has_statement(envelope.digest)
+
+    def _write(self, envelope: Envelope, emergency: Emergency, now: Moment) -> None:
+        terminal = emergency.terminal
+        told = BreakGlassTold(
+            subject=envelope.digest, terminal=terminal, session=emergency.opened.session
+        )
+        with self._evidence.log.appending() as work:
+            work.add_statement(envelope)
+            self._evidence.write_own(work, [told], now)
+        _log.warning("break-glass", extra={"terminal": terminal, "ward": emergency.ward})
+
+    def _refused(self, message: bytes, terminal: TerminalId, why: str, now: Moment) -> None:
+        with self._turn:
+            now_ns, last_ns = self._clock.monotonic_ns(), self._refused_ns.get(terminal)
+            quiet = last_ns is not None and now_ns - last_ns < QUIET_NS
+            facts = {"terminal": terminal, "why": why}
+            _log.log(
+                logging.DEBUG if quiet else logging.WARNING, "an emergency is refused", extra=facts
+            )
+            if quiet:
+                return
+            self._refused_ns[terminal] = now_ns
+            with self._evidence.log.appending() as work:
+                alarm = Alarm(code=AlarmCode.PEER_REFUSED, subject=sha256(message))
+                self._evidence.write_own(work, [alarm], now)
+
     def _shown(self) -> list[tuple[Emergency, bytes]]:
         now_ms = self._clock.wall_ms()
-        return [one for one in self._said if now_ms - one[0].opened.begins_ms < SHOWN_MS]
+        return [one for one in self._said if is_shown(one[0], now_ms)]
 
     def _opened(self, message: bytes, terminal: TerminalId) -> tuple[Envelope, Emergency]:
         if len(message) > MAX_EMERGENCY_BYTES:

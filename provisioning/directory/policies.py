@@ -80,6 +80,7 @@ MEANING: Final[Mapping[str, str]] = {
     "break_glass.states": "from what it is offered; never to a card lost, revoked or false",
     "break_glass.without_card": "terminals where only staff come: there it begins without a card",
     "break_glass.alone_s": "without card and colleague: the read-only workspace, for so long",
+    "break_glass.role": "what applications take it for; left out: they are told its position",
     "downtime": "what the ward may declare past offline_limit_s; left out: nothing",
     "downtime.roles": "two people of these, each with card and PIN, declare it",
     "downtime.off": "the widest rights: nobody signs on with these while it lasts",

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from contract.topics import GATEWAY, PREFIX, RESERVED, FromTerminal, ToTerminal
+from contract.topics import AMONG_TERMINALS, GATEWAY, PREFIX, RESERVED, FromTerminal, ToTerminal
 from provisioning.errors import BadInput
 from runtime import durable
 
@@ -23,9 +23,6 @@ CONFIGURATION: Final = "mosquitto.conf"
 ACCESS: Final = "access"
 RELOAD_PATH: Final = "tapover-broker-reload.path"
 RELOAD_SERVICE: Final = "tapover-broker-reload.service"
-
-HEARD_BY_TERMINALS: Final = (FromTerminal.PIN, FromTerminal.MOVE, FromTerminal.HELP)
-"""What terminals say to each other as well; the rest is between one of them and the gateway."""
 
 _MAX_PACKET_BYTES: Final = 1 << 20  # above any batch or statement on the wire
 _MAX_QUEUED: Final = 20_000  # messages for a slow gateway: terminals send again what is dropped
@@ -55,7 +52,7 @@ def access_rules() -> str:
         *_rules("pattern write", own, FromTerminal),
         *_rules("pattern read", own, ToTerminal),
         f"pattern read {PREFIX}/{RESERVED}/+",
-        *_rules("pattern read", f"{PREFIX}/+", HEARD_BY_TERMINALS),
+        *_rules("pattern read", f"{PREFIX}/+", AMONG_TERMINALS),
     ]
     gateway = [
         f"user {GATEWAY}",

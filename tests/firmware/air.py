@@ -14,7 +14,7 @@ from typing import Any, Self
 from contract.ids import TerminalId
 from firmware_py.glass.view import Screen
 from firmware_py.parts import RoamingTools
-from firmware_py.site.link import LinkChanged, MoveHeard, PinProofHeard
+from firmware_py.site.link import EmergencyHeard, LinkChanged, MoveHeard, PinProofHeard
 from firmware_py.trust.heard import Asked, DirectoryHeard, HeartbeatHeard
 from hardware.virtual.card import Card
 from runtime.clock import ManualClock
@@ -39,13 +39,17 @@ class Air:
         """Those to which nothing comes through, though they are heard."""
         self.said: list[tuple[TerminalId, bytes]] = []
         """Everything that was said on a move topic."""
+        self.emergencies: list[tuple[TerminalId, bytes]] = []
+        """Everything that was said on an emergency topic."""
         self.news = asyncio.Event()
         self._folder = folder
         self.benches = {name: self._bench(name) for name in self.names}
 
     def _bench(self, name: TerminalId) -> Bench:
         tools = RoamingTools(rights.batch_key_of(name), partial(self.say, name))
-        return Bench(self._folder / name, self.site, self.clock, terminal=name, roaming=tools)
+        bench = Bench(self._folder / name, self.site, self.clock, terminal=name, roaming=tools)
+        bench.emergency_air = partial(self.say_emergency, name)
+        return bench
 
     async def restart(self, name: str) -> None:
         """A daemon ends, and another one starts on its folder in the same boot."""
@@ -105,6 +109,15 @@ class Air:
         self.news.set()
         for other in self.up - self.deaf - {name}:
             self.benches[other].post(MoveHeard(name, data))
+
+    async def say_emergency(self, name: TerminalId, data: bytes) -> bool:
+        """On its own emergency topic; whether there is a broker for it."""
+        if name not in self.up:
+            return False
+        self.emergencies.append((name, data))
+        for other in self.up - self.deaf - {name}:
+            self.benches[other].post(EmergencyHeard(data, name))
+        return True
 
     def tell_pins(self, name: str) -> None:
         """The PIN proofs that a terminal has published so far are heard by the others, again."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -110,6 +110,8 @@ class Bench:
         self.proofs: list[PinProof] = []
         self.told: list[bytes] | None = None
         """What the gateway was told of break-glass; null: it does not answer."""
+        self.emergency_air: Callable[[bytes], Awaitable[bool]] | None = None
+        """Who takes what is said on its `emergency` topic; null: no broker does."""
         self.alarms: list[AlarmCode] = []
         self.board = Recorder()
         self.workspace = ScreenWorkspace()
@@ -187,7 +189,10 @@ class Bench:
             return b"{}"
 
         batch = rights.batch_key_of(self.name)
-        return EmergencyTools(self.journal_path.parent, batch, lambda: rights.KEYS, ask)
+        return EmergencyTools(self.journal_path.parent, batch, ask, self._say_emergency)
+
+    async def _say_emergency(self, message: bytes) -> bool:
+        return self.emergency_air is not None and await self.emergency_air(message)
 
     def _help_tools(self) -> HelpTools | None:
         """As of a terminal whose gateway is away."""

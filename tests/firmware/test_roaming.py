@@ -15,6 +15,7 @@ from contract.events import Event
 from contract.moving import MovedState, SessionMoved
 from contract.signing import sha256
 from contract.tap import MoveRequest, is_move_request
+from contract.wire import decode_base64
 from firmware_py.glass.view import Screen
 from firmware_py.items import AppAsked
 from firmware_py.local_api.apps import Told
@@ -24,9 +25,11 @@ from firmware_py.roaming.reserve import Reserve
 from firmware_py.sessions.commands import HoldWanted
 from firmware_py.sessions.machine import Unsaved
 from hardware.virtual.sample import personalised
+from tests.firmware import rights
 from tests.firmware.air import Air, who, write
 from tests.firmware.air import begin as air_begin
 from tests.firmware.bench import Bench, staff
+from tests.firmware.emergency_ward import active, glass, opened, take, without_journal
 from tests.firmware.rights import position
 
 AMAL, BEA = personalised(), personalised()
@@ -239,3 +242,79 @@ def test_a_key_serves_one_tap_and_those_before_it_are_forgotten() -> None:
     assert found.seal == second == sha256(found.spki)
     assert reserve.take(f'"seal":"{second}"'.encode()) is None
     assert reserve.take(f'"seal":"{first}"'.encode()) is None
+
+
+# --- in an emergency -----------------------------------------------------------------------
+
+
+async def in_emergency(air: Air, name: str) -> None:
+    """By her card, while the journal there takes nothing: the reserve keeps it."""
+    await without_journal(air[name])
+    await air[name].tap(AMAL, Screen.OFFER)
+    await take(air[name])
+    await air.rest()
+
+
+@pytest.fixture
+async def resus(air: Air) -> Air:
+    """The ward has break-glass, and Amal's work is on the glass at the first."""
+    await air.publish(rights.policy(break_glass=glass(), **ALONE))
+    await begin(air)
+    return air
+
+
+async def test_breaking_the_glass_here_closes_there_also_where_no_journal_takes_it(
+    resus: Air,
+) -> None:
+    own = resus[HERE].workspace.shown
+    await in_emergency(resus, THERE)
+    assert who(resus[HERE]) is None
+    assert (await resus[HERE].changes())[-1] == ("amal", "parked", "moved")
+    assert active(resus[THERE].board.view)
+    assert resus[THERE].workspace.notes == "", "an emergency is nobody's own work"
+    told = resus[THERE].board.view.panels["moved"]
+    assert told["words"] == words.KEPT.format(where=HERE)
+
+    await resus[THERE].mend_disk()
+    await resus.later(5)
+    await resus[HERE].tap(AMAL)
+    await resus.rest()
+    assert (resus[HERE].workspace.shown, resus[HERE].workspace.notes) == (own, "bed 4: fluids")
+    assert not active(resus[THERE].board.view)
+
+
+async def test_both_journals_name_the_tap_that_no_journal_could_record(resus: Air) -> None:
+    await in_emergency(resus, THERE)
+    await resus[THERE].mend_disk()
+    await resus.rest()
+    (event,) = await opened(resus[THERE])
+    assert event.proof is not None
+    record = sha256(decode_base64(event.proof.event))
+    for name in (HERE, THERE):
+        moves = [e.detail for e in await resus[name].events()]
+        named = [one.record for one in moves if isinstance(one, SessionMoved)]
+        assert named[-1] == record
+
+
+async def test_a_tap_elsewhere_parks_an_emergency_whose_journal_takes_nothing(resus: Air) -> None:
+    await in_emergency(resus, THERE)
+    await resus.later(5)
+    mark = len(resus[THERE].board.views)
+    await resus[HERE].tap(AMAL)
+    await resus[THERE].until(lambda view: view.covered and view.screen is not Screen.CHECKING, mark)
+    await resus.rest()
+    assert resus[THERE].workspace.shown is None
+    await resus[THERE].mend_disk()
+    await resus.rest()
+    assert ("amal", "parked", "moved") in await resus[THERE].changes()
+    assert who(resus[HERE]) == "AM", "her later tap stands"
+
+
+async def test_links_that_heal_leave_her_open_once_also_after_break_glass(resus: Air) -> None:
+    resus.cut(THERE)
+    await in_emergency(resus, THERE)
+    assert who(resus[HERE]) == "AM"
+    resus.heal(THERE)
+    await resus.rest()
+    assert who(resus[HERE]) is None
+    assert active(resus[THERE].board.view)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.topics import FromTerminal, Site, ToTerminal, site_topic
+from contract.topics import AMONG_TERMINALS, FromTerminal, Site, ToTerminal, site_topic
 from provisioning.site import broker
 from tests import parts
 
@@ -40,7 +40,7 @@ def test_every_channel_of_the_contract_has_its_rule() -> None:
         assert f"pattern write tapover/v1/%u/{channel}\n" in terminals
         assert f"topic read tapover/v1/+/{channel}\n" in gateway
         heard = f"pattern read tapover/v1/+/{channel}\n" in terminals
-        assert heard is (channel in broker.HEARD_BY_TERMINALS)
+        assert heard is (channel in AMONG_TERMINALS)
     for own in ToTerminal:
         assert f"pattern read tapover/v1/%u/{own}\n" in terminals
         assert f"topic write tapover/v1/+/{own}\n" in gateway

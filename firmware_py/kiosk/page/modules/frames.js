@@ -36,12 +36,13 @@ function banner(kind, mark, title, words, ...actions) {
   );
 }
 
-function emergency({ active, unidentified, unrecorded }) {
+function emergency({ active, unidentified, unrecorded, unheard }) {
   const words = [active.reason && t(active.reason), unidentified && t("person not identified")];
   const made = [banner("breakglass", "hatch", t("Emergency access"), words)];
   if (unrecorded) {
     made.push(banner("stop", "stop", t("UNRECORDED"), [t("Nothing can be written down just now. Note by hand what you do.")]));
   }
+  if (unheard) made.push(banner("stop", "stop", t("NOBODY TOLD"), [t(unheard)]));
   return made;
 }
 
@@ -84,7 +85,8 @@ export function drawBanners(state) {
   // Time left is written into what stands there already: a button under a finger stays.
   const glass = breakglass?.active && { ...breakglass.active, left_s: 0 };
   const holding = typeof hold?.left_s === "number";
-  const key = [document.documentElement.lang, state.covered, glass, breakglass?.unrecorded, breakglass?.unidentified];
+  const key = [document.documentElement.lang, state.covered, glass, breakglass?.unidentified];
+  key.push(breakglass?.unrecorded, breakglass?.unheard);
   const { moved, unsaved } = state.covered ? {} : state.panels;
   key.push(down?.state, down?.by, holding && hold.joined, card, alerts, missing, moved, unsaved);
   redraw($("banners"), key, () => [
