@@ -98,6 +98,8 @@ class Reason(StrEnum):
     """Granted, in the ward's emergency position."""
     SAME_PERSON = "same-person"
     """A countersign wants another person than the session's holder."""
+    NOT_DONE = "not-done"
+    """Somebody wanted help, or a new PIN, and it could not be done here; the daemon's log says why."""
 
 
 class OutcomeResult(StrEnum):

@@ -23,8 +23,6 @@ from firmware_py.card.visits import Purpose, Visits
 from firmware_py.desks import desks_of
 from firmware_py.evidence.journal import JournalFailed
 from firmware_py.glass import commands, words
-from firmware_py.glass.notice import Notice
-from firmware_py.glass.view import Screen
 from firmware_py.inside import Desk, Inside
 from firmware_py.items import Item
 from firmware_py.kiosk.presenting import compose
@@ -209,7 +207,7 @@ class Terminal:
         self._pacing.card_came(item, self._policy().left_card_s)
         self._card_seen_ns = item.seen_ns
         if self.outage.down:
-            self._signon.outcomes.notice = Notice(Screen.REFUSED, words.NOT_NOW)
+            self._signon.outcomes.unwritten(words.NOT_NOW)
             return
         self._signon.outcomes.tapped(item)
         # Covered before anything is asked of the card: the worker starts when this item is done.
@@ -221,7 +219,7 @@ class Terminal:
             return
         self._deciding, self._answered = visit.purpose, max(self._answered, visit.number)
         if self.outage.down:
-            self._signon.outcomes.notice = Notice(Screen.REFUSED, words.NOT_NOW)
+            self._signon.outcomes.unwritten(words.NOT_NOW)
         elif visit.purpose is Purpose.PIN:
             self._signon.proved(visit, item.end)
         else:

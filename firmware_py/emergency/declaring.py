@@ -95,7 +95,7 @@ class Declaring:
         """Null when nobody declares anything, or not any more."""
         if self._now is not None and self._now.until_ms <= self._line.now_ms():
             self._now = None
-            self._say(words.NOT_DECLARED, Screen.REFUSED)
+            self._say(words.NOT_DECLARED)
         return self._now
 
     def begin(self, *, ends: bool) -> None:
@@ -329,7 +329,7 @@ class Declaring:
 
     def _drop(self, sentence: str) -> None:
         self._now = None
-        self._say(sentence, Screen.REFUSED)
+        self._say(sentence)
 
     def _say(
         self, sentence: str, screen: Screen = Screen.NOTICE, reference: str | None = None

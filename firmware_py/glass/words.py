@@ -76,6 +76,11 @@ def refused(reason: Reason) -> str:
     return _WORDS.get(reason, _REFUSED)
 
 
+def unwritten_reference(journal: JournalId, number: int) -> str:
+    """... of what no journal could take: it is in the terminal's own log. ``7F3A-L2``."""
+    return f"{journal[:4].upper()}-L{number}"
+
+
 def reference(journal: JournalId, sequence: int) -> str:
     """By which a person names an event to somebody who can read the log: ``7F3A-21``."""
     return f"{journal[:4].upper()}-{sequence}"

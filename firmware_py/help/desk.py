@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from contract.administration import led_by
 from contract.certificates import spki
 from contract.directory import Slot, Status
-from contract.events import Detail, OutcomeResult, Reason
+from contract.events import CardOutcome, Detail, OutcomeResult, Reason
 from contract.help import SpareTerms, text_digest
 from contract.ids import Digest, Guid
 from contract.pinning import PinContactless
@@ -264,29 +264,31 @@ class HelpDesk:
         )
 
     def _unread(self, errand: Errand, visit: Visit, error: HardwareError) -> None:
-        at = self.line.inside.parts.journal.next_sequence
         if visit.owner is None:
-            self._note_refused(visit, reason_of(error), visit.guid)
-            self.say(words.refused(reason_of(error)), Screen.REFUSED, at)
+            reason = reason_of(error)
+            self._turn_down(words.refused(reason), self._refused(visit, reason, visit.guid))
             return
         tried = judge_try(error)
-        if not isinstance(tried, NotGiven):
-            self._note_refused(visit, tried.reason, visit.owner.guid, tried.attempts)
         match tried:
-            case NotGiven(why, attempts) | TryAgain(_, why, attempts):
+            case NotGiven(why, attempts):
                 errand.attempts = attempts or errand.attempts
                 self.say(why)
-            case Over(reason):
-                self.say(words.refused(reason), Screen.REFUSED, at)
+            case TryAgain(reason, why, attempts):
+                self.note(self._refused(visit, reason, visit.owner.guid, attempts))
+                errand.attempts = attempts or errand.attempts
+                self.say(why)
+            case Over(reason, attempts):
+                told = self._refused(visit, reason, visit.owner.guid, attempts)
+                self._turn_down(words.refused(reason), told)
                 if reason is Reason.PIN_BLOCKED:
                     self.drop()
 
-    def _note_refused(
+    def _refused(
         self, visit: Visit, reason: Reason, guid: Guid | None, attempts: int | None = None
-    ) -> None:
+    ) -> CardOutcome:
         record = visit.record.sequence if visit.record else None
         event = self.line.inside.signon.outcomes.event
-        self.note(event(OutcomeResult.REFUSED, reason, guid, record=record, attempts=attempts))
+        return event(OutcomeResult.REFUSED, reason, guid, record=record, attempts=attempts)
 
     # --- what waits ---------------------------------------------------------------------------
 
@@ -315,20 +317,31 @@ class HelpDesk:
         if (sentence := SAY.get((errand.what, step))) is not None:
             self.say(sentence)
 
-    def say(self, sentence: str, screen: Screen = Screen.NOTICE, at: int | None = None) -> None:
-        """On the glass in passing; `at` is the event that a reference leads to."""
+    def say(self, sentence: str, at: int | None = None) -> None:
+        """On the glass in passing; `at` is the event that a reference leads to. For no refusal."""
         journal = self.line.inside.parts.journal
         reference = None if at is None else words.reference(journal.id, at)
         if self.errand is not None:
             self.errand.said = sentence
-        self.line.inside.signon.outcomes.notice = Notice(screen, sentence, reference)
+        self.line.inside.signon.outcomes.notice = Notice(Screen.NOTICE, sentence, reference)
+
+    def give_up(self, sentence: str, guid: Guid | None = None) -> None:
+        """What was wanted cannot be done; the errand is over. Raises JournalFailed."""
+        self.drop()
+        event = self.line.inside.signon.outcomes.event
+        self._turn_down(sentence, event(OutcomeResult.REFUSED, Reason.NOT_DONE, guid))
 
     def refuse(self, reason: Reason, visit: Visit, signed: SignedRecord | None) -> None:
         """This card does not do; the errand is over. Raises JournalFailed."""
-        at = self.line.inside.parts.journal.next_sequence
-        self._commit(OutcomeResult.REFUSED, reason, visit, signed)
-        self.say(words.refused(reason), Screen.REFUSED, at)
+        self._turn_down(
+            words.refused(reason), self._outcome(OutcomeResult.REFUSED, reason, visit, signed)
+        )
         self.drop()
+
+    def _turn_down(self, sentence: str, told: CardOutcome) -> None:
+        if self.errand is not None:
+            self.errand.said = sentence
+        self.line.inside.signon.outcomes.refuse(told, sentence)
 
     def note(self, *details: Detail) -> None:
         """Journal what nobody waits for. Raises JournalFailed."""
@@ -351,12 +364,15 @@ class HelpDesk:
         signed: SignedRecord | None,
         then: Callable[[], None] = lambda: None,
     ) -> None:
-        told = self.line.inside.signon.outcomes.event(
-            result,
-            reason,
-            visit.guid,
+        told = self._outcome(result, reason, visit, signed)
+        self.line.inside.stage.commit(None, (told,), lambda _: then())
+
+    def _outcome(
+        self, result: OutcomeResult, reason: Reason, visit: Visit, signed: SignedRecord | None
+    ) -> CardOutcome:
+        return self.line.inside.signon.outcomes.event(
+            *(result, reason, visit.guid),
             signed=signed,
             record=visit.record.sequence if visit.record else None,
             entitlement=visit.entitlement if signed else None,
         )
-        self.line.inside.stage.commit(None, (told,), lambda _: then())

@@ -132,8 +132,7 @@ class PeopleOffice:
         if errand is None or errand.step is not Step.LOOKING:
             return
         if found.card is None:
-            self._desk.say(NOBODY)
-            self._desk.drop()
+            self._desk.give_up(NOBODY)
             return
         card = found.card
         errand.person = Named(holder=card.holder, guid=card.guid, lost=found.lost)

@@ -21,7 +21,6 @@ from contract.signing import sha256
 from contract.wire import WireError
 from firmware_py.card.records import SignedRecord
 from firmware_py.fetch import FetchFailed
-from firmware_py.glass.view import Screen
 from firmware_py.help.errand import GIVEN, GIVEN_HERE, NOT_GIVEN, Errand, proof_of
 from firmware_py.help.kept import Kept
 from firmware_py.help.ward import WardSpares
@@ -98,8 +97,7 @@ class SpareOffice:
             LOG.warning("an assignment cannot be kept", extra={"why": str(error)})
             room = False
         if not room:
-            self._desk.say(NOT_GIVEN, Screen.REFUSED)
-            self._desk.drop()
+            self._desk.give_up(NOT_GIVEN, terms.spare)
             return
         self._desk.later(self._ask(envelope.digest, message, given))
 
@@ -129,12 +127,13 @@ class SpareOffice:
             sentence = GIVEN_HERE if granted else NOT_GIVEN
             if not granted:
                 self._forget(news.digest)
-        at = desk.line.inside.parts.journal.next_sequence
         if granted:
-            online = news.answer is not None
+            online, at = news.answer is not None, desk.line.inside.parts.journal.next_sequence
             desk.note(news.given.model_copy(update={"online": online}))
-        desk.say(sentence, Screen.NOTICE if granted else Screen.REFUSED, at if granted else None)
-        desk.drop()
+            desk.say(sentence, at)
+            desk.drop()
+        else:
+            desk.give_up(sentence, news.given.guid)
         self._send_on()
 
     def _refused(self, digest: Digest, reason: HelpReason) -> None:

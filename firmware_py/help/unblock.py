@@ -30,7 +30,6 @@ from firmware_py.card.records import SignedRecord
 from firmware_py.card.tap import AnotherCard, CardAnswer, CopiedCard, meet
 from firmware_py.fetch import AskedTooOften, FetchFailed
 from firmware_py.glass import words
-from firmware_py.glass.view import Screen
 from firmware_py.help.errand import NEW_PIN_SET, NOT_GIVEN, NOT_SET, Errand, Step, proof_of
 from firmware_py.sessions.machine import Granted, Session
 from firmware_py.signon.decision import NeedsPin, Proof, Refuse, allowed_here, decide
@@ -131,8 +130,7 @@ class PukOffice:
             errand.puks = self._opened(errand, news)
         except HelpRefused as refused:
             self._desk.line.inside.parts.sound(AlarmCode.HELP_REFUSED, news.request, str(refused))
-            self._desk.say(NOT_GIVEN, Screen.REFUSED)
-            self._desk.drop()
+            self._desk.give_up(NOT_GIVEN, errand.card.guid if errand.card else None)
             return
         self._desk.go_on(Step.NEW_PIN)
 
@@ -178,16 +176,15 @@ class PukOffice:
             end = Unblocked(errand.card.guid, None, 0, 0, PukResult.REFUSED, 0)
         if not isinstance(end, Unblocked):
             # Torn away: nobody knows which PUK it holds, and the gateway knows that.
-            desk.say(NOT_SET, Screen.REFUSED)
-            desk.drop()
+            desk.give_up(NOT_SET, errand.card.guid)
             return
         self._report(errand, errand.request, end)
         if end.result is PukResult.REFUSED:
-            desk.say(NOT_SET, Screen.REFUSED)
-        else:
-            at = desk.line.inside.parts.journal.next_sequence
-            desk.note(self._given(errand, errand.request, "puk", None))
-            desk.say(NEW_PIN_SET, at=at)
+            desk.give_up(NOT_SET, errand.card.guid)
+            return
+        at = desk.line.inside.parts.journal.next_sequence
+        desk.note(self._given(errand, errand.request, "puk", None))
+        desk.say(NEW_PIN_SET, at)
         desk.drop()
 
     def _report(self, errand: Errand, request: Digest, end: Unblocked) -> None:
@@ -233,8 +230,8 @@ class PukOffice:
         free = shown is None or (held is not None and shown.holder != held.holder)
         vouched = isinstance(decision, NeedsPin) and free and self._colleague_counts(errand)
         if not vouched or position is None or policy is None or held is None:
-            desk.say(NOT_GIVEN, Screen.REFUSED)
-            desk.drop()
+            LOG.info("no session for a blocked PIN", extra={"allowed": policy is not None})
+            desk.give_up(NOT_GIVEN, errand.card.guid)
             return
         until_ms = now.monotonic_ms + policy.limit_s * 1000
         given = self._given(

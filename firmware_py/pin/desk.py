@@ -78,10 +78,9 @@ class PinDesk:
         self._from_the_start()
 
     @classmethod
-    def begin(cls, inside: Inside) -> Self | None:
-        """For whoever is on the glass; null where nobody is, or not by a card in use."""
-        session = inside.stage.visible
-        if session is None or session.guid is None:
+    def begin(cls, inside: Inside, session: Session) -> Self | None:
+        """For whoever is on the glass; null where she is not by a card in use."""
+        if session.guid is None:
             return None
         owner = inside.parts.custody.entitlement(session.guid)
         if owner is None or owner.status is not Status.ACTIVE or owner.holder != session.holder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from contract.events import OutcomeResult, Reason
 from firmware_py.glass.commands import PinChangeWanted
 from firmware_py.inside import Inside, Panel
 from firmware_py.items import Item
@@ -38,10 +39,15 @@ class PinLine:
         return None if desk is None else desk.panel()
 
     def _begin(self) -> None:
-        from firmware_py.pin.desk import PinDesk  # noqa: PLC0415 - loaded when needed
+        from firmware_py.pin import words  # noqa: PLC0415 - loaded when needed
+        from firmware_py.pin.desk import PinDesk  # noqa: PLC0415 - as well
 
-        if self._open() is None:
-            self._desk = PinDesk.begin(self._inside)
+        if self._open() is None and (session := self._inside.stage.visible) is not None:
+            self._desk = PinDesk.begin(self._inside, session)
+            if self._desk is None:
+                outcomes = self._inside.signon.outcomes
+                told = outcomes.event(OutcomeResult.REFUSED, Reason.NOT_DONE, session.guid)
+                outcomes.refuse(told, words.NOT_HERE)
 
     def _open(self) -> PinDesk | None:
         if self._desk is not None and self._desk.over:

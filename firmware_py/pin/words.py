@@ -28,6 +28,7 @@ CHANGE: Final = "Change your PIN: first the present one, then a new one twice."
 CHANGE_SLOT: Final = "Put your card in the slot to change its PIN."
 NOT_NEW: Final = "That is the PIN that you have. Choose another."
 CHANGED: Final = "Your PIN is changed."
+NOT_HERE: Final = "The PIN of this card cannot be changed here."
 NOT_CHANGED: Final = "Your PIN was not changed."
 UNCERTAIN: Final = (
     "Your card was taken away too soon. Try the new PIN first; if it is not right, the one before."

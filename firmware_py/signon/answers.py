@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from contract.directory import Entitlement
 from contract.events import Reason
 from contract.signing import SignatureRefused
 from contract.tap import card_digest
@@ -14,7 +15,9 @@ from firmware_py.card.tap import CardAnswer, Challenge
 from firmware_py.card.visits import Visit
 from firmware_py.evidence.journal import JournalFailed, Written
 from firmware_py.items import CardAsks
+from firmware_py.signon.outcomes import Outcomes
 from firmware_py.signon.pad import Tapped
+from firmware_py.signon.tries import NotGiven, judge_try
 from hardware.apdu import HardwareError
 
 LOG: Final = logging.getLogger("tapover.signon")
@@ -69,3 +72,20 @@ def why_unsigned(visit: Visit, signed: SignedRecord | None) -> Reason | None:
     """Why a card that answered has proved nothing by signing; null where that is no matter."""
     forged = signed is not None and not signed.holds
     return Reason.CARD_KEY_WRONG if forged else visit.failed
+
+
+def came_too_late(
+    outcomes: Outcomes, owner: Entitlement, visit: Visit, end: CardAnswer | HardwareError
+) -> None:
+    """The pad of this PIN has gone: the journal alone hears what its card has answered.
+
+    Raises JournalFailed.
+    """
+    tried = judge_try(end) if isinstance(end, HardwareError) else None
+    if isinstance(tried, NotGiven):
+        return
+    signed = as_judged(visit, end) if isinstance(end, CardAnswer) else None
+    record = visit.record.sequence if visit.record else None
+    reason = tried.reason if tried else why_unsigned(visit, signed) or Reason.PIN_ABANDONED
+    attempts = tried.attempts if tried else None
+    outcomes.too_late(owner, reason, signed, record, attempts)

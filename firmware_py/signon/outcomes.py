@@ -71,6 +71,7 @@ class Outcomes:
         """What is to be noted in the same commit as what came of a tap."""
         self._at: dict[ReaderName, Tapped] = {}
         self._last_timed: int | None = None
+        self._unwritten = 0
         self._turn = Turn()
 
     def tapped(self, visitor: Visitor) -> None:
@@ -184,6 +185,18 @@ class Outcomes:
         self._announce(
             reason, transition, (*before, turned), screen, tap, lambda acted: self._time(tap, acted)
         )
+
+    def refuse(self, told: CardOutcome, sentence: str, before: Sequence[Detail] = ()) -> None:
+        """What somebody wanted of a desk is not done, whoever's turn the glass is."""
+        details = (*before, told)
+        self._announce(told.reason, None, details, Screen.REFUSED, None, lambda _: None, sentence)
+
+    def unwritten(self, sentence: str, screen: Screen = Screen.REFUSED) -> None:
+        """As `refuse`, where no journal takes anything: the reference leads to the daemon's log."""
+        self._unwritten += 1
+        reference = words.unwritten_reference(self._journal.id, self._unwritten)
+        LOG.warning("refused, in this log alone", extra={"reference": reference, "said": sentence})
+        self.notice = Notice(screen, sentence, reference)
 
     def mute(self, thing: Visitor) -> None:
         """Something that does not answer was put to a reader."""

@@ -24,8 +24,6 @@ from firmware_py.card.tap import CardAnswer, FewTries, reason_of
 from firmware_py.card.visits import Purpose, Visit
 from firmware_py.evidence.journal import Journal, Written
 from firmware_py.glass import words
-from firmware_py.glass.notice import Notice
-from firmware_py.glass.view import Screen
 from firmware_py.items import CardAsks
 from firmware_py.sessions.machine import (
     Cancelled,
@@ -39,7 +37,13 @@ from firmware_py.sessions.machine import (
     Transition,
 )
 from firmware_py.sessions.stage import Stage
-from firmware_py.signon.answers import as_judged, as_tapped, have_signed, why_unsigned
+from firmware_py.signon.answers import (
+    as_judged,
+    as_tapped,
+    came_too_late,
+    have_signed,
+    why_unsigned,
+)
 from firmware_py.signon.decision import (
     ChoosePosition,
     Decision,
@@ -261,7 +265,7 @@ class SignOn:
         pad.wants = self._wanted(entitlement)
         self.pad = pad
         if isinstance(decision, NeedsPin) and not decision.here:
-            self.pad.why = self.pad.slot_words
+            pad.why = pad.slot_words
         reason = decision.logged if isinstance(decision, NeedsPin) else decision.reason
         self.outcomes.asked(tap, reason, transition, before, then)
 
@@ -321,7 +325,7 @@ class SignOn:
         if owner is None:
             return
         if pad is None or pad.entitlement.guid != owner.guid:
-            self._too_late(owner, visit, end)  # another's pad by now, or nobody's
+            came_too_late(self.outcomes, owner, visit, end)  # another's pad by now, or nobody's
             return
         if isinstance(end, HardwareError):
             if pad.repositions and isinstance(end, FewTries | WrongPin):
@@ -374,25 +378,12 @@ class SignOn:
         self.pins.doubt(pad.entitlement.guid)
         wrong = isinstance(error, WrongPin)
         self.outcomes.at_pad(
-            pad,
-            Reason.PIN_WRONG if wrong else Reason.PIN_NEEDED,
-            self._end_pad(),
+            *(pad, Reason.PIN_WRONG if wrong else Reason.PIN_NEEDED, self._end_pad()),
             record=visit.record.sequence if visit.record else None,
             attempts=error.attempts if isinstance(error, WrongPin) else error.left,
             announced=True,
             sentence=words.WRONG_HERE if wrong else words.PROVE_FIRST,
         )
-
-    def _too_late(self, owner: Entitlement, visit: Visit, end: CardAnswer | HardwareError) -> None:
-        """Its pad has gone: the journal alone hears what her card has answered."""
-        tried = judge_try(end) if isinstance(end, HardwareError) else None
-        if isinstance(tried, NotGiven):
-            return
-        signed = as_judged(visit, end) if isinstance(end, CardAnswer) else None
-        record = visit.record.sequence if visit.record else None
-        reason = tried.reason if tried else why_unsigned(visit, signed) or Reason.PIN_ABANDONED
-        attempts = tried.attempts if tried else None
-        self.outcomes.too_late(owner, reason, signed, record, attempts)
 
     def _end_pad(self) -> Transition | None:
         """The pad goes; what was parked for it stays parked, and the screen ends locked."""
@@ -405,4 +396,4 @@ class SignOn:
         """The journal failed: what was asked is void, and its heartbeat unknown."""
         self.pad = None
         self._evidence.forget_heartbeat()
-        self.outcomes.notice = Notice(Screen.REFUSED, words.NOT_NOW)
+        self.outcomes.unwritten(words.NOT_NOW)
