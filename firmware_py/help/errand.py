@@ -14,6 +14,7 @@ from contract.ids import Digest, Guid
 from contract.puk import PukTerms
 from contract.wire import encode_base64
 from firmware_py.card.records import SignedRecord
+from firmware_py.help.commands import SpareWanted
 from firmware_py.signon.pad import Tapped
 from firmware_py.trust.people import Found
 
@@ -68,6 +69,8 @@ class Errand:
     until_ns: int
     person: Named | Guest | None = None
     minutes: int = 0
+    whom: SpareWanted | None = None
+    """Who is looked up, as it was said."""
     card: Entitlement | None = None
     """The blocked one."""
     spare: Guid | None = None

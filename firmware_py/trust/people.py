@@ -72,14 +72,25 @@ def find(
     return Found(_sorted(people))
 
 
-def cards_of(directory: Directory, holder: HolderId) -> list[Entitlement]:
-    """Every card of a person. Blocking. Raises DirectoryDamaged, DirectoryFailed."""
+def cards_of(
+    directory: Directory, holder: HolderId, monotonic_ns: Callable[[], int], until_ns: int
+) -> list[Entitlement] | None:
+    """Every card of a person; null: they could not all be read in time. Blocking.
+
+    Raises DirectoryDamaged, DirectoryFailed.
+    """
     with directory.reading() as connection:
-        rows = connection.execute(
-            "SELECT line FROM entry WHERE kind = ? AND instr(line, ?) > 0",
-            (KIND[EntryKind.ENTITLEMENT], f'"holder":"{holder}"'.encode()),
-        )
-        found = [Entitlement.from_bytes(line) for (line,) in rows]
+        connection.set_progress_handler(lambda: monotonic_ns() >= until_ns, _STEPS)
+        try:
+            rows = connection.execute(
+                "SELECT line FROM entry WHERE kind = ? AND instr(line, ?) > 0",
+                (KIND[EntryKind.ENTITLEMENT], f'"holder":"{holder}"'.encode()),
+            )
+            found = [Entitlement.from_bytes(line) for (line,) in rows]
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+            return None
     return [one for one in found if one.holder == holder]
 
 

@@ -5,9 +5,11 @@ Without the gateway, on a bench; the whole of it by real taps stands in `tests/e
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +18,22 @@ import pytest_asyncio
 
 from contract.directory import Entitlement, Name, Spare, Status
 from contract.events import CardOutcome, Reason
+from contract.ids import HolderId
 from firmware_py.glass import commands, words
 from firmware_py.glass.view import NAMELESS, Screen, View
-from firmware_py.help import screens
+from firmware_py.help import finding, screens
 from firmware_py.help.commands import MAX_TEXT, FindPerson, NewPinWanted, SpareWanted
 from firmware_py.help.errand import GIVEN_HERE, SAY, Step
 from firmware_py.kiosk.commands import NAMES, CommandRefused, read_command
 from firmware_py.signon.signon import STUCK_MS
+from firmware_py.trust import people
+from firmware_py.trust.store import Directory
 from hardware.piv import Pin
 from hardware.virtual.behaviour import Behaviour
 from hardware.virtual.card import Card, padded
 from hardware.virtual.faults import Torn
 from hardware.virtual.sample import personalised
-from tests.firmware.bench import PIN, Bench, staff
+from tests.firmware.bench import DEADLINE_S, PIN, Bench, staff
 from tests.firmware.cards import PLATE, SLOT
 from tests.firmware.rights import NOW_MS, position
 
@@ -129,6 +134,35 @@ async def test_of_what_is_typed_in_a_hurry_the_newest_counts(bench: Bench) -> No
     told = await bench.until(lambda view: bool(panel(view).get("found")), mark)
     assert panel(told)["text"] == "haddad"
     assert [one["holder"] for one in panel(told)["found"]] == ["h-amal"]
+
+
+async def test_of_whom_a_spare_is_wanted_for_in_a_hurry_the_newest_counts(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each wish would read the whole directory: one at a time does, and the newest after it."""
+    begun: list[HolderId] = []
+    first, goes_on = threading.Event(), threading.Event()
+
+    def slowly(
+        directory: Directory, holder: HolderId, now: Callable[[], int], until_ns: int
+    ) -> list[Entitlement] | None:
+        begun.append(holder)
+        first.set()
+        assert goes_on.wait(DEADLINE_S)
+        return people.cards_of(directory, holder, now, until_ns)
+
+    monkeypatch.setattr(finding, "cards_of", slowly)
+    mark = len(bench.board.views)
+    bench.do(SpareWanted(elena().holder, "", "", lost=False, minutes=60))
+    assert await asyncio.to_thread(first.wait, DEADLINE_S)
+    for _ in range(20):
+        bench.do(SpareWanted(elena().holder, "", "", lost=False, minutes=60))
+        bench.do(SpareWanted(amal().holder, "", "", lost=True, minutes=600))
+    await bench.rest()
+    goes_on.set()
+    card = panel(await bench.until(at("card"), mark))
+    assert card["whom"] == {"initials": None, "id": "h-amal"}
+    assert begun == ["h-elena", "h-amal"]
 
 
 async def last_outcome(bench: Bench) -> CardOutcome:

@@ -113,8 +113,10 @@ def test_somebody_with_two_cards_is_one_person(tmp_path: Path) -> None:
     second = first.model_copy(update={"guid": Guid("ee" * 16)})
     made = directory_of(tmp_path, first, second)
     assert names(found(made, "haddad")) == ["Amal Haddad"]
-    assert {one.guid for one in cards_of(made, first.holder)} == {first.guid, second.guid}
-    assert cards_of(made, HolderId("h-471100")) == []  # a part of an id is nobody's
+    both = cards_of(made, first.holder, lambda: 0, FAR_NS)
+    assert {one.guid for one in both or ()} == {first.guid, second.guid}
+    nobody = HolderId("h-471100")  # a part of an id is nobody's
+    assert cards_of(made, nobody, lambda: 0, FAR_NS) == []
     made.close()
 
 
@@ -125,6 +127,7 @@ def test_out_of_time_it_says_so_and_tells_what_it_has(tmp_path: Path) -> None:
     writer.swap(Held(Version(1, 1), Digest("ab" * 32), 0))
     cut = find(directory, "nobody here", lambda _: True, lambda: 1, 1)
     assert (cut.people, cut.cut) == ((), True)
+    assert cards_of(directory, HolderId("h-nobody"), lambda: 1, 1) is None
     whole = find(directory, "nobody here", lambda _: True, lambda: 0, FAR_NS)
     assert not whole.cut
     directory.close()
