@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from contract.bedside import SessionKind
 from contract.directory import Status
 from contract.emergency import Kept
 from contract.events import AlarmCode, SessionChanged
+from contract.policy import BreakGlass as BreakGlassPolicy
 from contract.policy import BreakGlassState
 from firmware_py.emergency import words
 from firmware_py.emergency.commands import BreakGlass
@@ -282,3 +284,39 @@ async def test_the_lock_button_hides_it(ward: Bench) -> None:
     locked = await ward.until(lambda view: view.screen is Screen.LOCKED, mark)
     assert locked.screen in NAMELESS
     assert ward.workspace.shown is None
+
+
+# --- what applications are told ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(("named", "role"), [("R9999", "R9999"), (None, "emergency")])
+async def test_applications_are_told_the_wards_role_and_that_it_is_an_emergency(
+    ward: Bench, named: str | None, role: str
+) -> None:
+    await ward.publish(rights.policy(break_glass=glass(role=named)))
+    ward.clock.advance(5 * HOURS_S)
+    await ward.tap(AMAL, Screen.OFFER)
+    await take(ward)
+    told = ward.apps.who()
+    assert told is not None
+    assert (told.holder, told.name, told.initials) == ("amal", "Amal", "AM")
+    assert (told.position, told.position_name) == ("emergency", words.ROLE)
+    assert (told.role, told.kind) == (role, SessionKind.BREAK_GLASS)
+
+
+async def test_in_nobodys_name_they_are_told_no_name_and_the_role_all_the_same(
+    ward: Bench,
+) -> None:
+    await ward.publish(rights.policy(break_glass=glass(role="R9999")))
+    await ward.tap(STRANGER, Screen.OFFER)
+    await take(ward)
+    told = ward.apps.who()
+    assert told is not None
+    assert (told.holder, told.name, told.initials) == (UNIDENTIFIED, "", "")
+    assert (told.role, told.kind) == ("R9999", SessionKind.BREAK_GLASS)
+
+
+def test_a_policy_without_such_a_role_keeps_its_bytes() -> None:
+    older = glass().model_dump_json()
+    assert '"role"' not in older
+    assert BreakGlassPolicy.model_validate_json(older) == glass()

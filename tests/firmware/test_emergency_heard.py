@@ -122,10 +122,11 @@ async def test_with_nothing_to_carry_it_the_glass_says_so_until_something_does(a
 async def test_it_is_said_again_until_the_gateway_has_it_and_no_longer(air: Air) -> None:
     await break_glass(air[HERE])
     await air.rest()
-    air[HERE].told = []
+    told: list[bytes] = []
+    air[HERE].told = told
     before = len(air.emergencies)
     async with asyncio.timeout(DEADLINE_S):
-        while not air[HERE].told:
+        while not told:
             air.clock.advance(AGAIN_NS / 1e9)
             await asyncio.sleep(0)
     known = len(air.emergencies)
@@ -134,7 +135,7 @@ async def test_it_is_said_again_until_the_gateway_has_it_and_no_longer(air: Air)
         air.clock.advance(AGAIN_NS / 1e9)
         await air.rest()
     assert len(air.emergencies) == known
-    assert {message for _, message in air.emergencies} == set(air[HERE].told)
+    assert {message for _, message in air.emergencies} == set(told)
 
 
 async def test_another_terminal_writes_down_what_it_heard(air: Air) -> None:

@@ -68,13 +68,52 @@ def test_prepared_again_it_keeps_what_lies_in_it(reserve: Reserve) -> None:
     assert reserve.records() == [b"kept"]
 
 
-def test_one_of_another_size_is_made_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", [-1000, 5000])
+def test_one_of_another_size_is_made_anew_with_what_lies_in_it(reserve: Reserve, by: int) -> None:
+    reserve.put(b"kept")
+    data = reserve.path.read_bytes()
+    reserve.path.write_bytes((data + bytes(5000))[: SIZE + by])
+    Reserve(reserve.path).prepare()
+    assert reserve.path.stat().st_size == SIZE
+    assert reserve.records() == [b"kept"]
+
+
+def test_one_that_was_cut_to_nothing_is_made_anew(tmp_path: Path) -> None:
     path = tmp_path / "journal.reserve"
     path.write_bytes(b"cut")
     reserve = Reserve(path)
     reserve.prepare()
     assert path.stat().st_size == SIZE
     assert reserve.records() == []
+
+
+def test_one_that_cannot_be_read_says_so_and_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    reserve = Reserve(tmp_path)  # a folder
+    with pytest.raises(ReserveFull):
+        reserve.records()
+    with pytest.raises(ReserveFull):
+        reserve.forget([b"what was read before"])
+
+
+def test_what_came_while_the_rest_was_journalled_stays(reserve: Reserve) -> None:
+    reserve.put(b"journalled")
+    read = reserve.records()
+    reserve.put(b"fresh")
+    reserve.forget(read)
+    assert reserve.records() == [b"journalled", b"fresh"]
+    reserve.forget(reserve.records())
+    assert reserve.records() == []
+
+
+def test_a_record_that_was_cut_short_is_told_to_the_log(
+    reserve: Reserve, caplog: pytest.LogCaptureFixture
+) -> None:
+    reserve.put(b"torn")
+    data = bytearray(reserve.path.read_bytes())
+    data[36] ^= 1
+    reserve.path.write_bytes(data)
+    assert reserve.records() == []
+    assert [one.levelname for one in caplog.records] == ["WARNING"]
 
 
 def test_without_the_file_nothing_is_kept_and_that_is_said(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Three terminals, people who tap at all of them, links that fall, clocks that step: by any order.
 
+Also people who break the glass, where the journal takes it and where it does not.
+
 Real session machines and the real judgement (`firmware_py.roaming.claims`); the links between them
 are simulated, and lose what is said while they are down. After they heal:
 
@@ -31,12 +33,14 @@ from firmware_py.roaming.claims import Claim, Claims, Said, TapTime, Verdict
 from firmware_py.sessions.machine import (
     Activity,
     Changed,
+    Faulted,
     Glass,
     Granted,
     Happening,
     HoldEnded,
     HoldPressed,
     IllegalEvent,
+    Kind,
     LockPressed,
     MovedAway,
     OwnTap,
@@ -58,6 +62,9 @@ HOUR_MS = 3_600_000
 LATE_MS = 4_000
 """An answered heartbeat may be as late as that; two, for the third."""
 SETTLED_S = 60
+EMERGENCY = PositionId("emergency")
+LIMIT_S = 300
+"""Of an emergency."""
 """Far more than what is contested is said again in."""
 _HERE = {
     OutcomeResult.OPENED,
@@ -86,6 +93,9 @@ class Node:
     said_ms: int = -HOUR_MS
     again: bool = False
     journal: list[Changed] = field(default_factory=list)
+    """What is durable in it, or owed to it by an emergency or by whoever left."""
+    down: bool = False
+    """It takes nothing: only break-glass opens anything, by the reserve."""
     glass: SessionId | None = None
     standing: dict[SessionId, str] = field(default_factory=dict)
     owner: dict[SessionId, HolderId] = field(default_factory=dict)
@@ -121,6 +131,11 @@ class Node:
 
     def now_ms(self, true_ms: int) -> int:
         return max(true_ms + self.wrong_ms, self.beat_ms or 0)
+
+    def in_emergency(self, holder: HolderId) -> bool:
+        here = self.state.present
+        mine = here is not None and here.session.holder == holder
+        return mine and here is not None and here.session.kind is Kind.BREAK_GLASS
 
     def is_open(self, holder: HolderId) -> bool:
         return self.state.shown is not None and self.state.shown.holder == holder
@@ -185,6 +200,8 @@ class Roaming(RuleBasedStateMachine):
             later = int(claim.time.record, 16) > int(mine.time.record, 16)
             assert later is (verdict is Verdict.YIELD), "clocks apart, and yet in their order"
         match verdict:
+            case Verdict.YIELD if node.down and not node.in_emergency(claim.holder):
+                assert not node.is_open(claim.holder), "work is open that no journal has"
             case Verdict.YIELD:
                 node.see(MovedAway(claim.holder, claim.terminal), self.now)
                 lost = before.present.session if before.present else None
@@ -212,6 +229,10 @@ class Roaming(RuleBasedStateMachine):
         self.now += 700  # nobody taps twice at once
         self.beat()
         shown = node.state.shown
+        if node.down:
+            if node.is_open(holder):
+                node.see(LockPressed(), self.now)  # leaving waits for no journal
+            return
         number = next(self.fresh)
         event: Happening = OwnTap(holder)
         if shown is None or shown.holder != holder:
@@ -219,6 +240,41 @@ class Roaming(RuleBasedStateMachine):
             event = Granted(session)
             if node.state.hold:
                 return  # offered to join: no session of hers
+        self.acts(node, event, holder, number)
+
+    @rule(at=PLACES, holder=HOLDERS, by_reserve=st.booleans())
+    def breaks_the_glass(self, at: int, holder: HolderId, *, by_reserve: bool) -> None:
+        """By her card, from a state that the ward names; written down in whatever takes it."""
+        node = self.nodes[at]
+        if by_reserve:
+            self.a_disk_fails(at)
+        if node.state.hold or (node.is_open(holder) and node.in_emergency(holder)):
+            return
+        self.now += 700
+        self.beat()
+        number, ends_ms = next(self.fresh), self.now + LIMIT_S * 1000
+        session = Session(
+            SessionId(f"{number:032x}"), holder, EMERGENCY, card(holder), Kind.BREAK_GLASS, ends_ms
+        )
+        self.acts(node, Granted(session), holder, number)
+
+    @rule(at=PLACES)
+    def a_disk_fails(self, at: int) -> None:
+        """What is open by ordinary rights is locked; an emergency stays on the glass."""
+        node = self.nodes[at]
+        node.down = True
+        if node.state.shown is not None and node.state.shown.kind is not Kind.BREAK_GLASS:
+            node.see(Faulted(), self.now)
+
+    @rule(at=PLACES)
+    def a_disk_is_mended(self, at: int) -> None:
+        node = self.nodes[at]
+        if node.down:
+            node.down = False
+            self.say(node)
+
+    def acts(self, node: Node, event: Happening, holder: HolderId, number: int) -> None:
+        """A tap of hers, and what the others are told of it."""
         came = node.see(event, self.now)
         if came is None or came.result not in _HERE:
             return

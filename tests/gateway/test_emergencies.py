@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from contract.emergency import SHOWN_MS, BreakGlassOpened, BreakGlassTold, Emergency, Kept
+from contract.emergency import (
+    AHEAD_MS,
+    SHOWN_MS,
+    BreakGlassOpened,
+    BreakGlassTold,
+    Emergency,
+    Kept,
+)
 from contract.events import Alarm, Detail, Event
 from contract.ids import PositionId, SessionId, SiteId, TerminalId, WardId
 from contract.policy import BreakGlassState
@@ -188,3 +195,35 @@ def test_what_cannot_be_read_of_what_was_said_is_told_to_the_log(
     ward.path.write_bytes(b"half a fi")
     assert ward.begin().standing() == []
     assert [one.message for one in caplog.records] == ["what was said is not known any more"]
+
+
+def test_what_is_refused_again_and_again_is_one_alarm_a_minute(ward: Ward) -> None:
+    """A terminal that believes itself elsewhere says it for hours."""
+    for at_s in (0, 5, 5, 49, 2):
+        ward.clock.advance(at_s)
+        with pytest.raises(EmergencyRefused):
+            ward.take(ward.said(ward=WardId("icu")))
+    with pytest.raises(EmergencyRefused):
+        ward.take(b"nonsense", TerminalId("bay-2"))
+    assert [one.kind for one in ward.told()] == ["alarm"] * 3
+
+
+def test_what_is_dated_ahead_is_not_said_for_ever(ward: Ward) -> None:
+    ahead = ward.world.now.wall_ms + AHEAD_MS
+    ward.take(ward.said(opened=opened(ahead)))
+    assert len(ward.emergencies.standing()) == 1
+    far = opened(ahead + 1, session=SessionId("5f" * 16))
+    assert ward.take(ward.said(opened=far)), "the log has it"
+    assert [one.opened.begins_ms for one in ward.emergencies.standing()] == [ahead]
+
+
+def test_a_gateway_that_died_before_it_said_it_says_it_when_it_is_told_again(ward: Ward) -> None:
+    message = ward.said()
+    ward.take(message)
+    ward.path.unlink()
+    ward.emergencies = ward.begin()
+    assert ward.emergencies.standing() == []
+    size = ward.world.evidence.log.edge().size
+    assert ward.take(message), "to be said"
+    assert ward.world.evidence.log.edge().size == size, "and no second leaf"
+    assert len(ward.emergencies.standing()) == 1
