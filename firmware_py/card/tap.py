@@ -124,7 +124,7 @@ def pin_work(
 
     def work(connection: CardConnection) -> CardAnswer:
         piv = PivClient(connection, monotonic_ns)
-        guid = recognise(piv, owner) if owner.by_pin_alone else meet(piv, owner)
+        guid = know(piv, owner)
         if not warned:
             keep_tries(piv, keeps)
         piv.verify_pin(pin)
@@ -148,6 +148,14 @@ class FewTries(HardwareError):
     def __init__(self, left: int) -> None:
         self.left = left
         super().__init__(f"tries left: {left}")
+
+
+def know(piv: PivClient, owner: Entitlement) -> Guid:
+    """Begin with the card of ``owner``, as surely as it can show that before its PIN.
+
+    Raises AnotherCard, CopiedCard or HardwareError.
+    """
+    return recognise(piv, owner) if owner.by_pin_alone else meet(piv, owner)
 
 
 def meet(piv: PivClient, owner: Entitlement) -> Guid:

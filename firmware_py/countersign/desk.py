@@ -4,7 +4,8 @@
 * Whoever signs is another *person* than those who work in the session, whichever card she holds,
   and one who could sign on here; a refused card ends nothing.
 * A card that comes in the first second was on its way to something else: it taps over, as always.
-* A tap signs with 9E; where the application asks for the PIN, 9A signs after it. What came of it is
+* A tap signs with 9E; where the application asks for the PIN, or the card has no key for taps, 9A
+  signs after it. What came of it is
   durable before the application hears of it, and nothing is told once the session was hidden.
 * A record that a card signed for one text counts for nothing else, whatever became of that text.
 """
@@ -33,7 +34,7 @@ from firmware_py.items import AppAsked, CardAsks, Item, JournalDown, VisitEnded
 from firmware_py.sessions.values import UNIDENTIFIED
 from firmware_py.signon.answers import as_judged, as_tapped, have_signed, why_unsigned
 from firmware_py.signon.decision import NeedsPin, OfferBreakGlass, Proof, Refuse, decide
-from firmware_py.signon.tries import NotGiven, Over, TryAgain, judge_try
+from firmware_py.signon.tries import NotGiven, Over, TryAgain, judge_try, over_words
 from hardware.apdu import HardwareError
 from hardware.piv import Pin
 from hardware.readers import Interface
@@ -185,7 +186,9 @@ class CountersignDesk:
         signed = as_judged(visit, end)
         entitlement = self._rights.entitlement(end.guid)
         reason = self._why_not(errand, visit, signed, entitlement)
-        if reason is not None or signed is None or entitlement is None:
+        if entitlement is not None and reason is None and signed is None:
+            self._only_says(errand, visit, end, entitlement)
+        elif reason is not None or signed is None or entitlement is None:
             self._refuse(errand, reason or Reason.CARD_UNKNOWN, visit, signed)
         elif errand.wanted.pin and visit.purpose is Purpose.TAP:
             tapped = as_tapped(visit, end)
@@ -196,6 +199,22 @@ class CountersignDesk:
         else:
             self._countersigned(errand, visit, signed, entitlement)
 
+    def _only_says(
+        self, errand: Errand, visit: Visit, end: CardAnswer, entitlement: Entitlement
+    ) -> None:
+        """A card without a key for taps (ADR 0024): its PIN signs, also where a tap would do.
+
+        Anybody could have its GUID, so it takes nobody's pad away.
+        """
+        if errand.step == "pin" and errand.colleague != entitlement:
+            self._commit(OutcomeResult.REFUSED, Reason.PIN_NEEDED, visit, None)
+            return
+        tapped = as_tapped(visit, end)
+        self._commit(
+            *(OutcomeResult.ASKED, Reason.PIN_NEEDED, visit, None),
+            then=lambda: errand.ask_pin(entitlement, tapped, self._now_ns()),
+        )
+
     def _why_not(
         self,
         errand: Errand,
@@ -203,16 +222,18 @@ class CountersignDesk:
         signed: SignedRecord | None,
         entitlement: Entitlement | None,
     ) -> Reason | None:
-        """The rules of sign-on, for another person. Null: she may countersign."""
+        """The rules of sign-on, for another person. Null: she may, or owes her PIN for it."""
         if entitlement is None:
             return Reason.CARD_UNKNOWN
         if entitlement.holder in self._authors():
             return Reason.SAME_PERSON
-        if visit.failed or signed is None or not signed.holds:
-            return visit.failed or Reason.CARD_KEY_WRONG
         proves = visit.purpose is Purpose.PIN
+        says = entitlement.by_pin_alone and not proves and signed is None
+        if visit.failed or not (says or (signed is not None and signed.holds)):
+            return visit.failed or Reason.CARD_KEY_WRONG
         slot = Slot.PIV_AUTHENTICATION if proves else Slot.CARD_AUTHENTICATION
-        proof = Proof(entitlement.guid, visit.interface, slot, signed.key, pin_verified=proves)
+        key = signed.key if signed else None
+        proof = Proof(entitlement.guid, visit.interface, slot, key, pin_verified=proves)
         rights = self._rights
         place, fresh, now = rights.place(), rights.freshness(), rights.moment()
         match decide(proof, entitlement, place, None, fresh, now):
@@ -284,7 +305,9 @@ class CountersignDesk:
         self._commit(OutcomeResult.REFUSED, tried.reason, visit, None, attempts=tried.attempts)
         match tried:
             case Over(reason):
-                errand.again(words.refused(reason), self._now_ns(), reference)
+                owner = errand.colleague
+                sentence = over_words(reason, owner) if owner else words.refused(reason)
+                errand.again(sentence, self._now_ns(), reference)
             case TryAgain(Reason.PIN_NOT_HERE):
                 errand.words = said.PIN_IN_SLOT
             case TryAgain(_, why, attempts):

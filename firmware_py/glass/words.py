@@ -45,6 +45,7 @@ UNSAVED_GONE: Final = (
     " or time for it."
 )
 COLLEAGUE_HELPS: Final = "A colleague can help you here, with a card of her own."
+ISSUER_HELPS: Final = "The PIN of this card is blocked. Its issuer unblocks it: ask the helpdesk."
 
 _REFUSED: Final = "This card cannot be used here."
 _KEEP_STILL: Final = "Keep your card still for a moment, then tap again."

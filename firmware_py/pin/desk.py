@@ -36,8 +36,8 @@ from firmware_py.sessions.happenings import Activity, LockPressed
 from firmware_py.sessions.values import Session, Transition
 from firmware_py.signon.answers import as_judged
 from firmware_py.signon.outcomes import proved_by
-from firmware_py.signon.signon import STUCK_MS
-from firmware_py.signon.tries import NotGiven, Over, TryAgain, judge_try
+from firmware_py.signon.pad import STUCK_MS
+from firmware_py.signon.tries import NotGiven, Over, TryAgain, judge_try, over_words
 from hardware.apdu import HardwareError
 from hardware.easypins import why_easy
 from hardware.piv import Pin
@@ -85,7 +85,7 @@ class PinDesk:
         owner = inside.parts.custody.entitlement(session.guid)
         if owner is None or owner.status is not Status.ACTIVE or owner.holder != session.holder:
             return None
-        if owner.credential(Slot.PIV_AUTHENTICATION) is None or owner.by_pin_alone:
+        if owner.credential(Slot.PIV_AUTHENTICATION) is None:
             return None
         return cls(inside, session, owner)
 
@@ -158,7 +158,7 @@ class PinDesk:
         if isinstance(end, HardwareError) or end.guid != self._owner.guid or not fits:
             return False
         signed = as_judged(visit, end)
-        if signed is None or not signed.holds:
+        if not self._owner.by_pin_alone and (signed is None or not signed.holds):
             return False
         self._inside.visits.ended(visit.number)
         asked = self._inside.signon.outcomes.event(
@@ -166,10 +166,11 @@ class PinDesk:
             Reason.PIN_NEEDED,
             self._owner.guid,
             signed=signed,
-            entitlement=self._owner,
+            entitlement=self._owner if signed else None,
         )
         self._inside.stage.commit(None, (asked,))
-        self._inside.happen(Activity())
+        if signed is not None:  # else it claims to be hers, and no more
+            self._inside.happen(Activity())
         if self._step is Step.CARD:
             self._from_the_start()
         return True
@@ -241,9 +242,10 @@ class PinDesk:
             case TryAgain():
                 self._inside.stage.commit(None, (refused,))
                 self._ask(Step.CARD, words.CHANGE_SLOT)
-            case Over(Reason.PIN_BLOCKED):
-                self._inside.signon.stuck_until_ms = self._now_ns() // _MS + STUCK_MS
-                self._end((refused,), said.COLLEAGUE_HELPS)
+            case Over(Reason.PIN_BLOCKED as reason):
+                if not self._owner.by_pin_alone:
+                    self._inside.signon.stuck_until_ms = self._now_ns() // _MS + STUCK_MS
+                self._end((refused,), over_words(reason, self._owner))
             case Over():
                 self._end((refused,), words.NOT_CHANGED)
 

@@ -1,6 +1,6 @@
 """What is asked of a card that gets another PIN by its present one (SP 800-73-4 part 2 §3.2.2).
 
-Seven exchanges: SELECT, CHUID, 9E as before any PIN (`card.tap.meet`), the tries left, then CHANGE
+Seven exchanges: SELECT, CHUID, 9E as before any PIN (`card.tap.know`), the tries left, then CHANGE
 REFERENCE DATA; VERIFY with the new PIN and 9A prove that the card took it. The record that 9A signs
 is in the journal before the card is told anything: what cannot be written down is not done.
 """
@@ -16,7 +16,7 @@ from firmware_py.card.tap import (
     MonotonicNs,
     Question,
     keep_tries,
-    meet,
+    know,
     prove_with_9a,
 )
 from hardware.apdu import HardwareError
@@ -45,7 +45,7 @@ class PinChange:
     def __call__(self, connection: CardConnection) -> CardAnswer:
         """Raises FewTries, HardwareError; with `told` nobody knows which PIN the card has."""
         piv = PivClient(connection, self.monotonic_ns)
-        guid = meet(piv, self.owner)
+        guid = know(piv, self.owner)
         keep_tries(piv, OPEN_SCREEN_KEEPS)
         challenge = self.question.ask(guid)
         if challenge is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from contract.directory import Entitlement, Position
 from contract.events import Reason
@@ -11,6 +12,9 @@ from firmware_py.card.records import SignedRecord
 from firmware_py.glass import words
 from firmware_py.signon.decision import ChoosePosition, NeedsPin, Proof
 from hardware.readers import Interface, ReaderName
+
+STUCK_MS: Final = 60_000
+"""Somebody's PIN is blocked: to fetch a colleague from the next bay; another tap ends it before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,10 +58,10 @@ from firmware_py.signon.decision import (
 )
 from firmware_py.signon.grace import ProvenPins
 from firmware_py.signon.outcomes import Outcomes, proved_by
-from firmware_py.signon.pad import Offer, Pad, Shut, Tapped, Vouched
+from firmware_py.signon.pad import STUCK_MS, Offer, Pad, Shut, Tapped, Vouched
 from firmware_py.signon.pins import Pins
 from firmware_py.signon.positions import Shifts
-from firmware_py.signon.tries import FailedTry, NotGiven, Over, TryAgain, judge_try
+from firmware_py.signon.tries import FailedTry, NotGiven, Over, TryAgain, judge_try, over_words
 from firmware_py.signon.unsigned import Does, judge_unsigned
 from hardware.apdu import HardwareError
 from hardware.piv import WrongPin
@@ -70,9 +70,6 @@ LOG: Final = logging.getLogger("tapover.signon")
 
 _UNREAD: Final = frozenset({Reason.CARD_TORN, Reason.CARD_HUNG, Reason.CARD_ERROR})
 """Says nothing about the card: whoever is at the pad may hold it to a reader once more."""
-
-STUCK_MS: Final = 60_000
-"""To fetch a colleague from the next bay; another tap ends it before."""
 
 
 class SignOn:
@@ -357,9 +354,10 @@ class SignOn:
             case Over(reason):
                 if reason is Reason.PIN_BLOCKED:
                     now_ms = self._rights.moment().monotonic_ms
-                    self.stuck_until_ms = now_ms + STUCK_MS
+                    self.stuck_until_ms = 0 if pad.entitlement.by_pin_alone else now_ms + STUCK_MS
                     self.shut = Shut(pad.tapped, reason, now_ms)
-                self.outcomes.at_pad(pad, reason, self._end_pad(), announced=True)
+                said = over_words(reason, pad.entitlement)
+                self.outcomes.at_pad(pad, reason, self._end_pad(), announced=True, sentence=said)
             case TryAgain(reason, why, attempts):
                 pad.why = why if reason is not Reason.PIN_NOT_HERE else pad.slot_words
                 if reason is Reason.PIN_WRONG:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from contract.directory import Entitlement
 from contract.events import Reason
 from firmware_py.card.tap import AnotherCard, FewTries, reason_of
 from firmware_py.glass import words
@@ -46,6 +47,13 @@ class Over:
 
 
 FailedTry = NotGiven | TryAgain | Over
+
+
+def over_words(reason: Reason, owner: Entitlement) -> str:
+    """What the glass says where a card proves no PIN here. A colleague's help is not for each."""
+    if reason is Reason.PIN_BLOCKED and owner.by_pin_alone:
+        return words.ISSUER_HELPS
+    return words.refused(reason)
 
 
 def judge_try(error: HardwareError) -> FailedTry:

@@ -6,31 +6,36 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
 from contract.directory import Entitlement, Slot, Status
 from contract.events import CardOutcome, CardRecorded, OutcomeResult, Reason
-from contract.pinning import PinContactless
+from contract.pinning import PinChanged, PinContactless
 from contract.signing import VerifyKey
 from contract.tap import PinRecord, verify_card
 from contract.wire import decode_base64
+from firmware_py.countersign.values import Signed
 from firmware_py.glass import words
-from firmware_py.glass.commands import Cancelled, PinEntered, PositionChosen
+from firmware_py.glass.commands import Cancelled, PinChangeWanted, PinEntered, PositionChosen
 from firmware_py.glass.view import Screen, View
-from firmware_py.pin.words import BY_PIN
+from firmware_py.pin.commands import NewPinEntered
+from firmware_py.pin.words import BY_PIN, CHANGED, NOT_CHANGED, UNCERTAIN
 from firmware_py.sessions.commands import PositionWanted
 from hardware.piv import Pin
 from hardware.virtual.behaviour import Behaviour
-from hardware.virtual.card import Card
+from hardware.virtual.card import Card, padded
 from hardware.virtual.names import Access
 from hardware.virtual.names import Slot as CardSlot
 from hardware.virtual.sample import personalised
 from tests.firmware.bench import PIN, Bench, staff
 from tests.firmware.cards import PLATE, SLOT
 from tests.firmware.rights import position
+from tests.firmware.test_countersign import asked, hold, panel
 
 NIA = personalised(slots=[CardSlot.AUTHENTICATION], certificates=True)
-BEA = personalised()
+BEA, CARA = personalised(), personalised()
+NEW = "471902"
 LENIENT = Behaviour(access=Access.CONTACTLESS_LENIENT)
 VERIFY = 0x20
 
@@ -45,6 +50,7 @@ def bea() -> Entitlement:
 
 @pytest_asyncio.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    NIA.pin.change(padded(PIN.encode()))
     async with Bench(tmp_path / "state") as bench:
         yield bench
 
@@ -227,3 +233,121 @@ async def test_lost_it_is_refused_before_any_pin(bench: Bench) -> None:
     await bench.tap(NIA, Screen.REFUSED, reader=SLOT)
     assert verifies(NIA) == before
     assert nia().credential(Slot.CARD_AUTHENTICATION) is None
+
+
+def pin_panel(view: View) -> dict[str, Any]:
+    return dict(view.panels.get("pin", {}))
+
+
+async def test_its_pin_is_changed_at_the_screen_in_the_slot(bench: Bench) -> None:
+    await bench.open_day(nia())
+    await bench.sign_on(NIA)
+    bench.clock.advance(10)
+    mark = len(bench.board.views)
+    bench.do(PinChangeWanted())
+    await bench.until(lambda view: pin_panel(view).get("step") == "card", mark)
+    bench.readers.put(SLOT, NIA)  # a tap that locks, but for this
+    await bench.until(lambda view: pin_panel(view).get("step") == "old", mark)
+    mark = len(bench.board.views)
+    bench.do(NewPinEntered(Pin(PIN), Pin(NEW)))
+    changed = await bench.until(lambda view: view.words == CHANGED, mark)
+    assert changed.person is not None
+    bench.readers.take(SLOT)
+    assert NIA.pin.value == padded(NEW.encode())
+    (event,) = (e.detail for e in await bench.events() if isinstance(e.detail, PinChanged))
+    assert (event.result, event.holder) == ("changed", "nia")
+    assert (await bench.outcomes())[-1] == ("proved", "granted")
+    assert bench.proofs == []
+
+
+async def test_a_copied_guid_in_the_slot_is_given_neither_pin(bench: Bench) -> None:
+    """... while her PIN is changed, and does not keep her screen awake."""
+    copy = personalised(guid=NIA.guid, slots=[CardSlot.AUTHENTICATION])
+    await bench.open_day(nia())
+    await bench.sign_on(NIA)
+    bench.clock.advance(10)
+    mark = len(bench.board.views)
+    bench.do(PinChangeWanted())
+    await bench.until(lambda view: pin_panel(view).get("step") == "card", mark)
+    bench.readers.put(SLOT, copy)
+    await bench.until(lambda view: pin_panel(view).get("step") == "old", mark)
+    mark = len(bench.board.views)
+    bench.do(NewPinEntered(Pin(PIN), Pin(NEW)))
+    await bench.until(lambda view: view.words == NOT_CHANGED, mark)
+    bench.readers.take(SLOT)
+    assert verifies(copy) == 0
+    assert (await bench.outcomes())[-1] == ("refused", Reason.CARD_KEY_WRONG)
+
+
+async def test_a_copy_of_all_it_shows_leaves_no_false_word_of_its_pin(bench: Bench) -> None:
+    """It is told both PINs, as ADR 0024 has it of one; that hers was changed is not believed."""
+    copy = personalised(guid=NIA.guid, slots=[CardSlot.AUTHENTICATION])
+    copy.objects = dict(NIA.objects)
+    await bench.open_day(nia())
+    await bench.sign_on(NIA)
+    bench.clock.advance(10)
+    mark = len(bench.board.views)
+    bench.do(PinChangeWanted())
+    bench.readers.put(SLOT, copy)
+    await bench.until(lambda view: pin_panel(view).get("step") == "old", mark)
+    mark = len(bench.board.views)
+    bench.do(NewPinEntered(Pin(PIN), Pin(NEW)))
+    await bench.until(lambda view: view.words == UNCERTAIN, mark)
+    bench.readers.take(SLOT)
+    assert NIA.pin.value == padded(PIN.encode())
+    assert (await bench.outcomes())[-1] == ("refused", Reason.CARD_KEY_WRONG)
+
+
+async def test_its_blocked_pin_is_its_issuers_and_no_colleagues_matter(tmp_path: Path) -> None:
+    NIA.pin.change(padded(PIN.encode()))
+    async with Bench(tmp_path / "state", helping=True) as bench:
+        await bench.open_day(nia())
+        await at_pad(bench)
+        *_, told = [
+            await bench.until(lambda view: view.screen is not Screen.CHECKING, mark)
+            for mark in (enter(bench, "975310") for _ in range(3))
+        ]
+        assert (told.screen, told.words) == (Screen.REFUSED, words.ISSUER_HELPS)
+        assert told.reference is not None
+        assert "help" not in told.panels, "no colleague can unblock it"
+        bench.readers.take(SLOT)
+
+
+@pytest.mark.parametrize("pin", [False, True])
+async def test_it_countersigns_with_its_pin_also_where_a_tap_would_do(
+    bench: Bench, *, pin: bool
+) -> None:
+    await bench.open_day(nia(), bea())
+    await bench.sign_on(BEA)
+    bench.clock.advance(10)
+    request = await asked(bench, pin=pin)
+    mark = len(bench.board.views)
+    bench.readers.put(SLOT, NIA)
+    waits = await bench.until(lambda view: panel(view).get("step") == "pin", mark)
+    assert panel(waits)["by"] == "NI"
+    enter(bench)
+    answer = await request.answer()
+    bench.readers.take(SLOT)
+    assert isinstance(answer, Signed)
+    assert (answer.by.holder, answer.record.credential.slot) == ("nia", Slot.PIV_AUTHENTICATION)
+    (key,) = nia().credentials
+    verify_card(VerifyKey.from_base64(key.key), answer.record.event, answer.record.signature)
+    assert (await bench.outcomes())[-2:] == [
+        ("asked", Reason.PIN_NEEDED),
+        ("countersigned", Reason.GRANTED),
+    ]
+
+
+async def test_its_tap_takes_no_countersigners_pad_away(bench: Bench) -> None:
+    await bench.open_day(nia(), bea(), staff("cara", "CA", CARA))
+    await bench.sign_on(BEA)
+    bench.clock.advance(10)
+    await asked(bench, pin=True)
+    await hold(bench, CARA, lambda view: panel(view).get("step") == "pin")
+    mark = len(bench.board.views)
+    bench.readers.put(PLATE, NIA)
+    await bench.until(lambda view: view.screen is Screen.CHECKING, mark)
+    await bench.rest()
+    bench.readers.take(PLATE)
+    assert panel(bench.board.view)["by"] == "CA"
+    assert (await bench.outcomes())[-1] == ("refused", Reason.PIN_NEEDED)

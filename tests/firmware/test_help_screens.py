@@ -25,7 +25,7 @@ from firmware_py.help import finding, screens
 from firmware_py.help.commands import MAX_TEXT, FindPerson, NewPinWanted, SpareWanted
 from firmware_py.help.errand import GIVEN_HERE, SAY, Step
 from firmware_py.kiosk.commands import NAMES, CommandRefused, read_command
-from firmware_py.signon.signon import STUCK_MS
+from firmware_py.signon.pad import STUCK_MS
 from firmware_py.trust import people
 from firmware_py.trust.store import Directory
 from hardware.piv import Pin
