@@ -58,6 +58,8 @@ P256: Final = "ecdsa-p256-sha256"
 ED25519: Final = "ed25519"
 GATEWAY: Final = "gateway"
 PURPOSES: Final = {"tap": "tap", "pin": "PIN proof", "countersign": "countersign", "move": "move"}
+PURPOSES["downtime"] = "downtime declaration"
+PURPOSES["downtime"] = "downtime declaration"
 SIGN_ONS: Final = frozenset(("opened", "resumed"))
 SHOWN: Final = SIGN_ONS | {"unlocked"}
 NOBODY: Final = "unidentified"
@@ -66,7 +68,7 @@ CLAIMS: Final = (
     | {"closed-by-tap", "parked-by-tap", "still-you", "woken"}
     | {"proved", "countersigned", "joined"}
 )
-UNDER_A_TEXT: Final = frozenset(("proved", "countersigned"))
+UNDER_A_TEXT: Final = {"countersign": ("proved", "countersigned"), "downtime": ("proved",)}
 DIRECTORY: Final = ("batch", "change-request", "directory-change", "directory-manifest")
 UNREAD: Final = (
     *(
@@ -112,7 +114,7 @@ SHAPES: Final = {
     "heartbeat": "site:text version:version head:hex? issued_ms:number checkpoint:any nonce:any",
     "card.record": "record:record",
     "record": "guid:hex16 previous:hex directory:version heartbeat:hex? nonce:hex"
-    " purpose:tap|pin|countersign|move",
+    " purpose:tap|pin|countersign|move|downtime",
     "card.outcome": "record:number? guid:hex16? result:text reason:text? key:hex? algorithm:text?"
     " signature:base64? holder:text? position:text? session:text?",
     "session.changed": "session:text holder:text? position:text? change:text cause:any",
@@ -593,6 +595,8 @@ class Log:
             where = f"terminal {shown(batch.terminal)}, journal {batch.journal.hex()}"
             with at(f"leaf {leaf}, {where}"):
                 self._batch(envelope, batch, leaf)
+        elif envelope.kind == "downtime":
+            check(envelope, keys.statement, "the site's statement key")
         elif envelope.kind.startswith("directory-"):
             check(envelope, keys.statement, "the site's statement key")
             statement = read(envelope.kind, envelope.fields)
@@ -839,10 +843,12 @@ class JournalCheck:
         kind = "spare" if body and b'"type":"tapover/spare/v1"' in body else "entitlement"
         entitled = read(kind, parse(body)) if body else Shape(credentials=[])
         keys = [one for one in entitled.credentials if sha256(one.key) == outcome.key]
-        text, under = record.purpose == "countersign", outcome.result in UNDER_A_TEXT
+        text = record.purpose in UNDER_A_TEXT
+        under = outcome.result in UNDER_A_TEXT.get(record.purpose, ())
         means = "The card signed a text, and is said to have done something else."
         need(under or not text or outcome.result not in CLAIMS, "a countersign that served", means)
-        need(text or outcome.result != "countersigned", "countersigned without a text", NOT_THERE)
+        signs = record.purpose == "countersign" or outcome.result != "countersigned"
+        need(signs, "countersigned without a text", NOT_THERE)
         pin = record.purpose == "pin" or (text and outcome.result == "proved")
         used = [one for one in keys if one.slot == "9A" or not pin]
         right = used and used[0].algorithm == outcome.algorithm
@@ -1006,6 +1012,8 @@ def describe_log(log: Log, size: int, tallies: dict[str, Tally], own: Shape | No
     newest = f", the newest {VERSION.format(*log.versions[-1][0])}" if log.versions else ""
     said = f"{plural(len(log.versions), 'directory change')}, one chain{newest}: every version."
     report.proven.append(said)
+    if count := log.kinds["downtime"]:
+        report.proven.append(f"{plural(count, 'statement')} of the site: a ward may go on alone.")
     for name, tally in tallies.items():
         describe(name, tally, report)
     facts["losses"] = [describe_loss(log, loss, report) for loss in log.losses]

@@ -7,8 +7,10 @@
 - An *emergency* is the same, signed by the terminal's batch key, for the nurse in charge: said to
   the ward's other terminals on its own topic, and told to the gateway, where it is a leaf, and from
   where it is said again.
-- Downtime is declared by two people, each by a countersign record under the same terms and the one
-  text that is shown for them (`DowntimeTerms.words`), or by a statement of the site.
+- Downtime is declared by two people, each by a downtime record (`contract.tap`) under the same
+  terms and the one text that is shown for them (`DowntimeTerms.words`), or by a statement of the
+  site. Another terminal of the ward that hears and believes them says so in its own journal.
+- That it is over, one person declares likewise: whatever began before, on that ward, is over.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from contract.ids import (
     DigestField,
@@ -150,8 +152,12 @@ class DowntimeTerms(Record):
     terminal: TerminalIdField
     ward: WardIdField
     begins_ms: UnixMs
-    """Site time, as the terminal knew it."""
+    """Site time, as the terminal knew it.
+
+    Later than whatever was declared over there; an end is not before what it ends.
+    """
     limit_s: Annotated[int, Field(ge=1, le=DOWNTIME_CEILING_S)]
+    """From then."""
     off: Annotated[tuple[RoleCode, ...], Field(max_length=64)]
     ends: bool = False
     """They declare that it is over."""
@@ -167,7 +173,7 @@ class DowntimeTerms(Record):
 
 
 class Declarer(Part):
-    """Somebody who declared, and the sequence of her countersign in this journal."""
+    """Somebody who declared, and the sequence of her downtime record in this journal."""
 
     holder: HolderIdField
     record: Count
@@ -181,9 +187,10 @@ class DowntimeDeclared(Part):
     by: Annotated[tuple[Declarer, ...], Field(max_length=2)]
     """Two different people; empty where a statement declares it."""
     terms: Base64 | None
-    """The `DowntimeTerms` that both countersigned."""
+    """The `DowntimeTerms` that both signed."""
     statement: DigestField | None
     limit_s: Count
+    """From this event."""
 
     @model_validator(mode="after")
     def _grounded(self) -> DowntimeDeclared:
@@ -204,6 +211,8 @@ class DowntimeEnd(StrEnum):
     DECLARED = "declared"
     LAPSED = "lapsed"
     """Nobody renewed it in time."""
+    ELSEWHERE = "elsewhere"
+    """Declared at another terminal of the ward; the event before says by whom."""
 
 
 class DowntimeEnded(Part):
@@ -214,6 +223,40 @@ class DowntimeEnded(Part):
     why: DowntimeEnd
     by: Declarer | None = None
     """Where it was declared."""
+    terms: Base64 | None = None
+    """The `DowntimeTerms` that she signed: what began until then is over, and stays over."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        written: dict[str, object] = write(self)
+        if self.terms is None:
+            del written["terms"]
+        return written
+
+
+class HeardDeclarer(Part):
+    """Somebody who declared it at another terminal."""
+
+    holder: HolderIdField
+    guid: GuidField
+    key: KeyIdField
+    """The 9A key by which the record was checked."""
+    record: DigestField
+    """SHA-256 of the downtime record's event, in that terminal's journal."""
+
+
+class DowntimeHeard(Part):
+    """Another terminal of the ward said so, the cards' signatures held, and it counts here too."""
+
+    kind: Literal["downtime.heard"] = "downtime.heard"
+    terminal: TerminalIdField
+    ward: WardIdField
+    """Of both terminals."""
+    terms: Base64
+    """The `DowntimeTerms` that they signed there; they say whether it begins or ends."""
+    by: Annotated[tuple[HeardDeclarer, ...], Field(min_length=1, max_length=2)]
+    limit_s: Count
+    """From this event; 0: it ends."""
 
 
 class DowntimeStatement(Statement):

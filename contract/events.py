@@ -19,8 +19,9 @@ from contract.emergency import (
     BreakGlassTold,
     DowntimeDeclared,
     DowntimeEnded,
-)
+    DowntimeHeard,
     DowntimeStated,
+)
 from contract.enrolment import BatchKeptApart, TerminalEnrolled, TerminalRetired
 from contract.governing import (
     BodiesDeleted,
@@ -352,9 +353,10 @@ Detail = Annotated[
     | BreakGlassHeard
     | DowntimeDeclared
     | DowntimeEnded
+    | DowntimeStated
+    | DowntimeHeard
     | CountersignEnded
     | SessionMoved
-    | DowntimeStated
     | MoveRefused
     | PinHeard,
     Field(discriminator="kind"),

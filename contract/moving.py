@@ -72,7 +72,7 @@ class MoveRefused(Part):
 
     kind: Literal["move.refused"] = "move.refused"
     terminal: TerminalIdField
-    what: Literal["request", "handover", "taken", "pin"]
+    what: Literal["request", "handover", "taken", "pin", "downtime"]
     reason: MoveReason
     subject: DigestField
     """Of the message."""

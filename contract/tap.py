@@ -77,6 +77,19 @@ class CountersignRecord(_CardRecord):
     document: DigestField
 
 
+class DowntimeRecord(_CardRecord):
+    """Signed with 9A after VERIFY: the holder declares downtime, or that it is over.
+
+    It serves for nothing else, and nothing else serves for it.
+    """
+
+    purpose: Literal["downtime"] = "downtime"
+    text: DigestField
+    """Of the text that the kiosk showed (`contract.emergency.DowntimeTerms.words`)."""
+    terms: DigestField
+    """Of the terms' bytes."""
+
+
 class MoveRecord(_CardRecord):
     """Asks another terminal for a parked session outside of a sign-on."""
 
@@ -85,7 +98,8 @@ class MoveRecord(_CardRecord):
 
 
 CardRecord = Annotated[
-    TapRecord | PinRecord | CountersignRecord | MoveRecord, Field(discriminator="purpose")
+    TapRecord | PinRecord | CountersignRecord | DowntimeRecord | MoveRecord,
+    Field(discriminator="purpose"),
 ]
 
 

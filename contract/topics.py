@@ -27,6 +27,8 @@ class FromTerminal(StrEnum):
     """Spares assigned at 03:00, for the ward's other terminals (`contract.help`)."""
     EMERGENCY = "emergency"
     """Break-glass, for the nurse in charge, with or without a gateway (`contract.emergency`)."""
+    DOWNTIME = "downtime"
+    """What two cards declared, for the ward's other terminals (`contract.declaring`)."""
 
 
 AMONG_TERMINALS: Final = (
@@ -34,6 +36,7 @@ AMONG_TERMINALS: Final = (
     FromTerminal.MOVE,
     FromTerminal.HELP,
     FromTerminal.EMERGENCY,
+    FromTerminal.DOWNTIME,
 )
 """What terminals say to each other as well; the rest is between one of them and the gateway."""
 

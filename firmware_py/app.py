@@ -115,6 +115,7 @@ class App:
             help=outside.help_tools(),
             emergency=outside.emergency_tools(),
             downtime=recalled.downtime,
+            say_downtime=outside.say_downtime,
             roaming=outside.roaming_tools(),
         )
         terminal = Terminal(parts, mailbox)

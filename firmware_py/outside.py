@@ -139,6 +139,10 @@ class Outside:
         """Tell the other terminals, if the link stands: they only gain comfort by it."""
         self._tell(FromTerminal.PIN, proof.to_bytes())
 
+    def say_downtime(self, message: bytes) -> None:
+        """Tell the other terminals, if the link stands; it is said again."""
+        self._tell(FromTerminal.DOWNTIME, message)
+
     def _tell(self, channel: FromTerminal, payload: bytes) -> None:
         task = asyncio.ensure_future(self._link.tell(channel, payload))
         self._telling.add(task)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from contract.events import Event
 from contract.signing import Signer
 from contract.tap import PinProof
 from firmware_py.evidence.journal import Journal
@@ -20,7 +19,14 @@ from firmware_py.local_api.apps import Apps
 from firmware_py.sessions.port import Workspace
 from firmware_py.signon.grace import ProvenPins
 from firmware_py.signon.positions import Shifts
-from firmware_py.site.link import EmergencyHeard, HelpHeard, MoveHeard, PinProofHeard
+from firmware_py.signon.recall import DowntimeKnown
+from firmware_py.site.link import (
+    DowntimeSaid,
+    EmergencyHeard,
+    HelpHeard,
+    MoveHeard,
+    PinProofHeard,
+)
 from firmware_py.trust.custody import Custody, Sound
 from firmware_py.trust.heard import DirectoryHeard, HeartbeatHeard
 from firmware_py.trust.statements import Keys
@@ -40,6 +46,7 @@ _FROM_OTHERS: Final = (
     | MoveHeard
     | PinProofHeard
     | EmergencyHeard
+    | DowntimeSaid
 )
 
 
@@ -104,8 +111,10 @@ class Parts:
     """What helping at 03:00 needs besides; null: nobody is helped here."""
     emergency: EmergencyTools | None = None
     """Null: break-glass waits for the journal, and nobody else is told of it."""
-    downtime: Event | None = None
-    """Its declaration of this boot, where the journal has one that still stands."""
+    downtime: DowntimeKnown = field(default_factory=DowntimeKnown)
+    """What the journal has of it."""
+    say_downtime: Callable[[bytes], None] = lambda _: None
+    """On this terminal's own `downtime` topic, if the link stands."""
     roaming: RoamingTools | None = None
     """Null: nothing moves to or from here."""
 

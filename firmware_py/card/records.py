@@ -25,7 +25,14 @@ from contract.events import (
 )
 from contract.ids import Digest, Guid, JournalId, KeyId, Version
 from contract.signing import Envelope, SignatureRefused
-from contract.tap import CountersignRecord, DirectoryVersion, PinRecord, TapRecord, verify_card
+from contract.tap import (
+    CountersignRecord,
+    DirectoryVersion,
+    DowntimeRecord,
+    PinRecord,
+    TapRecord,
+    verify_card,
+)
 from contract.wire import encode_base64
 from firmware_py.evidence.journal import Journal, Written
 from firmware_py.evidence.journal import Place as ChainPlace
@@ -35,6 +42,8 @@ from firmware_py.trust.sitetime import Freshness, Moment
 
 # Of the newest records: a PIN is typed for a minute at most, and few cards are held meanwhile.
 MAX_NAMED: Final = 16
+
+Signable = TapRecord | PinRecord | CountersignRecord | DowntimeRecord
 
 
 class Rights(Protocol):
@@ -113,12 +122,21 @@ class Evidence:
         """Append what a colleague's 9A is to sign, after her PIN. Raises JournalFailed."""
         return self._record(guid, partial(CountersignRecord, text=text, document=document))
 
-    def name_heartbeat(self) -> Envelope | None:
-        """The newest one, for a record that is made now."""
-        heartbeat = self._rights.heartbeat
+    def name_heartbeat(self, known: Envelope | None = None) -> Envelope | None:
+        """The newest one, for a record that is made now; `known` where there is none."""
+        heartbeat = self._rights.heartbeat or known
         if heartbeat is not None and (not self._named or self._named[-1] != heartbeat):
             self._named.append(heartbeat)
         return heartbeat
+
+    def record_downtime(
+        self, guid: Guid, text: Digest, terms: Digest, known: Envelope | None
+    ) -> Written:
+        """Append what a declarer's 9A is to sign, after her PIN. Raises JournalFailed.
+
+        It names the heartbeat `known` from before this run where none was heard in it.
+        """
+        return self._record(guid, partial(DowntimeRecord, text=text, terms=terms), known)
 
     def heartbeat_named_in(self, record: bytes) -> Envelope | None:
         """The heartbeat that one of the newest records names, for whoever must believe it."""
@@ -130,9 +148,9 @@ class Evidence:
         self._held = None
 
     def _record(
-        self, guid: Guid, kind: Callable[..., TapRecord | PinRecord | CountersignRecord]
+        self, guid: Guid, kind: Callable[..., Signable], known: Envelope | None = None
     ) -> Written:
-        heartbeat = self.name_heartbeat()
+        heartbeat = self.name_heartbeat(known)
         directory = DirectoryVersion.of(self._rights.version)
         nonce = secrets.token_hex(32)
 

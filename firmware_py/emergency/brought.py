@@ -42,8 +42,11 @@ class Brought:
         self._path = folder / FILE
         self._seen: Seen | None = None
 
-    def look(self, ward: WardId, policy: Downtime) -> DowntimeDeclared | None:
-        """What the file declares now; null: nothing, or not any more."""
+    def look(self, ward: WardId, policy: Downtime, over_ms: int) -> DowntimeDeclared | None:
+        """What the file declares now; null: nothing, or not any more.
+
+        What began until `over_ms` was declared over.
+        """
         try:
             found = self._path.stat()
             data = read_capped(self._path, CAP)
@@ -58,7 +61,7 @@ class Brought:
             self._seen = seen
             return None
         left_ms = statement.until_ms - self._parts.custody.freshness().now_ms
-        if left_ms <= 0:
+        if left_ms <= 0 or statement.begins_ms <= over_ms:
             return None
         limit_s = min(policy.renew_s, left_ms // 1000)
         return DowntimeDeclared(

@@ -1,9 +1,10 @@
 """Two people declare downtime at a screen: card and PIN, the one after the other (DESIGN §5).
 
-Each card signs an ordinary tap record and then, after its PIN, a countersign record with the
-digests of the same terms and of the one text that is shown for them. Who may: somebody of the
-roles that the ward's policy names, of this ward, with a card in use. Not the same person twice.
-That it is over, one of them declares alone: it takes rights away and gives none.
+Each card signs an ordinary tap record and then, after its PIN, a downtime record with the digests
+of the same terms and of the one text that is shown for them. Who may: somebody of the roles that
+the ward's policy names, of this ward, with a card in use (`declarers`). Not the same person twice.
+That it is over, one of them declares alone: it takes rights away and gives none. The ward's other
+terminals are told, and check the cards' signatures themselves (`spreading`).
 
 A refused card or a wrong PIN does not end it; its time does, and whoever cancels. Until then
 nothing else is begun, so that nobody's touch undoes what the first of two has signed.
@@ -18,11 +19,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from contract.directory import Entitlement, Slot, Status
+from contract.directory import Entitlement, Slot
 from contract.emergency import (
     Declarer,
     DowntimeDeclared,
-    DowntimeEnd,
     DowntimeTerms,
 )
 from contract.events import OutcomeResult, Reason
@@ -34,6 +34,7 @@ from firmware_py.card.records import SignedRecord
 from firmware_py.card.tap import CardAnswer, reason_of
 from firmware_py.card.visits import Purpose, Visit
 from firmware_py.emergency import words
+from firmware_py.emergency.declarers import why_not
 from firmware_py.evidence.journal import Written
 from firmware_py.glass import words as kiosk
 from firmware_py.glass.commands import Cancelled, PinEntered
@@ -41,7 +42,7 @@ from firmware_py.glass.notice import Notice
 from firmware_py.glass.view import Screen
 from firmware_py.items import CardAsks, Item
 from firmware_py.signon.answers import as_judged, as_tapped, have_signed, why_unsigned
-from firmware_py.signon.decision import Proof, allowed_here, is_holders
+from firmware_py.signon.decision import Proof, is_holders
 from firmware_py.signon.outcomes import proved_by
 from firmware_py.signon.pad import Tapped
 from firmware_py.signon.tries import NotGiven, Over, TryAgain, judge_try
@@ -74,6 +75,7 @@ class Declaration:
     said: str = words.FIRST_CARD
     by: tuple[Declarer, ...] = ()
     initials: tuple[str, ...] = ()
+    signed: tuple[SignedRecord, ...] = field(default=(), repr=False)
     card: Entitlement | None = field(default=None, repr=False)
     tapped: Tapped | None = field(default=None, repr=False)
     attempts: int | None = None
@@ -109,13 +111,18 @@ class Declaring:
             site=self._custody.kept.keys.site,
             terminal=place.terminal,
             ward=place.ward,
-            begins_ms=self._custody.freshness().now_ms,
+            begins_ms=self._begins_ms(ends=ends),
             limit_s=policy.renew_s,
             off=policy.off,
             ends=ends,
             nonce=secrets.token_hex(32),
         )
         self._go_on(Declaration(terms, 0), words.END_CARD if ends else words.FIRST_CARD)
+
+    def _begins_ms(self, *, ends: bool) -> int:
+        """Now; whatever a clock says, after what is over here, and not before what it ends."""
+        now_ms, on = self._custody.freshness().now_ms, self._line.on
+        return max(now_ms, self._line.over_ms + 1, on.begins_ms if ends and on else 0)
 
     def takes(self, item: Item) -> bool:
         """Cards and digits, while somebody declares. Raises JournalFailed."""
@@ -163,7 +170,8 @@ class Declaring:
         if not proves:
             return evidence.record_tap(item.guid)
         text = Digest(sha256(now.terms.words().encode()))
-        return evidence.record_countersign(item.guid, text, sha256(now.terms.to_bytes()))
+        terms = sha256(now.terms.to_bytes())
+        return evidence.record_downtime(item.guid, text, terms, self._line.heartbeat_before())
 
     def _pin(self, now: Declaration, pin: Pin) -> None:
         if now.card is None or now.tapped is None or self._inside.visits.newest is not None:
@@ -210,21 +218,12 @@ class Declaring:
 
     def _refused(self, proof: Proof, card: Entitlement | None) -> Reason | None:
         """Why this card cannot declare it; null: it can. What the directory knew must do."""
-        policy, now_ms = self._line.policy(), self._custody.freshness().now_ms
+        policy = self._line.policy()
         if card is None or policy is None:
             return Reason.CARD_UNKNOWN
         if not is_holders(proof, card):
             return Reason.CARD_KEY_WRONG
-        if card.status is not Status.ACTIVE or self._custody.spare(card.guid) is not None:
-            return Reason.ROLE_NOT_ALLOWED
-        if not card.not_before_ms <= now_ms < card.not_after_ms:
-            return Reason.EXPIRED
-        key = card.credential(Slot.PIV_AUTHENTICATION)
-        if key is None or not key.pin_gated:
-            return Reason.PIN_UNGATED
-        held = allowed_here(card, self._custody.place())
-        fits = any(position.role in policy.roles for position in held)
-        return None if fits else Reason.ROLE_NOT_ALLOWED
+        return why_not(card, policy, self._custody)
 
     def _proved(self, now: Declaration, visit: Visit, signed: SignedRecord | None) -> None:
         if now.card is None or signed is None or not signed.holds:
@@ -237,11 +236,21 @@ class Declaring:
         initials = (*now.initials, now.card.name.initials)
         clock, shared = self._custody.freshness().clock, self._inside.stage.newest.hold is not None
         told = proved_by(visit, now.card, signed, clock, shared=shared)
-        agreed = replace(now, by=by, initials=initials, card=None, tapped=None, attempts=None)
-        if now.terms.ends:
+        agreed = replace(
+            now,
+            by=by,
+            initials=initials,
+            signed=(*now.signed, signed),
+            card=None,
+            tapped=None,
+            attempts=None,
+        )
+        if now.terms.begins_ms <= self._line.over_ms:
+            self._inside.stage.commit(None, told)  # meanwhile somebody ended it at another screen
+            self._drop(words.NOT_DECLARED)
+        elif now.terms.ends:
             self._now = None
-            self._inside.stage.commit(None, told)
-            self._line.end(DowntimeEnd.DECLARED, declarer)
+            self._line.end_declared(declarer, now.terms, told, lambda: self._spread(agreed))
         elif len(by) == 1:
             self._inside.stage.commit(None, told)
             self._go_on(replace(agreed, step=Step.CARD), words.SECOND_CARD)
@@ -252,16 +261,26 @@ class Declaring:
                 by=by,
                 terms=encode_base64(now.terms.to_bytes()),
                 statement=None,
-                limit_s=now.terms.limit_s,
+                limit_s=self._left_s(now.terms),
             )
             self._inside.stage.commit(
-                None, (*told, declared), lambda _: self._declared(declared, initials)
+                None, (*told, declared), lambda _: self._declared(declared, agreed)
             )
 
-    def _declared(self, declared: DowntimeDeclared, initials: tuple[str, ...]) -> None:
+    def _left_s(self, terms: DowntimeTerms) -> int:
+        """It ends at every screen at the same time: so long after its terms were made."""
+        passed_s = (self._custody.freshness().now_ms - terms.begins_ms) // 1000
+        return max(1, terms.limit_s - max(0, passed_s))
+
+    def _declared(self, declared: DowntimeDeclared, agreed: Declaration) -> None:
         self._now = None
-        self._line.begin(declared, initials)
+        self._line.begin(declared, agreed.initials)
+        self._spread(agreed)
         self._say(words.DOWNTIME_ON)
+
+    def _spread(self, agreed: Declaration) -> None:
+        if (spreading := self._line.spreading()) is not None:
+            spreading.say(agreed.terms.to_bytes(), agreed.signed)
 
     def _pin_failed(self, now: Declaration, visit: Visit, error: HardwareError) -> None:
         match judge_try(error):

@@ -1,13 +1,16 @@
 """Downtime on the terminal's queue: offered, declared, on, over (DESIGN §5).
 
 - Offered where rights as known here open nothing any more, and the ward's policy has it.
-- Declared by two people of the policy's roles, each with card and PIN (`declaring`), or by a
-  statement of the site (`brought`). It lasts `renew_s`, and is renewed by the same.
+- Declared by two people of the policy's roles, each with card and PIN (`declaring`), here or at
+  another screen of the ward (`spreading`), or by a statement of the site (`brought`). It lasts
+  `renew_s`, and is renewed by the same.
 - While it is on, the same gesture opens the same positions, but for the roles that it switches off;
   sessions say on what ground they stand. A PIN that was proved counts as it did: nobody is asked
   anew because the ward declared something.
-- It ends when rights are known again, when nobody renews it, or when one of them declares so; and
-  with the boot: a terminal that starts anew waits for two people again.
+- It ends when rights are known again, when nobody renews it, or when one of them declares so, here
+  or elsewhere; and with the boot: a terminal that starts anew waits to be told again.
+- What was declared over stays over: whatever began before that, it comes from an earlier time, and
+  neither a file that lies there nor a restart begins it again.
 
 What stood on it is locked and kept, and its holder comes back to it by her own rights.
 """
@@ -15,12 +18,23 @@ What stood on it is locked and kept, and its holder comes back to it by her own 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from contract.emergency import Declarer, DowntimeDeclared, DowntimeEnd, DowntimeEnded
+from contract.emergency import (
+    Declarer,
+    DowntimeDeclared,
+    DowntimeEnd,
+    DowntimeEnded,
+    DowntimeHeard,
+    DowntimeTerms,
+)
+from contract.events import Detail, Event, HeartbeatHeld
 from contract.ids import Digest
 from contract.policy import Downtime
+from contract.signing import Envelope, sha256
+from contract.wire import decode_base64, encode_base64
 from firmware_py import items
 from firmware_py.emergency import commands, words
 from firmware_py.glass.notice import Notice
@@ -29,10 +43,12 @@ from firmware_py.inside import Inside, Panel
 from firmware_py.items import Item
 from firmware_py.sessions.machine import EndAll, Kind
 from firmware_py.signon.decision import stale_here
+from firmware_py.site.link import DowntimeSaid
 
 if TYPE_CHECKING:
     from firmware_py.emergency.brought import Brought
     from firmware_py.emergency.declaring import Declaring
+    from firmware_py.emergency.spreading import Spreading
 
 LOG: Final = logging.getLogger("tapover.emergency")
 _STEP_S: Final = 60
@@ -45,6 +61,10 @@ class On:
 
     initials: tuple[str, ...]
     until_ms: int
+    begins_ms: int = 0
+    """Site time; 0: a statement's, which is over with whatever is over now."""
+    terms: Digest | None = None
+    """Of those that two people signed."""
 
 
 class DowntimeLine:
@@ -58,14 +78,19 @@ class DowntimeLine:
         self.on: On | None = None
         self._declaring: Declaring | None = None
         self._brought: Brought | None = None
+        self._spreading: Spreading | None = None
         self._writing: Digest | None = None
         """The statement whose declaration is on its way to the disk, or on."""
-        self._over: set[Digest] = set()
-        """Statements of which somebody here declared that it is over."""
-        event = inside.parts.downtime
-        if event is not None and isinstance(event.detail, DowntimeDeclared):
-            self._begin(event.detail, event.monotonic_ms)
-            self._writing = event.detail.statement
+        known = inside.parts.downtime
+        self.over_ms = known.over_ms
+        """What began until then was declared over (site time)."""
+        self._resumes = True
+        """Something may have been said before this start that is to be said again."""
+        if known.event is not None:
+            detail = known.event.detail
+            assert isinstance(detail, DowntimeDeclared | DowntimeHeard)  # noqa: S101 - by `recall`
+            self._begin(detail, known.event.monotonic_ms)
+            self._writing = detail.statement if isinstance(detail, DowntimeDeclared) else None
 
     def now_ms(self) -> int:
         """Monotonic."""
@@ -82,14 +107,23 @@ class DowntimeLine:
             case commands.DowntimeOver():
                 if self.on is not None:
                     self._open().begin(ends=True)
+            case DowntimeSaid():
+                if (spreading := self.spreading()) is not None:
+                    spreading.heard(item)
             case items.SurroundingsChanged():
                 self._look()
                 return False
             case _:
-                if isinstance(item, items.JournalDown) and self.on is None:
-                    self._writing = None
+                if isinstance(item, items.JournalDown):
+                    self._journal_down()
                 return self._declaring is not None and self._declaring.takes(item)
         return True
+
+    def _journal_down(self) -> None:
+        if self.on is None:
+            self._writing = None
+        if self._spreading is not None:
+            self._spreading.journal_down()
 
     def _open(self) -> Declaring:
         if self._declaring is None:
@@ -98,8 +132,25 @@ class DowntimeLine:
             self._declaring = Declaring(self)
         return self._declaring
 
+    def spreading(self) -> Spreading | None:
+        """To say and to hear; null where nothing is kept."""
+        tools = self.inside.parts.emergency
+        if self._spreading is None and tools is not None:
+            from firmware_py.emergency.spreading import Spreading  # noqa: PLC0415 - when needed
+
+            self._spreading, self._resumes = Spreading(self, tools.folder), False
+        return self._spreading
+
+    def _say_again(self) -> None:
+        if self._resumes and (self.on is not None or self.over_ms):
+            self.spreading()
+        self._resumes = False
+        if self._spreading is not None:
+            self._spreading.again()
+
     def _look(self) -> None:
         """Once a second. Raises JournalFailed."""
+        self._say_again()
         if self.on is None:
             self._look_for_statement()
             return
@@ -116,10 +167,18 @@ class DowntimeLine:
             from firmware_py.emergency.brought import Brought  # noqa: PLC0415 - when needed
 
             self._brought = Brought(self.inside.parts, tools.folder)
-        declared = self._brought.look(self.inside.policy().ward, policy)
-        if declared is not None and declared.statement not in {self._writing, *self._over}:
+        declared = self._brought.look(self.inside.policy().ward, policy, self.over_ms)
+        if declared is not None and declared.statement != self._writing:
             self._writing = declared.statement
             self.inside.stage.commit(None, (declared,), lambda _: self.begin(declared, ()))
+
+    def heartbeat_before(self) -> Envelope | None:
+        """The newest of which the journal knew when this daemon started."""
+        data = self.inside.parts.downtime.beat
+        detail = Event.from_bytes(data).detail if data is not None else None
+        if not isinstance(detail, HeartbeatHeld):
+            return None
+        return Envelope.from_bytes(decode_base64(detail.envelope))
 
     # --- what is true -------------------------------------------------------------------------
 
@@ -140,28 +199,88 @@ class DowntimeLine:
 
     def begin(self, declared: DowntimeDeclared, initials: tuple[str, ...]) -> None:
         """It was declared here, and that is durable."""
-        self.inside.signon.outcomes.counts.downtimes += 1
-        self._begin(declared, self.now_ms(), initials)
+        self._counted(declared, initials)
         LOG.warning("downtime", extra={"by": [one.holder for one in declared.by]})
 
-    def _begin(
-        self, declared: DowntimeDeclared, at_ms: int, initials: tuple[str, ...] = ()
-    ) -> None:
-        until_ms = at_ms + declared.limit_s * 1000
-        if until_ms > self.now_ms():
-            self.on = On(initials, until_ms)
-            self.inside.signon.downtime = self.policy()
+    def join(self, heard: DowntimeHeard, initials: tuple[str, ...]) -> None:
+        """It was declared at another screen, and that is durable here."""
+        self._counted(heard, initials)
+        by = [one.holder for one in heard.by]
+        LOG.warning("downtime", extra={"by": by, "declared_at": heard.terminal})
 
-    def end(self, why: DowntimeEnd, by: Declarer | None = None) -> None:
+    def _counted(self, event: DowntimeDeclared | DowntimeHeard, initials: tuple[str, ...]) -> None:
+        if self._begin(event, self.now_ms(), initials):
+            self.inside.signon.outcomes.counts.downtimes += 1
+
+    def _begin(
+        self,
+        event: DowntimeDeclared | DowntimeHeard,
+        at_ms: int,
+        initials: tuple[str, ...] = (),
+    ) -> bool:
+        line = decode_base64(event.terms) if event.terms is not None else None
+        begins_ms = DowntimeTerms.from_bytes(line).begins_ms if line is not None else 0
+        until_ms = at_ms + event.limit_s * 1000
+        over = line is not None and begins_ms <= self.over_ms
+        if over or until_ms <= self.now_ms():
+            return False
+        self.on = On(initials, until_ms, begins_ms, sha256(line) if line is not None else None)
+        self.inside.signon.downtime = self.policy()
+        return True
+
+    def end(self, why: DowntimeEnd) -> None:
         """It is over; what stood on it is locked and kept. Raises JournalFailed."""
-        ward = self.inside.policy().ward
-        self.inside.outage.note(DowntimeEnded(ward=ward, why=why, by=by))
-        if why is DowntimeEnd.DECLARED and self._writing is not None:
-            self._over.add(self._writing)
+        self.inside.outage.note(DowntimeEnded(ward=self.inside.policy().ward, why=why))
+        self._over_now(why)
+        self._say_over()
+
+    def end_declared(
+        self,
+        by: Declarer,
+        terms: DowntimeTerms,
+        told: tuple[Detail, ...],
+        then: Callable[[], None],
+    ) -> None:
+        """One person has declared so here: at once, and said when it is durable.
+
+        Raises JournalFailed.
+        """
+
+        def durable(_: object) -> None:
+            self._say_over()
+            then()
+
+        ended = DowntimeEnded(
+            ward=terms.ward,
+            why=DowntimeEnd.DECLARED,
+            by=by,
+            terms=encode_base64(terms.to_bytes()),
+        )
+        self.over_ms = max(self.over_ms, terms.begins_ms)
+        try:
+            self.inside.stage.commit(None, (*told, ended), durable)
+        finally:
+            self._over_now(DowntimeEnd.DECLARED)
+
+    def end_elsewhere(self, heard: DowntimeHeard, terms: DowntimeTerms) -> None:
+        """Somebody has declared so at another screen. Raises JournalFailed."""
+        self.over_ms = max(self.over_ms, terms.begins_ms)
+        if self.on is None or self.on.begins_ms > self.over_ms:
+            self.inside.stage.commit(None, (heard,))
+            return
+        ended = DowntimeEnded(ward=terms.ward, why=DowntimeEnd.ELSEWHERE)
+        try:
+            self.inside.stage.commit(None, (heard, ended), lambda _: self._say_over())
+        finally:
+            self._over_now(DowntimeEnd.ELSEWHERE)
+
+    def _over_now(self, why: DowntimeEnd) -> None:
         self.on = self._writing = self.inside.signon.downtime = None
         self.inside.happen(EndAll(Kind.DOWNTIME))
-        self.inside.signon.outcomes.notice = Notice(Screen.NOTICE, words.DOWNTIME_OVER)
         LOG.warning("downtime is over", extra={"why": why})
+
+    def _say_over(self) -> None:
+        self.inside.signon.outcomes.notice = Notice(Screen.NOTICE, words.DOWNTIME_OVER)
 
     def panel(self) -> Panel | None:
         """What the page draws of it; null: nothing."""

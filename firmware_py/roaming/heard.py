@@ -84,11 +84,11 @@ def open_request(
     card = custody.entitlement(record.guid)
     if card is None or not is_here(card.holder):
         return None
-    _require_terminal(event, terminal, custody)
+    require_terminal(event, terminal, custody)
     if card.status is Status.LOST:
         raise Refused(MoveReason.CARD_LOST)
-    _require_signature(card, Slot.CARD_AUTHENTICATION, line, request.signature)
-    beat_ms = _beat_ms(request.heartbeat, record.heartbeat, custody)
+    require_signature(card, Slot.CARD_AUTHENTICATION, line, request.signature)
+    beat_ms = beat_of(request.heartbeat, record.heartbeat, custody)
     time = TapTime(beat_ms, event.wall_ms, event.clock, sha256(line))
     now_ms = custody.freshness().now_ms
     valid = card.not_before_ms <= now_ms < card.not_after_ms
@@ -114,25 +114,27 @@ def open_pin(data: bytes, terminal: TerminalId, custody: Custody) -> Proved | No
     card = custody.entitlement(record.guid)
     if card is None or card.status is not Status.ACTIVE:
         return None
-    _require_terminal(event, terminal, custody)
+    require_terminal(event, terminal, custody)
     here, there = custody.place().terminal, custody.peer(terminal)
     if here is None or there is None or here.ward != there.ward:
         return None
-    credential = _require_signature(card, Slot.PIV_AUTHENTICATION, line, proof.signature)
-    beat_ms = _beat_ms(proof.heartbeat, record.heartbeat, custody)
+    credential = require_signature(card, Slot.PIV_AUTHENTICATION, line, proof.signature)
+    beat_ms = beat_of(proof.heartbeat, record.heartbeat, custody)
     if beat_ms is None or not credential.pin_gated:
         return None
     return Proved(terminal, sha256(line), card.guid, credential, card.holder, beat_ms)
 
 
-def _require_terminal(event: Event, terminal: TerminalId, custody: Custody) -> None:
+def require_terminal(event: Event, terminal: TerminalId, custody: Custody) -> None:
+    """It is that terminal's own record, and the register has it. Raises Refused."""
     if event.terminal != terminal:
         raise Refused(MoveReason.NOT_BELIEVED, "another terminal's record")
     if custody.peer(terminal) is None:
         raise Refused(MoveReason.TERMINAL_UNKNOWN)
 
 
-def _require_signature(card: Entitlement, slot: Slot, line: bytes, signature: str) -> Credential:
+def require_signature(card: Entitlement, slot: Slot, line: bytes, signature: str) -> Credential:
+    """The key of this card under which the signature over a record holds. Raises Refused."""
     credential = card.credential(slot)
     if credential is None:
         raise Refused(MoveReason.NOT_BELIEVED, "the card has no such key")
@@ -143,8 +145,11 @@ def _require_signature(card: Entitlement, slot: Slot, line: bytes, signature: st
     return credential
 
 
-def _beat_ms(beside: str | None, named: Digest | None, custody: Custody) -> int | None:
-    """When the heartbeat that a record names was issued; null where that is not known."""
+def beat_of(beside: str | None, named: Digest | None, custody: Custody) -> int | None:
+    """When the heartbeat that a record names was issued; null where that is not known.
+
+    Raises Refused.
+    """
     if beside is None or named is None:
         return None
     try:

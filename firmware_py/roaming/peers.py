@@ -28,7 +28,7 @@ class Peers:
     def refused(
         self,
         terminal: TerminalId,
-        what: Literal["request", "handover", "taken", "pin"],
+        what: Literal["request", "handover", "taken", "pin", "downtime"],
         why: Refused,
         data: bytes,
     ) -> None:

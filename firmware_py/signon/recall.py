@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from contract.emergency import DowntimeDeclared, DowntimeEnded
+from contract.emergency import DowntimeDeclared, DowntimeEnded, DowntimeHeard, DowntimeTerms
 from contract.events import Event
-from contract.wire import WireError
+from contract.wire import WireError, decode_base64
 from firmware_py.evidence import journal_store
 from firmware_py.evidence.committer import Connection
 from firmware_py.evidence.journal import Journal
@@ -30,6 +30,19 @@ _TELLING: Final = (
     b'"kind":"pin.heard"',
     b'"kind":"downtime.',
 )
+_BEAT: Final = b'"kind":"heartbeat.held"'
+
+
+@dataclass(frozen=True, slots=True)
+class DowntimeKnown:
+    """Of downtime, from the journal's end."""
+
+    event: Event | None = None
+    """By which it is on: the newest of this boot, where nothing has ended it."""
+    over_ms: int = 0
+    """What began until then was declared over, in whatever boot (site time)."""
+    beat: bytes | None = None
+    """The event with the newest heartbeat that this journal holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +54,7 @@ class Recalled:
     pins: ProvenPins
     shifts: Shifts
     """In which position each one works."""
-    downtime: Event | None = None
-    """Its newest declaration of this boot, where nothing has ended it."""
+    downtime: DowntimeKnown
 
 
 async def recall(journal: Journal, now: Moment) -> Recalled:
@@ -50,27 +62,49 @@ async def recall(journal: Journal, now: Moment) -> Recalled:
     first = max(0, journal.next_sequence - MAX_RECALLED)
     ordinal = journal.ordinal
 
-    def read(connection: Connection) -> list[bytes]:
-        return [
-            line
-            for line in journal_store.read_events(connection, ordinal, first)
-            if any(word in line for word in _TELLING)
-        ]
+    def read(connection: Connection) -> tuple[list[bytes], bytes | None]:
+        telling, beat = list[bytes](), None
+        for line in journal_store.read_events(connection, ordinal, first):
+            if any(word in line for word in _TELLING):
+                telling.append(line)
+            elif _BEAT in line:
+                beat = line
+        return telling, beat
 
-    events = [event for line in await journal.run(read) if (event := _parsed(line))]
+    lines, beat = await journal.run(read)
+    events = [event for line in lines if (event := _parsed(line))]
     return Recalled(
         ended_by_restart(events),
         rebuild(events, journal.terminal, now),
         rebuild_shifts(events, now),
-        _downtime_of(events, now),
+        _downtime_of(events, now, beat),
     )
 
 
-def _downtime_of(events: list[Event], now: Moment) -> Event | None:
-    told = [one for one in events if isinstance(one.detail, DowntimeDeclared | DowntimeEnded)]
-    newest = told[-1] if told else None
-    on = newest is not None and isinstance(newest.detail, DowntimeDeclared)
-    return newest if newest is not None and on and newest.boot == now.boot else None
+def _downtime_of(events: list[Event], now: Moment, beat: bytes | None) -> DowntimeKnown:
+    """What was declared over stays over, whatever has started anew since."""
+    on: Event | None = None
+    over_ms = 0
+    for event in events:
+        match event.detail:
+            case DowntimeDeclared():
+                on = event
+            case DowntimeHeard(limit_s=limit_s) if limit_s:
+                on = event
+            case DowntimeHeard(terms=str(terms)):
+                over_ms = max(over_ms, _began_ms(terms))
+            case DowntimeEnded(terms=terms):
+                on, over_ms = None, max(over_ms, _began_ms(terms) if terms else 0)
+            case _:
+                pass
+    return DowntimeKnown(on if on and on.boot == now.boot else None, over_ms, beat)
+
+
+def _began_ms(terms: str) -> int:
+    try:
+        return DowntimeTerms.from_bytes(decode_base64(terms)).begins_ms
+    except WireError:
+        return 0  # of another version of this program
 
 
 def _parsed(line: bytes) -> Event | None:

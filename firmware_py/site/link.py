@@ -104,6 +104,14 @@ class PinProofHeard:
 
 
 @dataclass(frozen=True, slots=True)
+class DowntimeSaid:
+    """What a terminal said on its own downtime topic, unverified."""
+
+    terminal: TerminalId
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class EmergencyHeard:
     """Break-glass at some terminal: its envelope, unverified."""
 
@@ -116,11 +124,12 @@ def _emergency_of(terminal: TerminalId, data: bytes) -> EmergencyHeard:
     return EmergencyHeard(data, terminal)
 
 
-SiteMessage = EmergencyHeard | (
+SiteMessage = (DowntimeSaid | EmergencyHeard) | (
     HelpHeard | MoveHeard | PinProofHeard | LinkChanged | Asked | HeartbeatHeard | DirectoryHeard
 )
 _HEARD: Final[dict[FromTerminal, Callable[[TerminalId, bytes], SiteMessage]]] = {
     FromTerminal.EMERGENCY: _emergency_of,
+    FromTerminal.DOWNTIME: DowntimeSaid,
     FromTerminal.HELP: HelpHeard,
     FromTerminal.MOVE: MoveHeard,
     FromTerminal.PIN: PinProofHeard,

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
 from contract import (
     checkpoint,
+    declaring,
     directory,
     emergency,
     enrolment,
@@ -77,6 +78,7 @@ PLAIN: dict[str, type[Record]] = {
     "help-answer": help.HelpAnswer,
     "puk-terms": puk.PukTerms,
     "downtime-terms": emergency.DowntimeTerms,
+    "downtime-said": declaring.DowntimeSaid,
     "policy-emergency": policy.Policy,
     "policy-grace-on-the-ward": policy.Policy,
 }

@@ -14,7 +14,13 @@ from typing import Any, Self
 from contract.ids import TerminalId
 from firmware_py.glass.view import Screen
 from firmware_py.parts import RoamingTools
-from firmware_py.site.link import EmergencyHeard, LinkChanged, MoveHeard, PinProofHeard
+from firmware_py.site.link import (
+    DowntimeSaid,
+    EmergencyHeard,
+    LinkChanged,
+    MoveHeard,
+    PinProofHeard,
+)
 from firmware_py.trust.heard import Asked, DirectoryHeard, HeartbeatHeard
 from hardware.virtual.card import Card
 from runtime.clock import ManualClock
@@ -49,15 +55,20 @@ class Air:
         tools = RoamingTools(rights.batch_key_of(name), partial(self.say, name))
         bench = Bench(self._folder / name, self.site, self.clock, terminal=name, roaming=tools)
         bench.emergency_air = partial(self.say_emergency, name)
+        bench.downtime_air = partial(self.say_downtime, name)
         return bench
 
-    async def restart(self, name: str) -> None:
-        """A daemon ends, and another one starts on its folder in the same boot."""
+    async def restart(self, name: str, *, site: bool = True) -> None:
+        """A daemon ends, and another one starts on its folder in the same boot.
+
+        Without the `site` it finds the broker alone.
+        """
         at = TerminalId(name)
         await self.benches[at].__aexit__()
         self.benches[at] = await self._bench(at).__aenter__()
         self.benches[at].post(LinkChanged(State.UP, ""))
-        self.confirm(name)
+        if site:
+            self.confirm(name)
         await self.benches[at].until(lambda view: view.screen is Screen.LOCKED)
 
     def __getitem__(self, name: str) -> Bench:
@@ -118,6 +129,12 @@ class Air:
         for other in self.up - self.deaf - {name}:
             self.benches[other].post(EmergencyHeard(data, name))
         return True
+
+    def say_downtime(self, name: TerminalId, data: bytes) -> None:
+        """On its own downtime topic."""
+        if name in self.up:
+            for other in self.up - self.deaf - {name}:
+                self.benches[other].post(DowntimeSaid(name, data))
 
     def tell_pins(self, name: str) -> None:
         """The PIN proofs that a terminal has published so far are heard by the others, again."""

@@ -112,6 +112,10 @@ class Bench:
         """What the gateway was told of break-glass; null: it does not answer."""
         self.emergency_air: Callable[[bytes], Awaitable[bool]] | None = None
         """Who takes what is said on its `emergency` topic; null: no broker does."""
+        self.downtime_said: list[bytes] = []
+        """What was said on its own downtime topic."""
+        self.downtime_air: Callable[[bytes], None] = lambda _: None
+        """Where that goes."""
         self.alarms: list[AlarmCode] = []
         self.board = Recorder()
         self.workspace = ScreenWorkspace()
@@ -158,6 +162,7 @@ class Bench:
             roaming=self._roaming,
             emergency=self._emergency_tools(),
             downtime=recalled.downtime,
+            say_downtime=self._say_downtime,
         )
         self.terminal = Terminal(parts, self.mailbox)
         self.terminal.on_news = self._held.set
@@ -197,6 +202,10 @@ class Bench:
 
     async def _say_emergency(self, message: bytes) -> bool:
         return self.emergency_air is not None and await self.emergency_air(message)
+
+    def _say_downtime(self, message: bytes) -> None:
+        self.downtime_said.append(message)
+        self.downtime_air(message)
 
     def _help_tools(self) -> HelpTools | None:
         """As of a terminal whose gateway is away."""

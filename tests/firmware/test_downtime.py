@@ -10,12 +10,10 @@ import pytest
 import pytest_asyncio
 
 from contract.directory import Status
-from contract.emergency import (
-    DowntimeTerms,
-)
+from contract.emergency import DowntimeEnded, DowntimeTerms
 from contract.events import CardOutcome, CardRecorded, Reason, SessionChanged
 from contract.signing import sha256
-from contract.tap import CountersignRecord
+from contract.tap import DowntimeRecord
 from contract.wire import decode_base64
 from firmware_py.emergency import words
 from firmware_py.emergency.commands import DowntimeOver, DowntimeWanted
@@ -73,8 +71,8 @@ async def test_two_people_with_card_and_pin_declare_it_each_under_the_same_terms
     for declarer in event.by:
         recorded = events[declarer.record]
         assert isinstance(recorded, CardRecorded)
-        assert isinstance(recorded.record, CountersignRecord)
-        assert recorded.record.document == sha256(line)
+        assert isinstance(recorded.record, DowntimeRecord)
+        assert recorded.record.terms == sha256(line)
         assert recorded.record.text == sha256(terms.words().encode())
         (outcome,) = (
             one
@@ -301,3 +299,30 @@ async def test_it_outlasts_a_restart_of_the_daemon_and_not_one_of_the_machine(
         await booted.until(lambda view: view.screen is not Screen.STARTING)
         await booted.rest()
         assert not any(state("on")(view) for view in booted.board.views)
+
+
+async def test_what_one_of_them_declared_over_is_not_on_after_a_restart(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    async with Bench(folder) as first:
+        await cut_off(first)
+        await declare(first, ELENA, FFION)
+        await declare(first, FFION, ELENA)  # renewed
+        mark = len(first.board.views)
+        first.do(DowntimeOver())
+        await first.until(state("declaring", "card"), mark)
+        await card_and_pin(first, ELENA)
+        await first.rest()
+        clock = first.clock
+    async with Bench(folder, clock=clock) as again:
+        await again.rest()
+        assert again.terminal.signon.downtime is None
+        (gone,) = [e.detail for e in await again.events() if isinstance(e.detail, DowntimeEnded)]
+        assert gone.terms is not None
+        terms = DowntimeTerms.from_bytes(decode_base64(gone.terms))
+        assert terms.ends
+        assert gone.by is not None
+        records = {one.sequence: one.detail for one in await again.events()}
+        recorded = records[gone.by.record]
+        assert isinstance(recorded, CardRecorded)
+        assert isinstance(recorded.record, DowntimeRecord)
+        assert recorded.record.terms == sha256(decode_base64(gone.terms))

@@ -103,3 +103,41 @@ async def test_a_statement_that_was_ended_here_begins_nothing_again(ward: Bench)
         await ward.rest()
     assert len(await declared(ward)) == 1
     assert await ended(ward) == ["declared"]
+
+
+async def test_what_was_ended_stays_ended_over_a_restart_and_a_power_cut(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    async with Bench(folder) as first:
+        await cut_off(first)
+        until_ms = first.custody.freshness().now_ms + 12 * HOURS_S * 1000 - 1000
+        bring(first, statement(first, until_ms=until_ms))
+        await first.until(state("on"))
+        first.do(DowntimeOver())
+        await card_and_pin(first, ELENA)
+        await first.until(state("offered"), len(first.board.views) - 1)
+        clock = first.clock
+    for reboots in (False, True):
+        if reboots:
+            clock.reboot()
+        async with Bench(folder, clock=clock) as again:
+            if reboots:
+                again.clock.advance(4 * HOURS_S + 60)  # past the limit of a start without the site
+            await again.until(state("offered"))
+            for _ in range(3):
+                again.clock.advance(1)
+                await again.rest()
+            assert len(await declared(again)) == 1
+            assert again.terminal.signon.downtime is None
+
+
+async def test_a_newer_statement_begins_it_anew(ward: Bench) -> None:
+    bring(ward, statement(ward))
+    await ward.until(state("on"))
+    ward.do(DowntimeOver())
+    await card_and_pin(ward, ELENA)
+    await ward.rest()
+    now_ms = ward.custody.freshness().now_ms
+    bring(ward, statement(ward, begins_ms=now_ms + 1, nonce="0f" * 32))
+    mark = ward.pass_time(2)
+    await ward.until(state("on"), mark)
+    assert len(await declared(ward)) == 2

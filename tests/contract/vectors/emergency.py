@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from contract import emergency, events, tap
+from contract import declaring, emergency, events, tap
 from contract.ids import Digest, Guid, HolderId, PositionId, SessionId, SiteId, TerminalId, WardId
 from contract.policy import BreakGlass, BreakGlassState, Downtime, Policy
-from contract.signing import Algorithm, Signer
+from contract.signing import Algorithm, Signer, sha256
 from contract.tap import DirectoryVersion
 from contract.wire import encode_base64
 
@@ -27,6 +27,28 @@ def vectors(
     """`card` signs as 9E."""
     opened = _opened(holder=HOLDER, guid=CARD, record=21)
     told = emergency.Emergency(site=SITE, terminal=BAY, ward=WARD, opened=opened).seal(batch)
+    return {
+        "emergency": told.to_bytes(),
+        "policy-emergency": _policy().to_bytes(),
+        "event-break-glass-opened": event(22, opened),
+        "event-break-glass-nobodys": event(23, _nobodys()),
+        "event-break-glass-detached": event(24, _detached(card, version, event)),
+        "event-break-glass-told": event(
+            25,
+            emergency.BreakGlassTold(
+                subject=told.digest, terminal=BAY, session=SessionId("5e" * 16)
+            ),
+        ),
+        **_downtimes(statement, card, version, event),
+    }
+
+
+def _downtimes(
+    statement: Signer,
+    card: Signer,
+    version: DirectoryVersion,
+    event: Callable[[int, events.Detail], bytes],
+) -> dict[str, bytes]:
     terms = emergency.DowntimeTerms(
         site=SITE,
         terminal=BAY,
@@ -51,27 +73,75 @@ def vectors(
         site=SITE, ward=WARD, begins_ms=NOW, until_ms=NOW + 3_600_000, nonce="0e" * 32
     ).seal(statement)
     gone = emergency.DowntimeEnded(ward=WARD, why=emergency.DowntimeEnd.GATEWAY)
+    record = event(35, events.CardRecorded(record=_record(version, terms)))
+    heard = _heard(terms, record, card)
     return {
-        "emergency": told.to_bytes(),
         "downtime-terms": terms.to_bytes(),
         "downtime": brought.to_bytes(),
-        "policy-emergency": _policy().to_bytes(),
-        "event-break-glass-opened": event(22, opened),
-        "event-break-glass-nobodys": event(23, _nobodys()),
-        "event-break-glass-detached": event(24, _detached(card, version, event)),
-        "event-break-glass-told": event(
-            25,
-            emergency.BreakGlassTold(
-                subject=told.digest, terminal=BAY, session=SessionId("5e" * 16)
-            ),
-        ),
         "event-downtime-declared": event(36, declared),
         "event-downtime-ended": event(37, gone),
+        "event-downtime-over": event(37, _over(declarers[1])),
+        "event-downtime-record": record,
+        "downtime-said": _said(terms, record, card).to_bytes(),
+        "event-downtime-heard": event(39, heard),
         "event-downtime-stated": event(
             38,
             emergency.DowntimeStated(subject=brought.digest, ward=WARD, minutes=60, account=997),
         ),
     }
+
+
+def _record(version: DirectoryVersion, terms: emergency.DowntimeTerms) -> tap.DowntimeRecord:
+    return tap.DowntimeRecord(
+        guid=CARD,
+        previous=Digest("c0" * 32),
+        directory=version,
+        heartbeat=None,
+        nonce="4e" * 32,
+        text=sha256(terms.words().encode()),
+        terms=sha256(terms.to_bytes()),
+    )
+
+
+def _said(terms: emergency.DowntimeTerms, record: bytes, card: Signer) -> declaring.DowntimeSaid:
+    """In form alone: both parts are the one card's."""
+    one = declaring.SignedDowntime(
+        record=encode_base64(record), signature=encode_base64(card.sign(tap.card_message(record)))
+    )
+    return declaring.DowntimeSaid(terms=encode_base64(terms.to_bytes()), by=(one, one))
+
+
+def _heard(terms: emergency.DowntimeTerms, record: bytes, card: Signer) -> emergency.DowntimeHeard:
+    one = emergency.HeardDeclarer(
+        holder=HOLDER, guid=CARD, key=card.public.key_id, record=sha256(record)
+    )
+    other = one.model_copy(update={"holder": HolderId("h-elena"), "guid": Guid("6b" * 16)})
+    return emergency.DowntimeHeard(
+        terminal=BAY,
+        ward=WARD,
+        terms=encode_base64(terms.to_bytes()),
+        by=(one, other),
+        limit_s=12 * 3600 - 90,
+    )
+
+
+def _over(by: emergency.Declarer) -> emergency.DowntimeEnded:
+    terms = emergency.DowntimeTerms(
+        site=SITE,
+        terminal=BAY,
+        ward=WARD,
+        begins_ms=NOW + 60_000,
+        limit_s=12 * 3600,
+        off=(),
+        ends=True,
+        nonce="0f" * 32,
+    )
+    return emergency.DowntimeEnded(
+        ward=WARD,
+        why=emergency.DowntimeEnd.DECLARED,
+        by=by,
+        terms=encode_base64(terms.to_bytes()),
+    )
 
 
 def _opened(**changes: object) -> emergency.BreakGlassOpened:
