@@ -143,7 +143,7 @@ class Emergency(Statement):
 
 
 class DowntimeTerms(Record):
-    """What two people declare: one ward's terminal, for so long, without these roles."""
+    """What two people declare, at one terminal of a ward: so long, without these roles."""
 
     CAP: ClassVar[int] = 4096
 
@@ -166,10 +166,11 @@ class DowntimeTerms(Record):
     def words(self) -> str:
         """What the kiosk shows, and each of them agrees to."""
         if self.ends:
-            return f"Downtime on {self.ward} ends at {self.terminal}."
+            return f"Downtime on {self.ward} is over, declared at {self.terminal}."
         without = f" Without {', '.join(self.off)}." if self.off else ""
         minutes = self.limit_s // 60
-        return f"Downtime on {self.ward}, at {self.terminal}, {minutes} minutes.{without}"
+        said = f"Downtime on {self.ward}, declared at {self.terminal}"
+        return f"{said}, {minutes} minutes.{without}"
 
 
 class Declarer(Part):
