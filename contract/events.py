@@ -31,6 +31,7 @@ from contract.governing import (
     DirectoryPublished,
     GatewayStarted,
     LockFlagged,
+    PolicyUnserved,
 )
 from contract.helping import HelpGiven, HelpJudged
 from contract.ids import (
@@ -100,7 +101,7 @@ class Reason(StrEnum):
     SAME_PERSON = "same-person"
     """A countersign wants another person than the session's holder."""
     NOT_DONE = "not-done"
-    """Somebody wanted help, or a new PIN, and it could not be done here; the daemon's log says why."""
+    """Help, or a new PIN, was wanted and could not be had here; the daemon's log says why."""
 
 
 class OutcomeResult(StrEnum):
@@ -339,6 +340,7 @@ Detail = Annotated[
     | ChangeHeld
     | ChangeDecided
     | LockFlagged
+    | PolicyUnserved
     | TerminalEnrolled
     | TerminalRetired
     | BatchKeptApart

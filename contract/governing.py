@@ -7,7 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from contract.ids import DigestField, JournalIdField, OperatorIdField
+from contract.ids import (
+    DigestField,
+    JournalIdField,
+    OperatorIdField,
+    TerminalIdField,
+    WardIdField,
+)
 from contract.tap import DirectoryVersion
 from contract.wire import Count, Part
 
@@ -81,6 +87,19 @@ class ChangeDecided(Part):
     result: Literal["approved", "refused", "expired"]
     approval: DigestField | None
     """Digest of the approval's envelope; null when it expired."""
+
+
+class PolicyUnserved(Part):
+    """Gateway's journal: a terminal's readers cannot serve its ward's policy any more, or can.
+
+    No PIN can be given there. By its own word, which is unsigned: nothing is decided by it. What
+    stands at a gateway's start is told anew.
+    """
+
+    kind: Literal["policy.unserved"] = "policy.unserved"
+    terminal: TerminalIdField
+    ward: WardIdField
+    state: Literal["begun", "ended"]
 
 
 class LockFlagged(Part):

@@ -73,6 +73,18 @@ def unservable(
     )
 
 
+def pinless(policy: Policy, interfaces: Interfaces) -> tuple[TerminalId, ...]:
+    """Terminals at whose readers no PIN can be given, where the ward's policy has one asked for.
+
+    It counts where it was given, or in the whole ward; at each tap where grace is nothing.
+    """
+    if policy.pin_contactless:
+        return ()
+    without = [name for name, kinds in interfaces.items() if kinds and "contact" not in kinds]
+    shared = policy.grace_scope is GraceScope.WARD and policy.grace_s > 0
+    return () if shared and len(without) < len(interfaces) else tuple(without)
+
+
 def served(policy: Policy, objections: Collection[Objection]) -> Policy:
     """What is left of it: nothing that was objected to, and the contract's defaults instead.
 
@@ -91,12 +103,8 @@ def served(policy: Policy, objections: Collection[Objection]) -> Policy:
 
 
 def _pin(policy: Policy, interfaces: Interfaces) -> list[Objection]:
-    """A PIN counts where it was given, or in the whole ward; at each tap where grace is nothing."""
-    if policy.pin_contactless:
-        return []
-    without = [name for name, kinds in interfaces.items() if kinds and "contact" not in kinds]
-    shared = policy.grace_scope is GraceScope.WARD and policy.grace_s > 0
-    if not without or (shared and len(without) < len(interfaces)):
+    without = pinless(policy, interfaces)
+    if not without:
         return []
     words = (
         f"no PIN can be given at {_names(without)}: only contactless readers there;"

@@ -38,6 +38,7 @@ from gateway.link.fleet import Fleet
 from gateway.link.ingest import Ingest
 from gateway.link.publisher import Publisher
 from gateway.link.stating import Door
+from gateway.link.unserved import Unserved
 from gateway.settings import GatewaySettings
 from gateway.store import Store, StoreFailed
 from runtime.clock import Clock
@@ -81,7 +82,9 @@ class Gateway:
         snapshots = Snapshots(store, evidence, known, settings.state_dir / "chunks")
         self._fleet = Fleet(store, register, clock, self._publisher.answer)
         self._fleet.load()
-        self._directory.serving.heard = self._fleet.interfaces
+        self._directory.serving.heard = heard = self._fleet.interfaces
+        self._unserved = Unserved(store, evidence, register, heard, clock)
+        self._fleet.unserved = self._unserved.stands
         self._ingest = Ingest(evidence, register, clock, self._publisher.receipts)
         session = BrokerSession(settings, known.broker, self._ingest, self._fleet, self._publisher)
         trouble = (LinkError, CertificateError)
@@ -146,6 +149,7 @@ class Gateway:
         parts = {
             "checkpoints": self._publisher.run_checkpoints(),
             "fleet": self._fleet.run(),
+            "unserved": self._unserved.run(),
             "ingest": self._ingest.run(),
             "receipts": self._publisher.run_receipts(),
             "heartbeats": self._publisher.run_heartbeats(),

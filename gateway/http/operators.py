@@ -53,6 +53,8 @@ class FleetTerminal(BaseModel):
     seen_ms: int | None
     status: TerminalStatus | None
     forks: int
+    unserved: bool = False
+    """Its readers cannot serve its ward's policy any more: no PIN can be given there."""
 
 
 class FleetAnswer(BaseModel):
@@ -128,6 +130,7 @@ def make_app(
                 seen_ms=row.seen.seen_ms if row.seen else None,
                 status=row.seen.status if row.seen else None,
                 forks=row.forks,
+                unserved=row.unserved,
             )
             for row in fleet.rows()
         ]

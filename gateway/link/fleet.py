@@ -48,6 +48,8 @@ class FleetRow:
     """In the register; None for one that the directory does not know (yet)."""
     seen: Seen | None
     forks: int
+    unserved: bool
+    """Its readers cannot serve its ward's policy any more."""
 
 
 class Fleet:
@@ -68,6 +70,8 @@ class Fleet:
         self._unsaved: dict[TerminalId, tuple[int, bytes]] = {}
         self._answer_due_ms: dict[TerminalId, int] = {}
         self._questions: dict[TerminalId, str] = {}
+        self.unserved: Callable[[TerminalId], bool] = lambda _: False
+        """Asked of each row."""
         self._bad = Trouble(_log, "reading a terminal's status")
         self._saving = Trouble(_log, "saving the fleet's status")
 
@@ -120,6 +124,7 @@ class Fleet:
                 state=known.state if known else None,
                 seen=self._seen.get(terminal),
                 forks=forks.get(terminal, 0),
+                unserved=self.unserved(terminal),
             )
             for terminal in sorted({*registered, *self._seen})
         ]

@@ -199,7 +199,8 @@ def _line(row: dict[str, Any]) -> str:
     chip = "clock chip unknown" if rtc is None else f"clock chip {'right' if rtc else 'unchecked'}"
     how_many = "readers unknown" if readers is None else f"{readers} reader(s)"
     kinds = f" ({', '.join(status['interfaces'])})" if status.get("interfaces") else ""
-    return f"{said}  {status.get('software', '-')}  {how_many}{kinds}  {chip}  {when}"
+    pin = "  no PIN can be given there, and its ward's policy wants one" * bool(row.get("unserved"))
+    return f"{said}  {status.get('software', '-')}  {how_many}{kinds}  {chip}  {when}{pin}"
 
 
 def _date(ms: int) -> str:

@@ -101,8 +101,8 @@ class Hospital:
 
     def reopen(self) -> None:
         world = self.world
-        register = Register(world.authority.statement)
-        self.directory = Directory(world.store, world.evidence, world.authority, register)
+        self.register = Register(world.authority.statement)
+        self.directory = Directory(world.store, world.evidence, world.authority, self.register)
         self.desk = Desk(world.store, world.evidence, self.directory, SITE)
 
     def employ(self, staff: list[Entitlement]) -> None:

@@ -234,6 +234,7 @@ def test_operators_see_the_fleet_the_health_and_the_interfaces_description(
             "seen_ms": None,
             "status": None,
             "forks": 0,
+            "unserved": False,
         }
         health = client.get("/healthz").json()
         assert health["log_size"] >= health["checkpoint_size"] > 0

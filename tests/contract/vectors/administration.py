@@ -7,7 +7,7 @@ from typing import Final
 
 from contract import events, governing
 from contract.administration import Approval, ChangeSet, Decision
-from contract.ids import Digest, OperatorId, SiteId
+from contract.ids import Digest, OperatorId, SiteId, TerminalId, WardId
 from contract.signing import Signer
 from contract.tap import DirectoryVersion
 
@@ -46,6 +46,9 @@ def vectors(
             operator=INES, subject=subject, reason=governing.Denial.SAME_PERSON
         ),
         "lock-flagged": governing.LockFlagged(request=request, positions=0, leads=1),
+        "policy-unserved": governing.PolicyUnserved(
+            terminal=TerminalId("bay-1"), ward=WardId("ed"), state="begun"
+        ),
     }
     lines = {f"event-{name}": event(n, detail) for n, (name, detail) in enumerate(told.items())}
     return {"change-set": change_set.to_bytes(), "approval": approval.to_bytes(), **lines}
