@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from firmware_py.emergency.spreading import Spreading
 
 LOG: Final = logging.getLogger("tapover.emergency")
+SAID: Final = "downtime.said"
+"""In the state folder: what this terminal says to the ward's others, while it stands."""
 _STEP_S: Final = 60
 """The time left is told in steps: the glass need not change each second."""
 
@@ -142,9 +144,10 @@ class DowntimeLine:
         return self._spreading
 
     def _say_again(self) -> None:
-        if self._resumes and (self.on is not None or self.over_ms):
-            self.spreading()
+        tools, resumes = self.inside.parts.emergency, self._resumes
         self._resumes = False
+        if resumes and tools is not None and (tools.folder / SAID).exists():
+            self.spreading()
         if self._spreading is not None:
             self._spreading.again()
 

@@ -15,7 +15,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from contract.declaring import DowntimeSaid as Message
 from contract.declaring import SignedDowntime
@@ -27,17 +27,14 @@ from contract.policy import DOWNTIME_CEILING_S, Downtime
 from contract.signing import sha256
 from contract.wire import encode_base64
 from firmware_py.card.records import SignedRecord
+from firmware_py.emergency.downtime import SAID, DowntimeLine
 from firmware_py.emergency.heard import Believed, Said, believe, read
 from firmware_py.roaming.heard import Refused
 from firmware_py.roaming.peers import Peers
 from firmware_py.site.link import DowntimeSaid
 from runtime.durable import NotThere, StorageError, read_capped, remove, write_file
 
-if TYPE_CHECKING:
-    from firmware_py.emergency.downtime import DowntimeLine
-
 LOG: Final = logging.getLogger("tapover.emergency")
-SAID: Final = "downtime.said"
 AGAIN_MS: Final = 10_000
 """Who comes to a screen that has just found the broker waits no longer than for a colleague."""
 _CEILING_MS: Final = DOWNTIME_CEILING_S * 1000

@@ -51,7 +51,7 @@ class Counts:
     unrecorded: int = 0
     """Of these, what nothing could take yet."""
     downtimes: int = 0
-    """Declared here."""
+    """Declared here, or at another screen and heard of."""
 
 
 class Outcomes:

@@ -63,13 +63,17 @@ class Air:
 
         Without the `site` it finds the broker alone.
         """
-        at = TerminalId(name)
-        await self.benches[at].__aexit__()
-        self.benches[at] = await self._bench(at).__aenter__()
-        self.benches[at].post(LinkChanged(State.UP, ""))
+        await self[name].__aexit__()
+        await self.start(name)
         if site:
             self.confirm(name)
-        await self.benches[at].until(lambda view: view.screen is Screen.LOCKED)
+        await self[name].until(lambda view: view.screen is Screen.LOCKED)
+
+    async def start(self, name: str) -> None:
+        """A daemon that had ended."""
+        at = TerminalId(name)
+        self.benches[at] = await self._bench(at).__aenter__()
+        self.benches[at].post(LinkChanged(State.UP, ""))
 
     def __getitem__(self, name: str) -> Bench:
         return self.benches[TerminalId(name)]

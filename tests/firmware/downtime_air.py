@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes
@@ -14,12 +15,13 @@ from contract.ids import Digest, Guid, TerminalId
 from contract.signing import sha256
 from contract.tap import DowntimeRecord, card_message
 from contract.wire import encode_base64
+from firmware_py.emergency.downtime import SAID
 from firmware_py.site import link
 from hardware.virtual.card import Card
 from hardware.virtual.names import Slot
 from tests.firmware import rights
 from tests.firmware.air import Air
-from tests.firmware.bench import Bench, staff
+from tests.firmware.bench import DEADLINE_S, Bench, staff
 from tests.firmware.downtime_ward import AMAL, DOWNTIME, ELENA, FFION, HOURS_S, lead, state
 
 HERE, THERE = "resus-1", "resus-2"
@@ -60,6 +62,14 @@ def is_on(bench: Bench) -> bool:
 
 async def heard(bench: Bench) -> list[DowntimeHeard]:
     return [e.detail for e in await bench.events() if isinstance(e.detail, DowntimeHeard)]
+
+
+async def kept(bench: Bench) -> None:
+    """Until what it says is on its disk: a worker thread writes it."""
+    path = bench.journal_path.parent / SAID
+    async with asyncio.timeout(DEADLINE_S):
+        while not path.exists() or path.read_bytes() != bench.downtime_said[-1]:
+            await asyncio.to_thread(lambda: None)
 
 
 def terms_of(bench: Bench, **changes: Any) -> DowntimeTerms:  # noqa: ANN401 - by field

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from contract.directory import Entitlement
-from contract.emergency import (
-    DowntimeDeclared,
-    DowntimeEnded,
-)
+from contract.emergency import DowntimeDeclared, DowntimeEnded, DowntimeStatement
 from contract.policy import Downtime
+from contract.signing import Envelope
 from firmware_py.emergency.commands import DowntimeWanted
 from firmware_py.glass.commands import PinEntered
 from firmware_py.glass.view import View
@@ -79,3 +77,21 @@ async def cut_off(bench: Bench) -> None:
     )
     bench.clock.advance(5 * HOURS_S)
     await bench.until(state("offered"))
+
+
+def statement(bench: Bench, **changes: Any) -> Envelope:  # noqa: ANN401 - fields of a statement
+    now_ms = bench.custody.freshness().now_ms
+    signer = changes.pop("signer", bench.site.key)
+    fields: dict[str, Any] = {
+        "site": rights.SITE,
+        "ward": rights.WARD,
+        "begins_ms": now_ms - 1000,
+        "until_ms": now_ms + HOURS_S * 1000,
+        "nonce": "0e" * 32,
+    }
+    return DowntimeStatement(**{**fields, **changes}).seal(signer)
+
+
+def bring(bench: Bench, envelope: Envelope) -> None:
+    (bench.journal_path.parent / "downtime.statement").write_bytes(envelope.to_bytes())
+    bench.clock.advance(1)

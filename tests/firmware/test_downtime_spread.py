@@ -23,6 +23,7 @@ from tests.firmware.downtime_air import (
     day,
     heard,
     is_on,
+    kept,
     passes,
     silence,
 )
@@ -31,11 +32,13 @@ from tests.firmware.downtime_ward import (
     ELENA,
     FFION,
     HOURS_S,
+    bring,
     card_and_pin,
     declare,
     declared,
     ended,
     state,
+    statement,
 )
 
 
@@ -101,6 +104,7 @@ async def test_a_screen_that_comes_to_the_broker_later_hears_it_too(air: Air) ->
 async def test_it_is_said_again_after_a_restart_of_the_daemon(air: Air) -> None:
     air.cut(THERE)
     await declare_here(air)
+    await kept(air[HERE])
     await air.restart(HERE, site=False)
     air.up.add(TerminalId(THERE))
     await passes(air, AGAIN_S)
@@ -143,6 +147,7 @@ async def test_what_was_ended_stays_ended_whoever_starts_anew(air: Air, restarte
     await declare_here(air)
     said = air[HERE].downtime_said[0]
     await end_at(air, THERE)
+    await kept(air[THERE])
     await air.restart(restarted, site=False)
     await passes(air, AGAIN_S)
     air[THERE].post(DowntimeSaid(TerminalId(HERE), said))
@@ -156,6 +161,7 @@ async def test_a_screen_that_missed_the_end_hears_it_later(air: Air) -> None:
     air.cut(HERE)
     await end_at(air, THERE)
     assert is_on(air[HERE])
+    await kept(air[THERE])
     await air.restart(THERE, site=False)  # what it has to say outlasts that
     air.up.add(TerminalId(HERE))
     await passes(air, AGAIN_S)
@@ -242,3 +248,36 @@ async def test_nobody_is_shown_a_sentence_in_the_middle_of_something(air: Air) -
     before = air[THERE].board.view.screen
     await declare_here(air)
     assert air[THERE].board.view.screen is before is Screen.LOCKED
+
+
+async def test_ended_elsewhere_a_statement_is_over_too(air: Air) -> None:
+    bring(air[HERE], statement(air[HERE]))
+    await air[HERE].until(state("on"))
+    await passes(air, 60)
+    await declare(air[THERE], FFION, ELENA)
+    await end_at(air, THERE)
+    await passes(air, AGAIN_S)
+    assert not is_on(air[HERE])
+    assert (await ended(air[HERE]))[-1] == "elsewhere"
+    await air.restart(HERE, site=False)
+    await passes(air, AGAIN_S)
+    assert not is_on(air[HERE])
+
+
+async def test_a_screen_whose_clock_nobody_has_confirmed_is_declared_for_itself(air: Air) -> None:
+    """It could not tell a declaration of yesterday's; that it is over, it hears."""
+    for name in (HERE, THERE):
+        await air[name].__aexit__()
+    air.clock.reboot()
+    for name in (HERE, THERE):
+        await air.start(name)
+    await silence(air)
+    await declare_here(air)
+    await passes(air, AGAIN_S)
+    assert is_on(air[HERE])
+    assert not is_on(air[THERE])
+    await declare(air[THERE], FFION, ELENA)
+    await passes(air, 60)
+    await end_at(air, HERE)
+    assert not is_on(air[HERE])
+    assert not is_on(air[THERE])

@@ -9,12 +9,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from contract.emergency import (
-    DowntimeStatement,
-)
 from contract.events import AlarmCode
 from contract.ids import SiteId, WardId
-from contract.signing import Envelope
 from firmware_py.emergency.commands import DowntimeOver
 from tests.firmware import rights
 from tests.firmware.bench import Bench
@@ -22,11 +18,13 @@ from tests.firmware.downtime_ward import (
     AMAL,
     ELENA,
     HOURS_S,
+    bring,
     card_and_pin,
     cut_off,
     declared,
     ended,
     state,
+    statement,
 )
 
 
@@ -41,24 +39,6 @@ async def ward(bench: Bench) -> Bench:
     """Past the offline limit. Amal works on the ward; Elena and Ffion are in charge of it."""
     await cut_off(bench)
     return bench
-
-
-def statement(bench: Bench, **changes: Any) -> Envelope:  # noqa: ANN401 - fields of a statement
-    now_ms = bench.custody.freshness().now_ms
-    signer = changes.pop("signer", bench.site.key)
-    fields: dict[str, Any] = {
-        "site": rights.SITE,
-        "ward": rights.WARD,
-        "begins_ms": now_ms - 1000,
-        "until_ms": now_ms + HOURS_S * 1000,
-        "nonce": "0e" * 32,
-    }
-    return DowntimeStatement(**{**fields, **changes}).seal(signer)
-
-
-def bring(bench: Bench, envelope: Envelope) -> None:
-    (bench.journal_path.parent / "downtime.statement").write_bytes(envelope.to_bytes())
-    bench.clock.advance(1)
 
 
 async def test_a_statement_of_the_site_declares_it_too(ward: Bench) -> None:
