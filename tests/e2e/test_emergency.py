@@ -7,7 +7,7 @@ where only staff come.
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -297,29 +297,55 @@ def test_the_nurse_in_charge_hears_of_it_at_her_own_screen_and_the_site_too(
     assert (newest["terminal"], newest["holder"], newest["read_only"]) == ("bay-2", None, True)
 
 
-def test_two_named_cards_with_their_pins_declare_downtime_and_the_ward_goes_on(
-    ward: Ward, log: Log
-) -> None:
-    bay, amal = ward["bay-1"], ward.member("h-amal")
-    cut_off(ward, bay)
-    turned_away(ward, bay, amal)
-    bay.glass.post("cancel")
+def in_downtime(view: View) -> bool:
+    return panel(view, "downtime").get("state") == "on"
+
+
+def declare(ward: Ward, bay: WardTerminal) -> None:
     shows(bay, lambda view: panel(view, "downtime").get("state") == "offered")
     bay.glass.post("downtime")
     card_and_pin(ward, bay, ward.member("h-elena"))
     card_and_pin(ward, bay, ward.member("h-ffion"))
-    view = shows(bay, lambda view: panel(view, "downtime").get("state") == "on").view
-    assert panel(view, "downtime")["by"] == ["EM", "FE"]
-    bay.sign_on_with_pin(amal)  # the same gesture
+
+
+def test_two_named_cards_with_their_pins_declare_downtime_and_the_ward_goes_on(
+    ward: Ward, log: Log
+) -> None:
+    bay, next_bay, amal = ward["bay-1"], ward["bay-2"], ward.member("h-amal")
+    cut_off(ward, bay)
+    turned_away(ward, bay, amal)
+    bay.glass.post("cancel")
+    declare(ward, bay)
+    for screen in (bay, next_bay):  # the broker lives: the other screen hears of it
+        view = shows(screen, in_downtime).view
+        assert panel(view, "downtime")["by"] == ["EM", "FE"]
+
+    next_bay.glass.post("downtime_end")
+    shows(next_bay, lambda view: panel(view, "downtime").get("step") == "card")
+    card_and_pin(ward, next_bay, ward.member("h-elena"))
+    for screen in (next_bay, bay):
+        shows(screen, lambda view: panel(view, "downtime").get("state") == "offered")
+
+    declare(ward, next_bay)
+    shows(bay, in_downtime)
+    bay.sign_on_with_pin(amal)  # the same gesture, where nobody has declared anything
     changed = Mark(ward, bay.name, 0).wait_for(
         "session.changed", lambda one: one.get("ground") == "downtime"
     )
     assert changed["holder"] == "h-amal"
 
     an_ordinary_day(ward)
-    shows(bay, lambda view: "downtime" not in view["panels"])
-    assert Mark(ward, bay.name, 0).wait_for("downtime.ended")["why"] == "gateway"
+    for screen, why in ((bay, "elsewhere"), (next_bay, "declared")):
+        shows(screen, lambda view: "downtime" not in view["panels"])
+        heard = Mark(ward, screen.name, 0).wait_for("downtime.heard")
+        assert {one["holder"] for one in heard["by"]} <= {"h-elena", "h-ffion"}
+        for each in (why, "gateway"):
+            Mark(ward, screen.name, 0).wait_for("downtime.ended", _ended(each))
     log.verified()
+
+
+def _ended(why: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda one: one["why"] == why
 
 
 def test_a_nurse_is_not_of_those_who_declare_it(ward: Ward) -> None:
