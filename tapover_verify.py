@@ -120,6 +120,7 @@ SHAPES: Final = {
     "session.changed": "session:text holder:text? position:text? change:text cause:any",
     "break-glass.opened": "session:text position:text holder:text? guid:hex16? record:number?"
     " proof:card-proof?",
+    "break-glass.heard": "terminal:text session:text",
     "card-proof": "event:base64 key:hex algorithm:text signature:base64",
     "bodies.deleted": "rule:text journal:hex16 first:number count:number",
     "proof": "type:tapover/proof/v1| event:base64 batch:base64 leaf:number inclusion:base64*"
@@ -742,6 +743,7 @@ class JournalCheck:
         self.records: dict[int, tuple[Shape, bytes]] = {}  # with the event's bytes
         self.served: set[int] = set()
         self.sign_ons: Counter[tuple[str | None, ...]] = Counter()
+        self.opened, self.heard = set[tuple[str, str]](), set[tuple[str, str]]()  # break-glass
         self.glass: tuple[str, str | None] | None = None  # whose session was shown last
         self.aside: str | None = None  # who left it for another position of her own
         self.gone = 0  # missing bodies so far; each may be the one thing that is missed
@@ -880,6 +882,7 @@ class JournalCheck:
     def _break_glass_opened(self, sequence: int, opened: Shape, _: bytes) -> None:
         """In nobody's name, by a record of this journal, or by one that no journal holds."""
         self.tally.doubts["glass"] += 1
+        self.opened.add((self.journal.terminal, opened.session))
         holder, proof = opened.holder or NOBODY, opened.proof
         if opened.holder is None:
             self.tally.doubts["nobody"] += 1
@@ -900,6 +903,9 @@ class JournalCheck:
             self.tally.doubts["detached"] += 1
         for change in SIGN_ONS:
             self.sign_ons[change, opened.session, holder, opened.position] += 1
+
+    def _break_glass_heard(self, _sequence: int, heard: Shape, _: bytes) -> None:
+        self.heard.add((heard.terminal, heard.session))
 
     def _session_changed(self, _sequence: int, session: Shape, _: bytes) -> None:
         who, own = (session.session, session.holder), session.cause == "position"
@@ -938,6 +944,9 @@ def check_events(log: Log, covered: int) -> dict[str, Tally]:
             progress(done := done + 1, total, "events")
     for check in checks:
         check.check_missing()
+    heard = {one for check in checks for one in check.heard}
+    for terminal, _ in heard - {one for check in checks for one in check.opened}:
+        tallies[terminal].doubts["heard"] += 1
     return dict(sorted(tallies.items()))
 
 
@@ -952,6 +961,7 @@ DOUBTS: Final = {
     "spare": "with a spare that the directory gave nobody yet: whose it was is a ward lead's word",
     "glass": "to break-glass: a right of the ward's, not of the card's holder",
     "nobody": "to break-glass in nobody's name: no card proves who it was",
+    "heard": "to break-glass by another terminal's word alone: no event of its own tells of it",
     "detached": "to break-glass by a tap that no journal could record: its place is not proven",
     "inactive": "with a card that was suspended, revoked or lost in the directory: look there",
 }

@@ -14,8 +14,6 @@ And always: the work that is shown is that of whoever the glass is for, by an ev
 from __future__ import annotations
 
 import itertools
-from collections import deque
-from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import settings
@@ -27,30 +25,24 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from contract.events import Cause, ClockTrust, OutcomeResult, SessionChange
+from contract.events import ClockTrust, OutcomeResult, SessionChange
 from contract.ids import Digest, Guid, HolderId, PositionId, SessionId, TerminalId
-from firmware_py.roaming.claims import Claim, Claims, Said, TapTime, Verdict
+from firmware_py.roaming.claims import Claim, Said, TapTime, Verdict
 from firmware_py.sessions.machine import (
     Activity,
-    Changed,
     Faulted,
-    Glass,
     Granted,
     Happening,
     HoldEnded,
     HoldPressed,
-    IllegalEvent,
     Kind,
     LockPressed,
     MovedAway,
     OwnTap,
     Passed,
     Session,
-    Sessions,
-    Transition,
-    step,
 )
-from tests.firmware.rights import policy
+from tests.firmware.node import HOUR_MS, Node
 
 HOLDERS = st.sampled_from([HolderId(name) for name in ("alice", "bob")])
 POSITIONS = st.sampled_from([PositionId("nurse"), PositionId("site-manager")])
@@ -58,14 +50,13 @@ PLACES = st.integers(0, 2)
 SECONDS = st.sampled_from([1, 2, 5, 14, 16, 40, 130, 290, 1900])
 STEPS_S = st.sampled_from([-7200, -60, -9, 9, 60, 150, 3600, 90_000])
 BEAT_MS = 500
-HOUR_MS = 3_600_000
 LATE_MS = 4_000
 """An answered heartbeat may be as late as that; two, for the third."""
 SETTLED_S = 60
+"""Far more than what is contested is said again in."""
 EMERGENCY = PositionId("emergency")
 LIMIT_S = 300
 """Of an emergency."""
-"""Far more than what is contested is said again in."""
 _HERE = {
     OutcomeResult.OPENED,
     OutcomeResult.RESUMED,
@@ -76,69 +67,6 @@ _HERE = {
 
 def card(holder: HolderId) -> Guid:
     return Guid(holder.encode().hex().ljust(32, "0"))
-
-
-@dataclass
-class Node:
-    """A terminal: its sessions, its books of what is shown, its link and its clock."""
-
-    name: TerminalId
-    state: Sessions = field(default_factory=Sessions)
-    claims: Claims = field(default_factory=Claims)
-    up: bool = True
-    wrong_ms: int = 0
-    """By how much its clock is wrong."""
-    beat_ms: int | None = None
-    inbox: deque[Claim] = field(default_factory=deque)
-    said_ms: int = -HOUR_MS
-    again: bool = False
-    journal: list[Changed] = field(default_factory=list)
-    """What is durable in it, or owed to it by an emergency or by whoever left."""
-    down: bool = False
-    """It takes nothing: only break-glass opens anything, by the reserve."""
-    glass: SessionId | None = None
-    standing: dict[SessionId, str] = field(default_factory=dict)
-    owner: dict[SessionId, HolderId] = field(default_factory=dict)
-
-    def see(self, event: Happening, now_ms: int) -> Transition | None:
-        rules = policy(parked_max=3, hold_s=600, idle_lock_s=600)
-        try:
-            transition = step(self.state, event, rules, now_ms)
-        except IllegalEvent:
-            return None
-        changes = [effect for effect in transition.effects if isinstance(effect, Changed)]
-        self.journal += changes  # durable, and then carried out
-        self.state = transition.state
-        if Glass.COVER in transition.effects:
-            self.glass = None
-        for changed in changes:
-            self.carry_out(changed)
-        return transition
-
-    def carry_out(self, changed: Changed) -> None:
-        session = changed.session
-        match changed.change:
-            case SessionChange.OPENED | SessionChange.RESUMED | SessionChange.UNLOCKED:
-                assert self.glass is None
-                assert self.owner.setdefault(session.id, session.holder) == session.holder
-                self.glass, self.standing[session.id] = session.id, "open"
-            case SessionChange.PARKED | SessionChange.LOCKED:
-                assert self.glass is None, "work changed hands before it was covered"
-                self.standing[session.id] = changed.change.value
-            case SessionChange.CLOSED:
-                assert changed.cause is not Cause.MOVED, "a tap elsewhere ended a session"
-                del self.standing[session.id]
-
-    def now_ms(self, true_ms: int) -> int:
-        return max(true_ms + self.wrong_ms, self.beat_ms or 0)
-
-    def in_emergency(self, holder: HolderId) -> bool:
-        here = self.state.present
-        mine = here is not None and here.session.holder == holder
-        return mine and here is not None and here.session.kind is Kind.BREAK_GLASS
-
-    def is_open(self, holder: HolderId) -> bool:
-        return self.state.shown is not None and self.state.shown.holder == holder
 
 
 class Roaming(RuleBasedStateMachine):

@@ -12,7 +12,7 @@ from tests.test_house.tree import PRODUCT, VERIFIER, modules, parse, short
 MODULE_LINES: Final = 400
 FUNCTION_LINES: Final = 60
 # The auditor reads one file that imports nothing of ours: that is its promise, so it is longer.
-VERIFIER_LINES: Final = 1190
+VERIFIER_LINES: Final = 1200
 
 OURS: Final = modules(*PRODUCT, "benchmarks", "tests")
 

@@ -153,3 +153,34 @@ def test_a_tap_of_another_holder_is_refused(auditor: Auditor, ward: Ward) -> Non
     session(ward.terminal, "h-ngata")
     ward.terminal.batch()
     auditor.refuses(ward.site, "an outcome for another holder than the directory's")
+
+
+def heard(terminal: Journal, of: str, session: str = "5e" * 16) -> None:
+    """Another terminal said so on its own topic."""
+    terminal.event(
+        "break-glass.heard",
+        subject="ab" * 32,
+        terminal=of,
+        session=session,
+        holder=None,
+        guid=None,
+        reason="RESUS",
+        state="no-card",
+        begins_ms=terminal.site.now_ms,
+        kept="later",
+    )
+
+
+def test_what_a_terminal_lost_and_another_one_heard_is_said(auditor: Auditor, ward: Ward) -> None:
+    heard(ward.terminal, "bay-2")
+    ward.terminal.batch()
+    said = auditor.accepts(ward.site)
+    assert "bay-2: 1 claim to break-glass by another terminal's word alone" in said
+
+
+def test_what_its_own_journal_tells_too_is_not(auditor: Auditor, ward: Ward) -> None:
+    opened(ward.terminal, None)
+    session(ward.terminal, "unidentified")
+    heard(ward.terminal, "bay-1")
+    ward.terminal.batch()
+    assert "another terminal's word" not in auditor.accepts(ward.site)
