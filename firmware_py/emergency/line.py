@@ -180,8 +180,11 @@ class BreakGlassLine:
         return self.waits() is not None and visit is not None and visit.purpose is Purpose.TAP
 
     def _card_came(self, card: CardArrived) -> None:
-        """No journal can hold a tap's record: the card signs one that stands for itself."""
-        if self._detached():
+        """No journal can hold a tap's record: the card signs one that stands for itself.
+
+        One that has only just failed is found out by the tap: then the card is asked again.
+        """
+        if self.inside.outage.down and self._detached():
             self._own.add(self.inside.visits.tap(card).number)
 
     def _detached(self) -> bool:

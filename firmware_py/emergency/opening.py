@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from firmware_py.emergency.line import BreakGlassLine
 
 LOG: Final = logging.getLogger("tapover.emergency")
+MOST_TELLINGS: Final = 16
+"""Told for hours, each: a ward's worst night. Who presses on at a screen drowns no other's word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Opening:
             line.reserve, self._telling, self._emergency, lambda: self.line.link_up
         )
         self._tasks: set[asyncio.Future[None]] = set()
+        self._tellings: list[asyncio.Future[None]] = []
         self._committing: Wish | None = None
         """Appended, and not on the disk yet."""
         self._busy = False
@@ -281,8 +284,13 @@ class Opening:
     def _tell(self, opened: BreakGlassOpened) -> None:
         emergency = self._emergency(opened)
         self.line.on_opened(emergency)
-        if opened.kept is not Kept.GATEWAY:
-            self._start(self._tell_until_told(emergency))
+        if opened.kept is Kept.GATEWAY:
+            return
+        telling = self._start(self._tell_until_told(emergency))
+        self._tellings = [*(one for one in self._tellings if not one.done()), telling]
+        for one in self._tellings[:-MOST_TELLINGS]:
+            LOG.warning("break-glass is told to nobody any more: there is too much of it")
+            one.cancel()
 
     async def _tell_until_told(self, emergency: Emergency) -> None:
         session = emergency.opened.session
@@ -325,10 +333,11 @@ class Opening:
             told = outcomes.event(OutcomeResult.REFUSED, Reason.NOT_DONE, None)
             outcomes.refuse(told, sentence)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._over)
+        return task
 
     def _over(self, task: asyncio.Future[None]) -> None:
         self._tasks.discard(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
@@ -12,8 +13,9 @@ import pytest_asyncio
 
 from contract.ids import PositionId
 from contract.policy import PositionGrace
-from firmware_py.emergency import owed
+from firmware_py.emergency import opening, owed
 from firmware_py.emergency.commands import BreakGlassAlone
+from firmware_py.emergency.telling import AGAIN_NS
 from firmware_py.glass.commands import LockPressed, PinEntered, PositionChosen
 from firmware_py.glass.view import Screen
 from firmware_py.help.commands import SpareWanted
@@ -30,7 +32,7 @@ from runtime.clock import SystemClock
 from runtime.settings import SettingsError
 from runtime.supervisor import State
 from tests.firmware import rights
-from tests.firmware.bench import PIN, Bench
+from tests.firmware.bench import DEADLINE_S, PIN, Bench
 from tests.firmware.cards import PLATE, SLOT
 from tests.firmware.emergency_ward import (
     AMAL,
@@ -113,6 +115,40 @@ async def test_a_dead_disk_hides_no_break_glass_behind_a_crowd_of_others(
     await emptied(ward)
     await ward.rest()
     assert len({one.session for one in await opened(ward)}) == 5
+
+
+async def test_whoever_breaks_the_glass_all_night_is_told_of_sixteen_times_at_once(
+    ward: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the terminal says so much each minute that others hear it no more."""
+    monkeypatch.setattr(opening, "MOST_TELLINGS", 3)
+    said: list[bytes] = []
+    news = asyncio.Event()
+
+    async def take_it(message: bytes) -> bool:
+        said.append(message)
+        news.set()
+        return True
+
+    ward.emergency_air = take_it
+    for _ in range(6):
+        await alone(ward)
+        mark = len(ward.board.views)
+        ward.do(LockPressed())
+        await ward.until(lambda view: not active(view), mark)
+        await ward.rest()
+    async with asyncio.timeout(DEADLINE_S):
+        while len(set(said)) < 6:
+            news.clear()
+            await news.wait()
+    said.clear()
+    async with asyncio.timeout(DEADLINE_S):
+        while len(said) < 3:
+            ward.clock.advance(AGAIN_NS / 1e9)
+            await asyncio.sleep(0)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(set(said)) == 3
 
 
 @pytest.mark.parametrize("mode", [0o702, 0o720])
