@@ -39,8 +39,26 @@ def vectors(
                 subject=told.digest, terminal=BAY, session=SessionId("5e" * 16)
             ),
         ),
+        "event-break-glass-heard": event(26, _heard_elsewhere(opened, told.digest)),
         **_downtimes(statement, card, version, event),
     }
+
+
+def _heard_elsewhere(
+    opened: emergency.BreakGlassOpened, subject: Digest
+) -> emergency.BreakGlassHeard:
+    """As another terminal of the ward writes it down."""
+    return emergency.BreakGlassHeard(
+        subject=subject,
+        terminal=TerminalId("bay-2"),
+        session=opened.session,
+        holder=opened.holder,
+        guid=opened.guid,
+        reason=opened.reason,
+        state=opened.state,
+        begins_ms=opened.begins_ms,
+        kept=opened.kept,
+    )
 
 
 def _downtimes(
