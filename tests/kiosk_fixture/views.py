@@ -47,6 +47,7 @@ GLASS: Final[dict[str, Any]] = {
     "active": None,
     "unidentified": False,
     "unrecorded": False,
+    "unheard": None,
     "waits_for_colleague": False,
 }
 ACTIVE: Final = {"left_s": 4500, "reason": "Resuscitation"}
@@ -176,6 +177,7 @@ VIEWS: Final[dict[str, View]] = {
                 "active": ACTIVE,
                 "unidentified": True,
                 "unrecorded": True,
+                "unheard": emergency.UNHEARD,
             }
         },
         person=Person(emergency.NOT_IDENTIFIED, emergency.ROLE, "?"),
