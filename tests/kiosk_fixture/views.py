@@ -21,6 +21,7 @@ from firmware_py.glass.view import (
 from firmware_py.glass.view import Step as EnrolmentStep
 from firmware_py.help import screens
 from firmware_py.help.errand import SAY, Step
+from firmware_py.kiosk import info_words as rules
 from firmware_py.pin import words as pin
 
 ONLINE: Final = Surroundings(link="online", rights_age_s=0, clock="site")
@@ -268,16 +269,29 @@ INFORMATION: Final[dict[str, object]] = {
     "ward": "ae",
     "software": "tapover 0.1.0",
     "support": "Helpdesk 4400",
+    # As many of its own as a ward can have.
     "policy": [
-        "After a PIN, a tap is enough for 4 h at this screen.",
-        "The screen dims after 2 min and locks after 5 min.",
-        "Six people's work is kept here, each for 4 h.",
+        rules.GRACE_WARD.format(time="4 h"),
+        rules.GRACE_SHORTER.format(time="30 min"),
+        rules.PIN_TAP,
+        rules.ROLES_SOME.format(roles="R8000, R8001, R8003, R8008, R8010, R8013, R8015, ..."),
+        rules.SHIFT.format(time="12 h 30 min"),
+        rules.TAP_PARKS,
+        rules.IDLE.format(dim="1 min 30 s", lock="5 min 30 s"),
+        rules.WARNED.format(time="20 s"),
+        rules.PARKED.format(n=12, time="4 h 30 min"),
+        rules.LEFT.format(time="1 min", cap="1 min 30 s"),
+        rules.HOLD.format(time="30 min"),
+        rules.OFFLINE.format(time="4 h"),
+        rules.BOOT_PIN.format(time="4 h"),
+        rules.BREAK_GLASS.format(time="1 h 30 min"),
+        rules.BREAK_GLASS_CARDLESS,
+        rules.DOWNTIME.format(time="12 h"),
+        rules.NAME_INITIALS,
+        rules.NIGHT.format(begins="21:00", ends="06:30"),
+        rules.SOUND_SOFT,
     ],
-    "recorded": [
-        "Who signed on here, in which role, when, and by which proof.",
-        "Refusals, locks and cards left behind.",
-        "Never a PIN, and nothing of what is on the screen.",
-    ],
+    "recorded": list(rules.RECORDED),
     "checkpoint": (
         "tapover.example/site/1\n123456\nq83vEjRWeJq83vEjRWeJq83vEjRWeJq83vEjRWeJq80=\n\n"
         "— tapover.example/site/1 Zm9vYmFyq83vEjRWeJq83vEjRWeJq83vEjRWeJq83vEjRWeJq83vEjRWeJq8"

@@ -5,7 +5,8 @@ import { speaks, t } from "./words.js";
 import { post } from "./link.js";
 import { glassButton } from "./glass.js";
 
-const RESTING = ["locked", "waiting", "refused", "notice"];
+// An offer too, once it was turned down: its reference stands there for a while.
+const RESTING = ["locked", "waiting", "refused", "notice", "offer"];
 
 /** `acts`: clean, information, open (a sheet), speak (a language). */
 export function drawDock(state, acts) {
@@ -21,6 +22,7 @@ export function drawDock(state, acts) {
   $("dock").hidden = layout === "sheet" || !(resting || glass);
   redraw($("dock"), [resting, mine, glass, hold, downtime, speaks()], () => {
     const emergency = glass && glassButton(panels.breakglass, acts.open);
+    if (emergency) emergency.id = "do-emergency";
     if (!resting) return [emergency];
     return [
       button(t("Clean screen"), acts.clean, { kind: "secondary", icon: "drop", id: "do-clean" }),

@@ -56,11 +56,16 @@ export function button(words, press, { kind = "", icon = null, ...given } = {}) 
   return made;
 }
 
+/** The way out of a question, which the key Escape takes too. */
+export const wayOut = (words, press) => button(words, press, { kind: "secondary", "data-way-out": true });
+
 /** Puts `children` into `node` only when `key` has changed: focus and a finger stay where they are. */
 export function redraw(node, key, children) {
   const now = JSON.stringify(key);
   if (node.dataset.drawn === now) return false;
   node.dataset.drawn = now;
+  const at = node.contains(document.activeElement) && document.activeElement.id;
   node.replaceChildren(...children().filter(Boolean));
+  if (at) $(at)?.focus({ preventScroll: true }); // drawn anew, it is still the same button
   return true;
 }

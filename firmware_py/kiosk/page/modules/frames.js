@@ -28,8 +28,8 @@ const who = (people) => people.map((one) => [one.initials, one.role].filter(Bool
 /** `kind` names the look, and whose time is left. */
 function banner(kind, mark, title, words, ...actions) {
   return el(
-    "section",
-    { class: `banner banner--${kind}`, "aria-label": title },
+    "div",
+    { class: `banner banner--${kind}`, role: "group", "aria-label": title },
     shape(mark),
     el("p", {}, el("b", { text: title }), " ", el("span", { text: join(words) }), el("span", { "data-left": kind })),
     ...actions,

@@ -1,6 +1,6 @@
 // Breaking the glass: held for a second and a half, then one reason by one touch.
 
-import { button, el } from "./dom.js";
+import { button, el, wayOut } from "./dom.js";
 import { holdButton } from "./press.js";
 import { post } from "./link.js";
 import { t } from "./words.js";
@@ -8,7 +8,7 @@ import { t } from "./words.js";
 const HOLD_MS = 1500;
 
 const title = (words) => el("h1", { id: "sheet-title", tabindex: "-1", text: words });
-const cancel = (press) => button(t("Cancel"), press, { kind: "secondary" });
+const cancel = (press) => wayOut(t("Cancel"), press);
 const more = (words) => el("p", { class: "more", text: words });
 
 /** The button itself, as it stands in the dock and on the offer. */

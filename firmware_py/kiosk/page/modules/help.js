@@ -1,14 +1,14 @@
 // "Help with a card": a blocked PIN, a temporary card, another PIN. The terminal leads, step by step
 // (its panel `help`); each step is a sentence, and perhaps something to enter.
 
-import { $, button, el } from "./dom.js";
+import { $, button, el, wayOut } from "./dom.js";
 import { t } from "./words.js";
 import { post } from "./link.js";
 
 const HOURS = [2, 4, 12];
 
 const title = (words) => el("h1", { id: "sheet-title", tabindex: "-1", text: words });
-const quit = () => button(t("Cancel"), () => post("cancel"), { kind: "secondary" });
+const quit = () => wayOut(t("Cancel"), () => post("cancel"));
 
 /** What there is to be helped with; opened from the dock. */
 export function helpMenu(state, { close }) {
@@ -25,7 +25,7 @@ export function helpMenu(state, { close }) {
       button(t("A temporary card"), begin("find_person", { text: "" })),
       !state.covered && state.name && button(t("Change my PIN"), begin("pin_change")),
     ),
-    button(t("Cancel"), close, { kind: "secondary" }),
+    wayOut(t("Cancel"), close),
   ];
 }
 
@@ -49,7 +49,8 @@ function input(id, words, given = {}) {
     "div",
     { class: "field" },
     el("label", { class: "label", for: id, text: words }),
-    el("input", { id, name: id, class: "input", autocomplete: "off", spellcheck: "false", ...given }),
+    // The glass has letters of its own (`letters.js`); no other keyboard comes up beside them.
+    el("input", { id, name: id, class: "input", autocomplete: "off", spellcheck: "false", inputmode: "none", ...given }),
   );
 }
 
@@ -97,11 +98,11 @@ function guest() {
   const form = el(
     "form",
     { class: "group", autocomplete: "off" },
-    input("guest-name", t("Or a guest's name"), { maxlength: "80" }),
+    input("guest-name", t("Or a guest's name"), { maxlength: "80", autocapitalize: "words" }),
     el(
       "div",
       { class: "beside" },
-      input("guest-number", t("Professional number"), { maxlength: "32" }),
+      input("guest-number", t("Professional number"), { maxlength: "32", autocapitalize: "characters" }),
       el("button", { class: "nhsuk-button", text: t("Give the guest a card") }),
     ),
     el("p", { id: "guest-fault", class: "nhsuk-error-message", role: "alert" }),

@@ -3,7 +3,7 @@
 
 import { encode } from "uqr";
 
-import { $, button, el, svgPath } from "./dom.js";
+import { $, button, el, redraw, svgPath } from "./dom.js";
 import { gate } from "./gate.js";
 import { information } from "./link.js";
 import { t } from "./words.js";
@@ -22,10 +22,15 @@ export const isInforming = () => !$("page").hidden;
 export function inform(ended) {
   closed = ended;
   until = performance.now() + SHOWN_MS;
-  $("page").hidden = false;
   gate("face", true);
-  show(null);
+  begin();
+  setBehind(true);
   refresh();
+}
+
+/** What lies beneath is not come to by Tab: nobody would see where the keyboard stands. */
+function setBehind(inert) {
+  for (const each of document.querySelectorAll(".bar, #banners, main, #letters, #dock")) each.inert = inert;
 }
 
 export function endInforming() {
@@ -33,6 +38,7 @@ export function endInforming() {
   clearTimeout(timer);
   $("page").hidden = true;
   $("page").replaceChildren();
+  setBehind(false);
   closed();
 }
 
@@ -45,19 +51,48 @@ async function refresh() {
   return undefined;
 }
 
-function show(told) {
-  const first = !$("page-title");
-  const parts = told ? [facts(told), texts(told), checkpoint(told.checkpoint)] : [];
+function begin() {
   $("page").replaceChildren(
     el(
       "div",
       { class: "page-head" },
       el("h1", { id: "page-title", tabindex: "-1", text: t("About this screen") }),
+      button(t("More"), further, { id: "page-more", kind: "secondary", hidden: true }),
       button(t("Close"), endInforming, { id: "page-close" }),
     ),
-    el("div", { class: "page-body", tabindex: "0", role: "group", "aria-labelledby": "page-title" }, ...parts.filter(Boolean)),
+    el(
+      "div",
+      { id: "page-body", class: "page-body", tabindex: "0", role: "group", "aria-labelledby": "page-title" },
+      ...["facts", "texts", "checkpoint"].map((part) => el("section", { id: `page-${part}`, class: part })),
+    ),
   );
-  if (first) $("page-title").focus({ preventScroll: true });
+  $("page-body").addEventListener("scroll", tellMore, { passive: true });
+  $("page").hidden = false;
+  $("page-title").focus({ preventScroll: true });
+}
+
+const below = ({ scrollHeight, scrollTop, clientHeight }) => scrollHeight - scrollTop - clientHeight;
+
+/** On a small glass a ward's rules are more than one page: nobody has to find that out. */
+function tellMore() {
+  const more = below($("page-body")) > 2;
+  if (!more && document.activeElement === $("page-more")) $("page-close").focus();
+  $("page-more").hidden = !more;
+}
+
+function further() {
+  const body = $("page-body");
+  body.scrollTop += 0.8 * body.clientHeight;
+  tellMore();
+}
+
+/** Each part anew only where it is another: who reads keeps her place. */
+function show(told) {
+  const { terminal, ward, support, software, policy, recorded } = told;
+  redraw($("page-facts"), [terminal, ward, support, software], () => facts(told));
+  redraw($("page-texts"), [policy, recorded], () => texts(told));
+  redraw($("page-checkpoint"), told.checkpoint ?? "", () => checkpoint(told.checkpoint));
+  tellMore();
 }
 
 function row(name, value) {
@@ -72,12 +107,12 @@ function facts(told) {
     row(t("Support"), told.support),
     row(t("Software"), told.software),
   ];
-  return el("section", { class: "facts" }, el("dl", { class: "nhsuk-summary-list" }, ...rows.flat()));
+  return [el("dl", { class: "nhsuk-summary-list" }, ...rows.flat())];
 }
 
 function list(words, lines) {
   return el(
-    "section",
+    "div",
     {},
     el("h2", { text: words }),
     el("ul", { class: "nhsuk-list nhsuk-list--bullet" }, ...lines.map((line) => el("li", { text: t(line) }))),
@@ -85,26 +120,22 @@ function list(words, lines) {
 }
 
 function texts({ policy = [], recorded = [] }) {
-  return el(
-    "div",
-    { class: "texts" },
+  return [
     policy.length && list(t("The rules of this ward"), policy),
     recorded.length && list(t("What is recorded"), recorded),
-  );
+  ];
 }
 
 function checkpoint(note) {
   if (!note) {
-    return el("section", { class: "checkpoint" }, el("h2", { text: t("Checkpoint") }), el("p", { text: t("None is known here yet.") }));
+    return [el("h2", { text: t("Checkpoint") }), el("p", { text: t("None is known here yet.") })];
   }
   const size = note.split("\n")[1] ?? "";
-  return el(
-    "section",
-    { class: "checkpoint" },
+  return [
     el("h2", { text: t("Checkpoint of the record") }),
     el("div", { class: "qr" }, code(note)),
     el("p", { text: t("{n} entries. Photograph it: the record must contain it for ever.", { n: size }) }),
-  );
+  ];
 }
 
 /** The note's exact text as one path of dark squares. */

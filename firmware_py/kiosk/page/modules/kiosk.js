@@ -7,13 +7,15 @@ import { drawBar, faceOf } from "./bar.js";
 import { drawDock } from "./dock.js";
 import { drawEnrolling } from "./enrolling.js";
 import { drawPad, forget as forgetDigits, padKey, readyPad } from "./pad.js";
-import { drawSheet, forget as forgetSheet, isOpen, open, close, readySheets } from "./sheets.js";
+import { drawSheet, forget as forgetSheet, isOpen, leaveSheet, open, readySheets } from "./sheets.js";
 import { clean, endCleaning, isCleaning } from "./clean.js";
+import { drawLetters, hideLetters, readyLetters } from "./letters.js";
 import { endInforming, inform, isInforming } from "./information.js";
 import { follow, post } from "./link.js";
+import { forgetOpener, leave, settle } from "./focus.js";
 import { gate, guard, isShut } from "./gate.js";
 import { heard } from "./sound.js";
-import { home, notes } from "./notes.js";
+import { notes } from "./notes.js";
 import { lasting, learn, named, speak, t } from "./words.js";
 
 const ACTIVITY_MS = 1000;
@@ -37,6 +39,7 @@ function cover() {
   endInforming();
   for (const id of ["bar-name", "bar-role", "words", "more", "reference", "announce"]) $(id).textContent = "";
   for (const id of ["sheet", "parked-lines", "banners"]) redraw($(id), null, () => []);
+  drawLetters();
   document.body.dataset.frame = "";
   document.title = t("Ward terminal");
 }
@@ -59,6 +62,7 @@ function draw(state) {
   speak(state.panels.language?.code ?? screenLanguage);
   if (switched) {
     forgetSheet();
+    forgetOpener();
     endInforming();
     endCleaning();
   }
@@ -73,17 +77,16 @@ function draw(state) {
   drawMain(state);
   drawParked(state);
   drawEnrolling(state);
+  drawLetters();
   drawDock(state, acts);
   across(state, uncovered);
   if (switched) arrived(state, before);
-  else if (atWork() && document.activeElement === body) home();
+  if (!isCleaning()) settle();
 }
 
-/** Whether her work takes what she types: nothing lies over it. */
-const atWork = () => document.body.dataset.layout === "work" && !isOpen() && !isInforming() && !isCleaning();
-
 function drawMain(state) {
-  const pad = drawPad(isOpen() ? null : state);
+  // No pad while its keys are dead: a digit that is pressed then would be missing.
+  const pad = drawPad(isOpen() || SHUT.includes(state.screen) ? null : state);
   const sheet = drawSheet(state, pad);
   notes(state.covered ? null : state.panels.screen);
   const work = !state.covered && !sheet && !pad;
@@ -120,7 +123,7 @@ function drawParked(state) {
   );
 }
 
-/** Focus, voice and sound of a new face. */
+/** Voice and sound of a new face. */
 function arrived(state, before) {
   const named = state.name && !state.covered;
   const said = named ? `${state.name}, ${state.role}. ${t(state.words)}` : t(state.words);
@@ -129,21 +132,24 @@ function arrived(state, before) {
     .join(". ");
   if (before !== null && named && before.covered) heard(1, state.sound, state.night);
   if (state.screen === "refused") heard(2, state.sound, state.night);
-  if (named && atWork()) home();
-  else if (document.body.dataset.layout === "pad") $("pad-title").focus({ preventScroll: true });
 }
 
 function restore() {
   if (now === null) return;
   gateFor(now, true);
   draw({ ...now });
-  home();
 }
 
+/** From a button of the bar or the dock; the focus comes back to it (`focus.js`). */
+const from = (begin) => (given) => {
+  leave();
+  begin(given);
+};
+
 const acts = {
-  clean: () => clean(restore),
-  information: () => inform(restore),
-  open,
+  clean: from(() => clean(restore)),
+  information: from(() => inform(restore)),
+  open: from(open),
   speak: (code) => {
     if (now && !now.covered && now.name) {
       post("language", { code }); // hers; the terminal says it back
@@ -170,6 +176,7 @@ function activity(event) {
 }
 
 function keys(event) {
+  hideLetters(); // whoever has keys needs none on the glass
   if (padKey(event)) return;
   if (event.key === "Escape") escape();
   activity(event);
@@ -177,22 +184,19 @@ function keys(event) {
 
 function escape() {
   if (isInforming()) endInforming();
-  else if (isOpen()) close();
-  else if (now?.covered && ["choose", "offer"].includes(now.screen)) post("cancel");
+  else leaveSheet();
 }
 
 function ready() {
   guard();
   readyPad();
+  readyLetters();
   readySheets(() => {
+    if (now && !isOpen() && !isCleaning()) gateFor(now, true);
     if (now) draw({ ...now });
-    if (now && !isOpen() && !isCleaning()) {
-      gateFor(now, true);
-      home();
-    }
   });
   $("lock").addEventListener("click", () => post("lock"));
-  $("role-change").addEventListener("click", () => open({ kind: "roles" }));
+  $("role-change").addEventListener("click", () => acts.open({ kind: "roles" }));
   document.addEventListener("keydown", keys);
   for (const kind of ["pointerdown", "pointermove", "wheel"]) {
     document.addEventListener(kind, activity, { passive: true });

@@ -1,11 +1,11 @@
 // Sheets of more than one person: a screen held open, a countersign, a declared downtime.
 
-import { button, el } from "./dom.js";
+import { button, el, wayOut } from "./dom.js";
 import { post } from "./link.js";
 import { t } from "./words.js";
 
 const title = (words) => el("h1", { id: "sheet-title", tabindex: "-1", text: words });
-const cancel = (press) => button(t("Cancel"), press, { kind: "secondary" });
+const cancel = (press) => wayOut(t("Cancel"), press);
 const more = (words) => el("p", { class: "more", text: words });
 const left = () => el("p", { class: "more", "data-left": true });
 

@@ -83,7 +83,11 @@ function dots() {
   $("pad-dots").setAttribute("aria-label", words);
   $("pad-status").textContent = $("pad").hidden ? "" : words;
   $("pad-enter").disabled = digits.length < LEAST;
+  // What is dead keeps no focus: the next key is for the pad as a whole.
+  if (document.activeElement === $("pad-enter") && $("pad-enter").disabled) focusTitle();
 }
+
+const focusTitle = () => $("pad-title").focus({ preventScroll: true });
 
 function press(digit) {
   if (digits.length < MOST) digits += digit;
@@ -114,7 +118,7 @@ function enter() {
 function goTo(step) {
   asked.step = step;
   $("pad-title").textContent = t(TITLES[step]);
-  $("pad-title").focus({ preventScroll: true });
+  focusTitle();
 }
 
 function finish() {

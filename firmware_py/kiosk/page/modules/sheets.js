@@ -4,7 +4,7 @@
 // A sheet begins with the focus on its question, never on an answer: a key that was meant for
 // something else chooses nothing.
 
-import { $, button, el, redraw } from "./dom.js";
+import { $, button, el, redraw, wayOut } from "./dom.js";
 import { breakGlass, colleague, reasons } from "./glass.js";
 import { confirmDowntime, countersign, declaring, joining } from "./others.js";
 import { drawFound, helpMenu, helpPerson, helpStep } from "./help.js";
@@ -41,7 +41,7 @@ function choose(state) {
   return [
     title(t("Which role now?")),
     el("div", { class: "answers" }, ...answers),
-    button(t("Cancel"), () => post("cancel"), { kind: "secondary" }),
+    wayOut(t("Cancel"), () => post("cancel")),
   ];
 }
 
@@ -58,7 +58,7 @@ function roles({ panels: { positions } }) {
   return [
     title(t("Change role")),
     el("div", { class: "answers" }, ...answers),
-    button(t("Cancel"), close, { kind: "secondary" }),
+    wayOut(t("Cancel"), close),
   ];
 }
 
@@ -83,13 +83,18 @@ function asked({ panels, positions, screen, words, reference }) {
 /** Between two entries of a change of PIN: what to do with the card. */
 const wait = ({ panels: { pin } }) => [
   title(t(pin.why)),
-  button(t("Cancel"), () => post("cancel"), { kind: "secondary" }),
+  wayOut(t("Cancel"), () => post("cancel")),
 ];
 
 function wanted(state) {
   const theirs = asked(state);
   if (theirs) return theirs;
   return local && [LOCAL[local.kind], [state.panels.positions, state.panels.breakglass?.reasons]];
+}
+
+/** The key Escape: as the sheet's own way out, where it has one. */
+export function leaveSheet() {
+  if (!$("sheet").hidden) $("sheet").querySelector("[data-way-out]")?.click();
 }
 
 /** Draws the sheet that is wanted; whether there is one. */
@@ -105,10 +110,9 @@ export function drawSheet(state, pad) {
   if (!sheet) return false;
   const [draw, from, left, update] = sheet;
   const key = [document.documentElement.lang, from];
-  const drawn = redraw($("sheet"), key, () => draw(state, { close, open }));
+  redraw($("sheet"), key, () => draw(state, { close, open }));
   update?.(state);
   const line = $("sheet").querySelector("[data-left]");
   if (line) line.textContent = typeof left === "number" && left > 0 ? t("{time} left", { time: lasting(left) }) : "";
-  if (drawn && fresh) $("sheet-title")?.focus({ preventScroll: true });
   return true;
 }
