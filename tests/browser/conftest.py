@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.ward.chromium import Chromium
-from benchmarks.ward.screen import Screen
 from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import WardTerminal
+from tests.browser.eyes import Watched
 from tests.browser.ward_life import CREW, ORDINARY, watching
 
 GIVE_UP = {"card_deadline_s": 4.0}
@@ -61,7 +61,7 @@ def chromium(browser: Chromium) -> Iterator[Chromium]:
 
 
 @pytest.fixture(scope="module")
-def screen(ward: Ward, bay: WardTerminal, chromium: Chromium) -> Iterator[Screen]:
+def screen(ward: Ward, bay: WardTerminal, chromium: Chromium) -> Iterator[Watched]:
     """The page of the first terminal, with touch."""
     with watching(ward, chromium, bay) as screen:
         yield screen

@@ -1,4 +1,7 @@
-"""Hands on a keyboard alone: from stop to stop by Tab, and what has the focus is seen to."""
+"""Hands on a keyboard alone: from stop to stop by Tab, and what has the focus is seen to.
+
+Where the focus stands after a step is the page's promise: `stands_at` holds it to that.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,14 @@ from typing import Any, Final
 
 from playwright.sync_api import Page
 
-from tests.browser.ward_life import HAND_MS
+from runtime.clock import SystemClock
+from tests.browser.ward_life import HAND_MS, HELD_MS
 
 MOST_STOPS: Final = 60
+TAB_MS: Final = 30
+"""Between two stops: more than what is taken for a scanner's, even where a face is new."""
+_LOOK_MS: Final = 15
+_STANDS_NS: Final = 5_000_000_000
 _FOCUSED: Final = """
 () => {
   const each = document.activeElement;
@@ -19,9 +27,13 @@ _FOCUSED: Final = """
   const ring = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
   const box = each.getBoundingClientRect();
   const inside = box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
-  return [each.tagName, label.trim(), ring || style.boxShadow !== "none", inside];
+  const [x, y] = [box.left + box.width / 2, box.top + box.height / 2];
+  const over = document.elementFromPoint(x, y); // something else may lie over it
+  const bare = inside && (!over || each.contains(over) || over.closest("label")?.contains(each));
+  return [each.tagName, label.trim(), ring || style.boxShadow !== "none", bare];
 }
 """
+_MATCHES: Final = "(where) => document.activeElement.matches(where)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +43,7 @@ class Stop:
     tag: str
     label: str
     visible: bool
-    """A ring or a shadow says so, and it lies on the glass."""
+    """A ring or a shadow says so, and it lies on the glass with nothing over it."""
 
 
 def focused(page: Page) -> Stop | None:
@@ -47,15 +59,45 @@ def tab_to(page: Page, label: str) -> Stop:
     """Tab until this is reached; fails where it never is, or where the focus cannot be seen."""
     stops = []
     for _ in range(MOST_STOPS):
-        page.keyboard.press("Tab", delay=HAND_MS)
+        page.keyboard.press("Tab", delay=TAB_MS)
         stop = focused(page)
         if stop is None:
             continue
         assert stop.visible, f"nobody sees that {stop} has the focus"
-        if stop.label == label:
+        if stop.label.partition("\n")[0] == label:
             return stop
         stops.append(stop.label)
-    raise AssertionError(f"Tab never came to “{label}”, only to {sorted(set(stops))}")
+    shown = page.evaluate("() => document.body.innerText")
+    raise AssertionError(f"Tab never came to “{label}”, only to {sorted(set(stops))}: {shown!r}")
+
+
+def stands_at(page: Page, where: str) -> None:
+    """Returns when this (a selector) has the focus, and is seen to have it."""
+    clock = SystemClock()
+    deadline_ns = clock.monotonic_ns() + _STANDS_NS
+    while not page.evaluate(_MATCHES, where):
+        at = focused(page)
+        assert clock.monotonic_ns() < deadline_ns, f"the keyboard stands at {at}, not at {where}"
+        page.wait_for_timeout(_LOOK_MS)
+    if where != "body":
+        stop = focused(page)
+        assert stop is not None, f"{where} had the focus for a moment alone"
+        assert stop.visible, f"nobody sees that {stop} has the focus"
+
+
+def hold(page: Page, key: str, for_ms: int = HELD_MS) -> None:
+    """A key held down for so long, and its repeats."""
+    page.keyboard.down(key)
+    for _ in range(3):
+        page.wait_for_timeout(for_ms // 3)
+        page.keyboard.down(key)
+    page.keyboard.up(key)
+
+
+def pin(page: Page, digits: str) -> None:
+    """At the pad, and Enter."""
+    page.keyboard.type(digits, delay=HAND_MS)
+    page.keyboard.press("Enter", delay=HAND_MS)
 
 
 def press(page: Page, label: str) -> None:
@@ -80,7 +122,7 @@ def stops(page: Page) -> set[str]:
     """Everything that Tab comes to, going round once."""
     seen: dict[str, None] = {}
     for _ in range(MOST_STOPS):
-        page.keyboard.press("Tab", delay=HAND_MS)
+        page.keyboard.press("Tab", delay=TAB_MS)
         stop = focused(page)
         if stop is not None:
             assert stop.visible, f"nobody sees that {stop} has the focus"

@@ -8,8 +8,8 @@ from typing import Any, Final
 from playwright.sync_api import Page
 
 from benchmarks.ward.chromium import PX_A_MM, SMALL
-from benchmarks.ward.screen import Screen
 from tests.browser.axe import findings
+from tests.browser.eyes import Watched
 
 PICTURES: Final = Path(__file__).resolve().parents[2] / "build" / "screens"
 TARGET_PX: Final = 20 * PX_A_MM
@@ -56,13 +56,12 @@ _OVERFLOW: Final = """
 _OWN_FAULTS: Final = ("Content Security Policy", "Uncaught", "Error:")
 
 
-def inspected(screen: Screen, name: str, *says: str, named: str | None = None) -> str:
+def inspected(screen: Watched, name: str, *says: str, named: str | None = None) -> str:
     """Waits for what the state ``says``, looks at it from every side, keeps its picture.
 
     Returns its text. ``named``: who must be readable, large. Fails with all that is wrong.
     """
-    for words in says:
-        screen.page.get_by_text(words).filter(visible=True).first.wait_for()
+    screen.wait_says(*says)
     screen.picture(PICTURES / f"{name}.png")
     text = screen.text
     wrong = [*findings(screen.page), *_small_targets(screen), *_small_texts(screen)]
@@ -77,7 +76,7 @@ def inspected(screen: Screen, name: str, *says: str, named: str | None = None) -
     return text
 
 
-def own_faults(screen: Screen) -> list[str]:
+def own_faults(screen: Watched) -> list[str]:
     """What the page complained of, apart from a network that a test took away."""
     return [one for one in screen.faults if any(word in one for word in _OWN_FAULTS)]
 
@@ -88,7 +87,7 @@ def targets(page: Page) -> list[tuple[str, float, float]]:
     return [(str(label), float(width), float(height)) for label, width, height in found]
 
 
-def _small_targets(screen: Screen) -> list[str]:
+def _small_targets(screen: Watched) -> list[str]:
     least = TARGET_PX - _ROUNDING_PX
     return [
         f"“{label}” is {width / PX_A_MM:.1f} × {height / PX_A_MM:.1f} mm"
@@ -97,22 +96,22 @@ def _small_targets(screen: Screen) -> list[str]:
     ]
 
 
-def _texts(screen: Screen) -> list[tuple[str, float]]:
+def _texts(screen: Watched) -> list[tuple[str, float]]:
     return [(str(words), float(size)) for words, size in screen.page.evaluate(_TEXTS)]
 
 
-def _small_texts(screen: Screen) -> list[str]:
+def _small_texts(screen: Watched) -> list[str]:
     return [f"“{words}” in {size:g} px" for words, size in _texts(screen) if size < TEXT_PX]
 
 
-def _unreadable(screen: Screen, name: str) -> list[str]:
+def _unreadable(screen: Watched, name: str) -> list[str]:
     sizes = [size for words, size in _texts(screen) if name in words]
     if sizes and max(sizes) >= NAME_PX:
         return []
     return [f"{name}'s name is {max(sizes, default=0):g} px, {NAME_PX:g} at least"]
 
 
-def _overflowing(screen: Screen) -> list[str]:
+def _overflowing(screen: Watched) -> list[str]:
     wide, high = screen.page.evaluate(_OVERFLOW)
     if wide <= 1 and high <= 1:
         return []

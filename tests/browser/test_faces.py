@@ -110,6 +110,63 @@ def test_what_is_wrong_with_a_face_is_seen(page: Page, fixture: Fixture) -> None
     assert "main is cut off" in found
 
 
+LITTLE = ((1024, 600), (800, 480))
+"""Smaller than what is promised: nothing is lost there, but some of it is a page further."""
+_SIGHT = """
+() => {
+  const body = document.getElementById("page-body").getBoundingClientRect();
+  return [...document.querySelectorAll("#page li, #page .qr")].map((each) => {
+    const box = each.getBoundingClientRect();
+    return box.top >= body.top - 1 && box.bottom <= body.bottom + 1
+      && box.left >= body.left - 1 && box.right <= body.right + 1;
+  });
+}
+"""
+
+
+@pytest.mark.parametrize("size", [REFERENCE, SMALL, *LITTLE], ids=lambda size: str(size[0]))
+def test_every_line_of_the_information_page_is_come_to_by_one_large_button(
+    page: Page, fixture: Fixture, size: tuple[int, int]
+) -> None:
+    fixture.drawn("locked")
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.click("#do-information")
+    page.locator(".qr svg").wait_for()
+    further, read = page.locator("#page-more"), page.evaluate(_SIGHT)
+    presses = 0
+    while further.is_visible():
+        further.click()
+        read = [before or now for before, now in zip(read, page.evaluate(_SIGHT), strict=True)]
+        presses += 1
+    page.click("#page-close")
+    page.set_viewport_size({"width": REFERENCE[0], "height": REFERENCE[1]})
+    assert len(read) > len(INFORMATION["policy"])  # type: ignore[arg-type]
+    assert all(read)
+    assert (presses == 0) == (size == REFERENCE)
+
+
+def test_who_reads_the_information_page_keeps_her_place_when_it_is_told_anew(
+    chromium: Chromium, fixture: Fixture
+) -> None:
+    with chromium.context(SMALL) as context:
+        page = context.new_page()
+        page.clock.install()
+        page.goto(fixture.url)
+        page.click("#do-information")
+        page.locator(".qr svg").wait_for()
+        page.click("#page-more")
+        page.focus("#page-close")
+        place = page.evaluate("() => document.getElementById('page-body').scrollTop")
+        with page.expect_response(lambda answer: "/info" in answer.url):
+            page.clock.run_for(5100)  # it asks every five seconds
+        page.locator(".qr svg").wait_for()
+        now = page.evaluate(
+            "() => [document.getElementById('page-body').scrollTop, document.activeElement.id]"
+        )
+    assert now == [place, "page-close"]
+    assert place > 0
+
+
 @pytest.mark.parametrize("night", [False, True], ids=["day", "night"])
 @pytest.mark.parametrize("size", [REFERENCE, SMALL], ids=["reference", "small"])
 def test_a_camera_reads_the_checkpoint_to_the_letter(

@@ -21,9 +21,10 @@ from benchmarks.ward.account import SIGNED_ON, Death, Hand, account
 from benchmarks.ward.chromium import SMALL, Chromium
 from benchmarks.ward.evidence import on_disk
 from benchmarks.ward.people import STAFF, Member
-from benchmarks.ward.screen import Look, Screen
+from benchmarks.ward.screen import Look
 from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import WardTerminal
+from tests.browser.eyes import Watched
 from tests.browser.truth import SHOWS, judged, turns
 from tests.browser.ward_life import names, nobody
 
@@ -69,9 +70,9 @@ class Night:
         journal = outside.journal_of(self.ward, self.bay.name)
         return [data for (data,) in outside.query(journal, ALL_EVENTS)]
 
-    def _look(self) -> Screen:
+    def _look(self) -> Watched:
         context = self._contexts.enter_context(self.chromium.context(SMALL))
-        screen = Screen(context, self.bay, names(self.ward))
+        screen = Watched(context, self.bay, names(self.ward))
         screen.open()
         return screen
 

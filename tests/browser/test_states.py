@@ -12,9 +12,9 @@ from benchmarks.ward.chromium import Chromium
 from benchmarks.ward.evidence import wait_held
 from benchmarks.ward.people import LEAD, NURSE
 from benchmarks.ward.processes import NotReady
-from benchmarks.ward.screen import Screen
 from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import WardTerminal, is_open_for
+from tests.browser.eyes import Watched
 from tests.browser.looking import inspected
 from tests.browser.ward_life import (
     fresh,
@@ -30,7 +30,7 @@ from tests.e2e.asking import RECOVERY_S, shows
 
 pytestmark = pytest.mark.timeout(120)
 
-IDLE: dict[str, object] = {"idle_dim_s": 5, "idle_warn_s": 5, "idle_lock_s": 15}
+IDLE: dict[str, object] = {"idle_dim_s": 5, "idle_warn_s": 5, "idle_lock_s": 13}
 SIGNS_FIRST = ("hung:at=2",)
 
 
@@ -39,7 +39,7 @@ def nobody_is_named(ward: Ward, text: str) -> None:
 
 
 def test_locked_a_terminal_at_rest_says_what_to_do_and_names_nobody(
-    ward: Ward, screen: Screen
+    ward: Ward, screen: Watched
 ) -> None:
     screen.wait("locked")
     text = inspected(screen, "locked")
@@ -48,7 +48,7 @@ def test_locked_a_terminal_at_rest_says_what_to_do_and_names_nobody(
 
 
 def test_the_card_is_felt_before_anything_is_verified(
-    ward: Ward, bay: WardTerminal, screen: Screen
+    ward: Ward, bay: WardTerminal, screen: Watched
 ) -> None:
     nobody(bay, screen)
     with held(ward, bay, ward.member("h-amal"), faults=SIGNS_FIRST):
@@ -59,7 +59,7 @@ def test_the_card_is_felt_before_anything_is_verified(
 
 
 def test_the_first_tap_over_the_contactless_reader_is_sent_to_the_slot(
-    ward: Ward, bay: WardTerminal, screen: Screen
+    ward: Ward, bay: WardTerminal, screen: Watched
 ) -> None:
     nobody(bay, screen)
     tap(ward, bay, screen, fresh(ward), "notice")
@@ -69,7 +69,7 @@ def test_the_first_tap_over_the_contactless_reader_is_sent_to_the_slot(
 
 
 def test_the_pad_takes_gloves_and_says_how_many_tries_are_left(
-    ward: Ward, bay: WardTerminal, screen: Screen
+    ward: Ward, bay: WardTerminal, screen: Watched
 ) -> None:
     newcomer = fresh(ward)
     nobody(bay, screen)
@@ -86,7 +86,7 @@ def test_the_pad_takes_gloves_and_says_how_many_tries_are_left(
 
 
 def test_open_the_name_is_large_and_the_role_beside_it(
-    ward: Ward, bay: WardTerminal, screen: Screen
+    ward: Ward, bay: WardTerminal, screen: Watched
 ) -> None:
     amal = ward.member("h-amal")
     there(ward, bay, screen, amal)
@@ -97,7 +97,7 @@ def test_open_the_name_is_large_and_the_role_beside_it(
 
 
 def test_another_card_parks_her_and_only_initials_stay(
-    ward: Ward, bay: WardTerminal, screen: Screen
+    ward: Ward, bay: WardTerminal, screen: Watched
 ) -> None:
     amal, bronwen = ward.member("h-amal"), ward.member("h-bronwen")
     there(ward, bay, screen, amal)
@@ -109,7 +109,7 @@ def test_another_card_parks_her_and_only_initials_stay(
 
 
 def test_a_holder_of_two_positions_chooses_by_one_touch(
-    ward: Ward, bay: WardTerminal, screen: Screen
+    ward: Ward, bay: WardTerminal, screen: Watched
 ) -> None:
     two = fresh(ward, NURSE, LEAD)
     nobody(bay, screen)
@@ -124,7 +124,7 @@ def test_a_holder_of_two_positions_chooses_by_one_touch(
 
 
 def test_a_card_that_may_not_open_is_refused_beside_her_untouched_work(
-    ward: Ward, bay: WardTerminal, screen: Screen
+    ward: Ward, bay: WardTerminal, screen: Watched
 ) -> None:
     amal = ward.member("h-amal")
     there(ward, bay, screen, amal)
@@ -133,11 +133,12 @@ def test_a_card_that_may_not_open_is_refused_beside_her_untouched_work(
     text = inspected(screen, "refused")
     assert "This card cannot be used here." in text
     assert [name for name in names(ward) if name in text] == [amal.shown]
+    screen.page.touchscreen.tap(960, 540)  # whoever is there works on
     shows(bay, lambda view: is_open_for(view, amal))
 
 
 def test_her_own_card_again_is_still_her_and_later_takes_her_off_the_glass(
-    ward: Ward, bay: WardTerminal, screen: Screen
+    ward: Ward, bay: WardTerminal, screen: Watched
 ) -> None:
     amal, bronwen = ward.member("h-amal"), ward.member("h-bronwen")
     there(ward, bay, screen, bronwen)
@@ -151,24 +152,33 @@ def test_her_own_card_again_is_still_her_and_later_takes_her_off_the_glass(
     nobody_is_named(ward, text)
 
 
-def test_idle_it_dims_warns_and_locks(ward: Ward, bay: WardTerminal, screen: Screen) -> None:
-    amal = ward.member("h-amal")
+def test_idle_it_dims_warns_and_locks_and_any_key_wakes_it(
+    ward: Ward, bay: WardTerminal, screen: Watched, chromium: Chromium
+) -> None:
+    amal, bronwen, other = ward.member("h-amal"), ward.member("h-bronwen"), ward["bay-2"]
     wait_held(ward, ward.set_policy(**IDLE))
     try:
-        nobody(bay, screen)
-        there(ward, bay, screen, amal)
-        screen.wait("dimmed", timeout_s=20.0)
-        inspected(screen, "dimmed")
-        screen.wait("warning", timeout_s=20.0)
-        inspected(screen, "warning")
-        screen.wait("locked", timeout_s=20.0)
-        nobody_is_named(ward, inspected(screen, "locked-idle"))
+        with watching(ward, chromium, other) as woken:
+            there(ward, other, woken, bronwen)
+            nobody(bay, screen)
+            there(ward, bay, screen, amal)
+            woken.wait("dimmed", "warning", timeout_s=20.0)
+            mark = other.glass.mark()
+            woken.page.keyboard.press("Shift")
+            other.glass.wait(lambda view: is_open_for(view, bronwen), mark)
+            woken.wait("open")
+            screen.wait("dimmed", timeout_s=20.0)
+            inspected(screen, "dimmed")
+            screen.wait("warning", timeout_s=20.0)
+            inspected(screen, "warning")
+            screen.wait("locked", timeout_s=20.0)
+            nobody_is_named(ward, inspected(screen, "locked-idle"))
     finally:
         wait_held(ward, ward.set_policy())
 
 
 def test_offline_is_said_by_word_and_the_rest_stays(
-    ward: Ward, bay: WardTerminal, screen: Screen
+    ward: Ward, bay: WardTerminal, screen: Watched
 ) -> None:
     amal = ward.member("h-amal")
     there(ward, bay, screen, amal)
@@ -182,7 +192,7 @@ def test_offline_is_said_by_word_and_the_rest_stays(
 
 
 def test_without_readers_it_waits_and_says_for_what(
-    ward: Ward, bay: WardTerminal, screen: Screen
+    ward: Ward, bay: WardTerminal, screen: Watched
 ) -> None:
     nobody(bay, screen)
     bay.pcscd.kill()
@@ -197,7 +207,7 @@ def test_without_readers_it_waits_and_says_for_what(
 
 
 def test_a_page_that_does_not_hear_its_terminal_hides_everything(
-    ward: Ward, bay: WardTerminal, screen: Screen
+    ward: Ward, bay: WardTerminal, screen: Watched
 ) -> None:
     there(ward, bay, screen, ward.member("h-amal"))
     bay.kill()
@@ -226,7 +236,7 @@ def test_a_terminal_fresh_from_its_box_says_what_its_enrolment_waits_for(
 
 @pytest.mark.full
 def test_by_night_the_same_is_dark_and_as_readable(
-    ward: Ward, bay: WardTerminal, chromium: Chromium, screen: Screen
+    ward: Ward, bay: WardTerminal, chromium: Chromium, screen: Watched
 ) -> None:
     there(ward, bay, screen, amal := ward.member("h-amal"))
     with watching(ward, chromium, bay, night=True) as dark:

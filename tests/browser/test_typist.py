@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,19 +20,23 @@ from benchmarks.ward.chromium import SMALL, Chromium
 from benchmarks.ward.evidence import on_disk
 from benchmarks.ward.glass import Seen
 from benchmarks.ward.people import STAFF, Member
-from benchmarks.ward.screen import Screen, notes, notes_text
+from benchmarks.ward.screen import notes, notes_text
 from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import WardTerminal, is_open_for
 from runtime.clock import SystemClock
+from tests.browser.eyes import Watched
 from tests.browser.truth import SHOWS
-from tests.browser.ward_life import held, nobody, there
+from tests.browser.ward_life import fresh, held, nobody, there
 from tests.browser.wedge import Press, Wedge
+from tests.e2e.asking import at_work
 
 QUICK: Final = 100
 WHOLE: Final = 1000
+CONTROL: Final = 12
 ROOM: Final = 3000
 """Notes longer than this are deleted by the typist: 4,096 bytes are all there is."""
-DWELL_S: Final = (0.02, 0.3)
+DWELL_S: Final = (0.0, 0.1)
+"""Somebody works until the next card is in the field; until it is detected, she types on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +53,29 @@ class Stay:
 class Tapping(threading.Thread):
     """So many taps, each over somebody else's work."""
 
-    def __init__(self, ward: Ward, bay: WardTerminal, count: int, luck: random.Random) -> None:
-        super().__init__(name="tapping", daemon=True)
+    def __init__(
+        self,
+        ward: Ward,
+        bay: WardTerminal,
+        crew: Sequence[Member],
+        count: int,
+        luck: random.Random,
+        profile: str,
+    ) -> None:
+        """The first of the crew is there now."""
+        super().__init__(name=f"tapping-{bay.name}", daemon=True)
         self.taps = 0
         self.fault: BaseException | None = None
         self._ward, self._bay, self._count, self._luck = ward, bay, count, luck
+        self._crew, self._profile = crew, profile
         self._pause = threading.Event()
 
     def run(self) -> None:
         """Ends early with a `fault`."""
-        crew = [self._ward.member(one.holder.id) for one in STAFF[:3]]
-        here = crew[0]
+        here = self._crew[0]
         try:
             for _ in range(self._count):
-                here = self._luck.choice([one for one in crew if one is not here])
+                here = self._luck.choice([one for one in self._crew if one is not here])
                 self._over(here)
                 self._pause.wait(self._luck.uniform(*DWELL_S))
         except BaseException as fault:  # noqa: BLE001 - told in the test's own thread
@@ -69,7 +83,7 @@ class Tapping(threading.Thread):
 
     def _over(self, member: Member) -> None:
         mark = self._bay.glass.mark()
-        with held(self._ward, self._bay, member) as inserted_ns:
+        with held(self._ward, self._bay, member, profile=self._profile) as inserted_ns:
             self._bay.glass.wait(
                 lambda view: is_open_for(view, member) and (view["seen_ns"] or 0) >= inserted_ns,
                 mark,
@@ -127,44 +141,124 @@ def _words(stay: Stay, char: str, presses: Sequence[Press]) -> str:
     return f"{stay.holder} has {char!r}, pressed {early_ms:.1f} ms before her work was there"
 
 
-def play(ward: Ward, chromium: Chromium, count: int, seed: str) -> None:
-    bay, luck = ward["bay-1"], random.Random(seed)
-    with chromium.context(SMALL) as context:
-        screen = Screen(context, bay)
+@dataclass(frozen=True, slots=True)
+class Station:
+    """A screen with its own people, its typist and its scanner."""
+
+    bay: WardTerminal
+    screen: Watched
+    tapping: Tapping
+    wedge: Wedge
+    mark: int
+
+    def work(self) -> None:
+        """A key, or some."""
+        self.wedge.work()
+        latest = self.bay.glass.latest
+        if latest is not None and len(notes_text(latest.view)) > ROOM:
+            self.wedge.clear()
+
+
+def stations(
+    ward: Ward, chromium: Chromium, taps: Taps, contexts: ExitStack, page: str = ""
+) -> list[Station]:
+    """One at each terminal, between whose people nothing is shared; ``page`` is run before its."""
+    made = []
+    for number, (bay, crew) in enumerate(taps.crews.items()):
+        luck = random.Random(f"{taps.seed} {number}")
+        context = contexts.enter_context(chromium.context(SMALL))
+        if page:
+            context.add_init_script(page)
+        screen = Watched(context, ward[bay])
         screen.open()
-        for one in reversed(STAFF[:3]):
-            there(ward, bay, screen, ward.member(one.holder.id))
-        mark = bay.glass.mark()
-        tapping, wedge = Tapping(ward, bay, count, luck), Wedge(screen, context, luck)
-        tapping.start()
-        while tapping.is_alive():
-            wedge.work()
-            if (
-                bay.glass.latest
-                and len((notes(bay.glass.latest.view) or {}).get("text", "")) > ROOM
-            ):
-                wedge.clear()
-        nobody(bay, screen)
-        if tapping.fault is not None:
-            raise tapping.fault
-        found = stays(on_disk(ward, bay.name), bay.glass.since(mark), ward)
-    landed = sum(len(text) for stay in found for text, _ in stay.growth)
-    print(f"{tapping.taps} tap-overs, {len(wedge.presses)} keys, {landed} landed")
-    assert tapping.taps == count
-    assert len(found) >= count
-    assert landed > len(wedge.presses) // 4
-    assert crossed(found, wedge.presses) == []
+        for one in reversed(crew):
+            at_work(ward, ward[bay], one)
+        count = taps.count // len(taps.crews)
+        tapping = Tapping(ward, ward[bay], crew, count, luck, taps.profile)
+        mark = ward[bay].glass.mark()
+        made.append(Station(ward[bay], screen, tapping, Wedge(screen, context, luck), mark))
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Taps:
+    """How many, of whom where, and by which cards."""
+
+    count: int
+    seed: str
+    crews: Mapping[str, Sequence[Member]]
+    profile: str = "instant"
+
+
+def play(ward: Ward, chromium: Chromium, taps: Taps, page: str = "") -> list[str]:
+    """What crossed, in words."""
+    wrong = []
+    with ExitStack() as contexts:
+        here = stations(ward, chromium, taps, contexts, page)
+        for one in here:
+            one.tapping.start()
+        while any(one.tapping.is_alive() for one in here):
+            for one in here:
+                one.work()
+            here[0].wedge.rest()
+        for one in here:
+            nobody(one.bay, one.screen)
+            if one.tapping.fault is not None:
+                raise one.tapping.fault
+            found = stays(on_disk(ward, one.bay.name), one.bay.glass.since(one.mark), ward)
+            landed = sum(len(text) for stay in found for text, _ in stay.growth)
+            presses = one.wedge.presses
+            print(f"{one.tapping.taps} tap-overs, {len(presses)} keys, {landed} landed")
+            assert one.tapping.taps == taps.count // len(here)
+            assert len(found) >= one.tapping.taps
+            assert landed > len(presses) // 4
+            wrong += crossed(found, presses)
+    return wrong
+
+
+def crews(ward: Ward) -> dict[str, list[Member]]:
+    """Three at one screen, three at the other: whose work moves between them stops nobody here."""
+    everybody = [ward.member(one.holder.id) for one in STAFF]
+    return {"bay-1": everybody[:3], "bay-2": [*everybody[3:], fresh(ward)]}
 
 
 @pytest.mark.timeout(240)
 def test_no_character_crosses_in_a_hundred_tap_overs(ward: Ward, chromium: Chromium) -> None:
-    play(ward, chromium, QUICK, "a busy hour")
+    assert play(ward, chromium, Taps(QUICK, "a busy hour", crews(ward))) == []
 
 
 @pytest.mark.full
 @pytest.mark.timeout(2400)
 def test_no_character_crosses_in_a_thousand_tap_overs(ward: Ward, chromium: Chromium) -> None:
-    play(ward, chromium, WHOLE, "a busy week")
+    assert play(ward, chromium, Taps(WHOLE, "a busy week", crews(ward))) == []
+
+
+# A page as any other would be: what is typed while nobody's work is there waits for the next.
+QUEUES: Final = """
+(() => {
+  let waiting = "";
+  const field = () => document.getElementById("notes");
+  window.addEventListener("keydown", (event) => {
+    const written = event.key === "Enter" ? "\\n" : event.key;
+    if (!field() && written.length === 1) waiting += written;
+  }, { capture: true });
+  new MutationObserver(() => {
+    if (!field() || !waiting) return;
+    field().value += waiting;
+    waiting = "";
+    field().dispatchEvent(new Event("input"));
+  }).observe(document, { subtree: true, childList: true });
+})();
+"""
+
+
+@pytest.mark.timeout(120)
+def test_on_a_page_that_queues_instead_of_discarding_the_same_typist_is_seen_to_cross(
+    ward: Ward, chromium: Chromium
+) -> None:
+    taps = Taps(CONTROL, "an ordinary page", {"bay-1": crews(ward)["bay-1"]}, "typical")
+    wrong = play(ward, chromium, taps, QUEUES)
+    assert len(wrong) >= CONTROL // 2
 
 
 def test_a_key_held_down_across_a_tap_over_writes_nothing_until_it_is_pressed_anew(
@@ -172,7 +266,7 @@ def test_a_key_held_down_across_a_tap_over_writes_nothing_until_it_is_pressed_an
 ) -> None:
     bay, amal, bronwen = ward["bay-1"], ward.member("h-amal"), ward.member("h-bronwen")
     with chromium.context() as context:
-        screen = Screen(context, bay)
+        screen = Watched(context, bay)
         screen.open()
         there(ward, bay, screen, bronwen)
         there(ward, bay, screen, amal)

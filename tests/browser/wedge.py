@@ -49,16 +49,21 @@ class Wedge:
         self._clock = SystemClock()
         self._wire = self.context.new_cdp_session(self.screen.page)
         self._letters = cycle(ascii_letters)
-        self._bands = 0
+        self._bands = self._keys = self._scan_at = 0
 
     def work(self) -> None:
-        """Some keys, and a wristband."""
-        at = self.luck.randrange(SCAN_EVERY)
-        for number in range(SCAN_EVERY):
-            self.letter(next(self._letters))
-            if number == at:
-                self.scan()
-            time.sleep(self.luck.uniform(*HAND_S))
+        """One key of the typist; and a wristband, as often as they are read."""
+        at = self._keys % SCAN_EVERY
+        if at == 0:
+            self._scan_at = self.luck.randrange(SCAN_EVERY)
+        self._keys += 1
+        self.letter(next(self._letters))
+        if at == self._scan_at:
+            self.scan()
+
+    def rest(self) -> None:
+        """As long as a fast hand needs to its next key."""
+        time.sleep(self.luck.uniform(*HAND_S))
 
     def letter(self, char: str) -> None:
         """One key of the typist."""
