@@ -110,12 +110,15 @@ function facts(told) {
   return [el("dl", { class: "nhsuk-summary-list" }, ...rows.flat())];
 }
 
+/** A number and its unit stay on one line. */
+const together = (words) => words.replace(/(\d) (s|min|h)\b/g, "$1\u00a0$2");
+
 function list(words, lines) {
   return el(
     "div",
     {},
     el("h2", { text: words }),
-    el("ul", { class: "nhsuk-list nhsuk-list--bullet" }, ...lines.map((line) => el("li", { text: t(line) }))),
+    el("ul", { class: "nhsuk-list nhsuk-list--bullet" }, ...lines.map((line) => el("li", { text: together(t(line)) }))),
   );
 }
 
