@@ -53,9 +53,9 @@ def browser(package_tmp: Path) -> Iterator[Chromium]:
         yield chromium
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium(browser: Chromium) -> Iterator[Chromium]:
-    """Headless, with nothing in it. Its driver's event loop must not outlive the module."""
+    """Headless, with nothing in it. Its driver's event loop must not outlive these tests."""
     with browser.driven():
         yield browser
 

@@ -18,8 +18,8 @@ from playwright.sync_api import BrowserContext
 from benchmarks.ward.screen import Screen
 from runtime.clock import SystemClock
 
-HAND_S: Final = (0.045, 0.085)
-"""Between two keys of somebody who is fast."""
+HAND_S: Final = (0.03, 0.06)
+"""Between two keys of somebody who is fast, and a little for what takes the key there."""
 SCAN_EVERY: Final = 9
 """Keys of the typist to one wristband."""
 SCANNED_S: Final = 0.004
