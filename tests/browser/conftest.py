@@ -19,7 +19,7 @@ from benchmarks.ward.terminals import WardTerminal
 from tests.browser.eyes import Watched
 from tests.browser.ward_life import CREW, ORDINARY, watching
 
-GIVE_UP = {"card_deadline_s": 4.0}
+GIVE_UP = {"card_deadline_s": 3.0}
 
 
 @pytest.fixture(scope="package")

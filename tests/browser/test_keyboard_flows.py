@@ -41,8 +41,7 @@ from tests.browser.ward_life import (
     watching,
 )
 from tests.e2e.asking import RECOVERY_S, shows
-from tests.e2e.helping import SPARE_PIN, held_by, make_spare
-from tests.e2e.test_blocked_pin import exchange
+from tests.e2e.helping import SPARE_PIN, exchange, held_by, make_spare
 
 pytestmark = pytest.mark.timeout(120)
 

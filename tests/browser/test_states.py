@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.ward.chromium import Chromium
 from benchmarks.ward.evidence import wait_held
-from benchmarks.ward.people import LEAD, NURSE
+from benchmarks.ward.people import LEAD, NURSE, Member
 from benchmarks.ward.processes import NotReady
 from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import WardTerminal, is_open_for
@@ -152,29 +152,38 @@ def test_her_own_card_again_is_still_her_and_later_takes_her_off_the_glass(
     nobody_is_named(ward, text)
 
 
-def test_idle_it_dims_warns_and_locks_and_any_key_wakes_it(
+def test_idle_it_dims_warns_and_locks_while_elsewhere_a_card_was_left(
     ward: Ward, bay: WardTerminal, screen: Watched, chromium: Chromium
 ) -> None:
     amal, bronwen, other = ward.member("h-amal"), ward.member("h-bronwen"), ward["bay-2"]
-    wait_held(ward, ward.set_policy(**IDLE))
+    wait_held(ward, ward.set_policy(**IDLE, left_card_s=5))
     try:
-        with watching(ward, chromium, other) as woken:
-            there(ward, other, woken, bronwen)
+        with watching(ward, chromium, other) as elsewhere:
+            nobody(other, elsewhere)
+            there(ward, other, elsewhere, bronwen)
             nobody(bay, screen)
             there(ward, bay, screen, amal)
-            woken.wait("dimmed", "warning", timeout_s=20.0)
-            mark = other.glass.mark()
-            woken.page.keyboard.press("Shift")
-            other.glass.wait(lambda view: is_open_for(view, bronwen), mark)
-            woken.wait("open")
+            elsewhere.wait("dimmed", "warning", timeout_s=20.0)
+            _any_key_wakes(other, elsewhere, bronwen)
             screen.wait("dimmed", timeout_s=20.0)
             inspected(screen, "dimmed")
-            screen.wait("warning", timeout_s=20.0)
-            inspected(screen, "warning")
+            mark = other.glass.mark()
+            with held(ward, other, bronwen, slot=True):
+                screen.wait("warning", timeout_s=20.0)
+                inspected(screen, "warning")
+                other.glass.wait(lambda view: bool(view["panels"].get("left")), mark, 20.0)
+                assert "BP" in inspected(elsewhere, "left-card", "A card was left in the slot")
             screen.wait("locked", timeout_s=20.0)
             nobody_is_named(ward, inspected(screen, "locked-idle"))
     finally:
         wait_held(ward, ward.set_policy())
+
+
+def _any_key_wakes(bay: WardTerminal, screen: Watched, member: Member) -> None:
+    mark = bay.glass.mark()
+    screen.page.keyboard.press("Shift")
+    bay.glass.wait(lambda view: is_open_for(view, member), mark)
+    screen.wait("open")
 
 
 def test_offline_is_said_by_word_and_the_rest_stays(

@@ -5,13 +5,11 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.ward.chromium import Chromium
-from benchmarks.ward.evidence import wait_held
 from benchmarks.ward.site import Ward
 from benchmarks.ward.terminals import WardTerminal, is_open_for
 from tests.browser.eyes import Watched
 from tests.browser.looking import inspected
 from tests.browser.ward_life import (
-    held,
     names,
     nobody,
     tap,
@@ -21,23 +19,6 @@ from tests.browser.ward_life import (
 from tests.e2e.asking import shows
 
 pytestmark = pytest.mark.timeout(120)
-
-
-def test_a_card_left_in_the_slot_is_announced_with_initials_beside_the_work(
-    ward: Ward, bay: WardTerminal, screen: Watched
-) -> None:
-    amal = ward.member("h-amal")
-    wait_held(ward, ward.set_policy(left_card_s=5))
-    try:
-        there(ward, bay, screen, amal)
-        mark = bay.glass.mark()
-        with held(ward, bay, amal, slot=True):
-            bay.glass.wait(lambda view: bool(view["panels"].get("left")), mark, timeout_s=20.0)
-            text = inspected(screen, "left-card")
-            assert "A card was left in the slot" in text
-            assert "AH" in text
-    finally:
-        wait_held(ward, ward.set_policy())
 
 
 def test_tap_here_closes_there(

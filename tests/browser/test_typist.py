@@ -26,7 +26,7 @@ from tests.browser.wedge import Press
 
 QUICK: Final = 100
 WHOLE: Final = 1000
-CONTROL: Final = 12
+CONTROL: Final = 10
 
 
 @pytest.mark.timeout(240)

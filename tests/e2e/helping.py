@@ -10,11 +10,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchmarks.ward.people import NURSE, Member, hired, person
-from benchmarks.ward.site import Ward
+from benchmarks.ward.site import OPERATOR, SITE, Ward
 from benchmarks.ward.terminals import WardTerminal, is_open_for
 from contract.directory import Spare, Status
 from firmware_py.help.errand import SAY, Step
 from hardware.virtual.control import BoxError
+from provisioning.cards import escrows
+from provisioning.cards.desk import Desk
+from provisioning.directory.administration import Administration, Gateway, Operator
+from runtime.clock import SystemClock
 
 SPARE_PIN = "503817"
 """Of the letter that lies with the spare."""
@@ -124,8 +128,16 @@ class Night:
         assert is_open_for(self.bay.glass.latest.view, holder)  # type: ignore[union-attr]
 
 
-def _now(ward: Ward) -> int:
-    from runtime.clock import SystemClock
+def exchange(ward: Ward) -> dict[str, int]:
+    """What `tapover card escrows` does."""
+    desk = Desk.open(ward.site, SystemClock())
+    folder = ward.site.operator(OPERATOR)
+    operator = Operator(OPERATOR, folder, ward.site.gateway / "operator_ca.crt.pem")
+    gateway = Gateway(SITE, "127.0.0.1", ward.admin_port)
+    with Administration(gateway, operator) as at:
+        return escrows.exchange(desk, at)
 
+
+def _now(ward: Ward) -> int:
     del ward
     return SystemClock().wall_ms()

@@ -12,17 +12,15 @@ from typing import Any
 import pytest
 
 from benchmarks.ward.people import STAFF, Member
-from benchmarks.ward.site import OPERATOR, SITE, Ward
+from benchmarks.ward.site import Ward
 from contract.ids import Guid
 from firmware_py.glass import words
 from firmware_py.glass.words import TOO_EASY
 from firmware_py.help.errand import NEW_PIN_SET, NOT_GIVEN, NOT_SET, SAY, Step
-from provisioning.cards import escrows
 from provisioning.cards.desk import Desk
-from provisioning.directory.administration import Administration, Gateway, Operator
 from runtime.clock import SystemClock
 from tests.e2e.asking import LONG_DAY, NOT_HERE, Log, offline, online, shows
-from tests.e2e.helping import Night
+from tests.e2e.helping import Night, exchange
 
 pytestmark = pytest.mark.timeout(150)
 NEW_PIN = "720358"
@@ -38,16 +36,6 @@ def ward(short_tmp: Path) -> Iterator[Ward]:
         online(ward, ward["bay-1"])
         assert exchange(ward)["deposited"] == 2
         yield ward
-
-
-def exchange(ward: Ward) -> dict[str, int]:
-    """What `tapover card escrows` does."""
-    desk = Desk.open(ward.site, SystemClock())
-    folder = ward.site.operator(OPERATOR)
-    operator = Operator(OPERATOR, folder, ward.site.gateway / "operator_ca.crt.pem")
-    gateway = Gateway(SITE, "127.0.0.1", ward.admin_port)
-    with Administration(gateway, operator) as at:
-        return escrows.exchange(desk, at)
 
 
 def _left(attempts: int, view: dict[str, Any]) -> bool:
