@@ -3,7 +3,8 @@
 Nothing is forgotten on a broker's word.
 
 - A batch is cut when it can be sent, stored before its first publish and resent byte for byte.
-- At most `WINDOW` batches are without receipt at a time. Whatever is not receipted is sent again:
+- At most `WINDOW` batches are without receipt at a time; a gap voids what was sent before it was
+  heard of, as a new link does. Whatever is not receipted is sent again:
   when the link comes up, when a receipt names a gap, and when no receipt came for a while
   (`resending`).
 - Accepted or duplicate: kept as receipted. Gap: sent again from the sequence wanted. Fork:

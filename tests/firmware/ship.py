@@ -10,7 +10,7 @@ from typing import Self
 from contract.checkpoint import CheckpointMessage
 from contract.events import AlarmCode, Event
 from contract.ids import Digest
-from contract.journal import MAX_BATCH_BYTES, Receipt, split_lines
+from contract.journal import MAX_BATCH_BYTES, Receipt, Verdict, split_lines
 from contract.signing import Envelope
 from firmware_py.evidence import checkpoints
 from firmware_py.evidence.alarms import Alarms
@@ -79,9 +79,10 @@ class Ship:
         self.shipper.connected(self.publish)
 
     def receive(self, receipt: bytes) -> None:
-        self.unanswered.discard(
-            Receipt.open(Envelope.from_bytes(receipt), self.site.log.public).batch
-        )
+        answer = Receipt.open(Envelope.from_bytes(receipt), self.site.log.public)
+        self.unanswered.discard(answer.batch)
+        if answer.verdict is Verdict.GAP:  # whatever follows it on the wire is void like it
+            self.unanswered.clear()
         self.shipper.receive(receipt)
 
     async def settle(self) -> None:

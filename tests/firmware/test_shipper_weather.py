@@ -68,33 +68,36 @@ class AnyWeather(RuleBasedStateMachine):
     def link_down(self) -> None:
         self._do(self.ship.shipper.disconnected)
 
-    @precondition(lambda self: self.ship.wire)
+    # What is on the wire depends on threads: a precondition that asks for it would have Hypothesis
+    # draw otherwise when the machine is slow.
+
     @rule(at=st.integers(0, 10), keep=st.booleans())
     def the_site_hears(self, *, at: int, keep: bool) -> None:
+        if not self.ship.wire:
+            return
         place = at % len(self.ship.wire)
         message = self.ship.wire[place]
         if not keep:  # else the broker delivers it once more later
             del self.ship.wire[place]
         self.receipts.append(self.site.take(message))
 
-    @precondition(lambda self: self.ship.wire)
     @rule()
     def the_wire_loses(self) -> None:
-        del self.ship.wire[0]
+        del self.ship.wire[:1]
 
-    @precondition(lambda self: self.receipts)
     @rule(at=st.integers(0, 10), keep=st.booleans())
     def the_terminal_hears(self, *, at: int, keep: bool) -> None:
+        if not self.receipts:
+            return
         place = at % len(self.receipts)
         receipt = self.receipts[place]
         if not keep:
             del self.receipts[place]
         self._do(lambda: self.ship.receive(receipt))
 
-    @precondition(lambda self: self.receipts)
     @rule()
     def a_receipt_is_lost(self) -> None:
-        del self.receipts[0]
+        del self.receipts[:1]
 
     @precondition(lambda self: self.lives < 5)
     @rule()
