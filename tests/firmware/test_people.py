@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -135,7 +136,7 @@ def test_out_of_time_it_says_so_and_tells_what_it_has(tmp_path: Path) -> None:
 
 def test_a_torn_row_is_damage_and_no_answer(tmp_path: Path) -> None:
     made = directory_of(tmp_path, *STAFF)
-    with sqlite3.connect(tmp_path / "directory.sqlite") as connection:
+    with closing(sqlite3.connect(tmp_path / "directory.sqlite")) as connection, connection:
         connection.execute(
             "UPDATE entry SET line = substr(line, 1, 300) WHERE id = ?", (f"{2:032x}",)
         )

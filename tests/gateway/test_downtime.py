@@ -9,6 +9,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,10 @@ def test_without_a_log_nothing_is_stated(box: Box) -> None:
 def test_where_the_log_takes_nothing_nothing_is_written(box: Box) -> None:
     """Whatever a disk or a database does: the file is the last thing made."""
     refusing = "CREATE TRIGGER full BEFORE INSERT ON leaves BEGIN SELECT RAISE(ABORT, 'full'); END"
-    with sqlite3.connect(box.folder / "state" / "gateway.sqlite") as connection:
+    with (
+        closing(sqlite3.connect(box.folder / "state" / "gateway.sqlite")) as connection,
+        connection,
+    ):
         connection.execute(refusing)
     status, file = stated(box)
     assert status == 1
