@@ -21,9 +21,9 @@ setup: ## installs Debian packages and makes .venv, saying what and why
 demo: setup ## plays a minute of an A&E shift, then stays up (ONCE=1: ends after it)
 	@$(BIN)/python -m benchmarks.demo $(if $(filter-out 0,$(ONCE)),--once)
 
-# Two processes: most tests wait for real parts. ARGS="-n 0" runs them one after another.
+# Three processes on two cores: most tests wait for real parts. ARGS="-n 0" runs them one after another.
 test: setup ## the quick tests (FULL=1: all of them; ARGS="-k tap": pytest's own)
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=25 $(if $(filter-out 0,$(FULL)),--full) $(ARGS)
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder --durations=25 $(if $(filter-out 0,$(FULL)),--full) $(ARGS)
 
 # As with the demo, .venv/bin/python -m benchmarks gives its own status: 0 all held, 1 something
 # failed, 2 only a budget was missed.
