@@ -50,7 +50,7 @@ from contract.moving import MoveRefused, PinHeard, SessionMoved
 from contract.pinning import PinChanged, PinContactless
 from contract.signing import CardAlgorithm
 from contract.tap import CardRecord, DirectoryVersion
-from contract.wire import Base64, Count, Part, Record, UnixMs
+from contract.wire import Base64, ByKind, Count, Part, Record, UnixMs
 
 
 class ClockTrust(StrEnum):
@@ -321,7 +321,7 @@ class Alarm(Part):
     """Digest of what was refused, where there is such a thing."""
 
 
-Detail = Annotated[
+Detail = (
     JournalOpened
     | TerminalStarted
     | TerminalStopped
@@ -360,9 +360,8 @@ Detail = Annotated[
     | CountersignEnded
     | SessionMoved
     | MoveRefused
-    | PinHeard,
-    Field(discriminator="kind"),
-]
+    | PinHeard
+)
 
 
 class Event(Record):
@@ -379,4 +378,4 @@ class Event(Record):
     wall_ms: UnixMs
     clock: ClockTrust
     salt: Salt
-    detail: Detail
+    detail: Annotated[Detail, ByKind(Detail)]

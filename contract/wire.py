@@ -16,9 +16,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from typing import Annotated, Any, ClassVar, Never, Self
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Never, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 MAX_SAFE_INTEGER = 2**53 - 1
 # Our deepest record nests four levels; a bound far below the interpreter's recursion limit.
@@ -146,6 +148,38 @@ class Part(BaseModel):
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ByKind:
+    """Reads the one of a union's parts that `kind` names, and writes it as what it is.
+
+    A discriminated union's own schema holds all of them, which a terminal would carry in memory
+    for the dozen events that it writes.
+    """
+
+    union: object
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: object) -> CoreSchema:
+        kinds: dict[str, type[Part]] = {
+            one.model_fields["kind"].default: one for one in get_args(self.union)
+        }
+
+        def read(value: object) -> Part:
+            if isinstance(value, Part) and type(value) in kinds.values():
+                return value
+            kind = value.get("kind") if isinstance(value, dict) else None
+            if not isinstance(kind, str) or kind not in kinds:
+                raise PydanticCustomError("kind_unknown", "no kind of ours")
+            try:
+                # As text once more: strict for JSON is not what is strict for Python's own values.
+                return kinds[kind].model_validate_json(json.dumps(value))
+            except ValidationError as error:
+                raise PydanticCustomError(_first_wrong(error), "a field of it") from None
+
+        return core_schema.no_info_plain_validator_function(
+            read, serialization=core_schema.simple_ser_schema("any")
+        )
+
+
 class Record(Part):
     """A record on the wire or in the journal.
 
@@ -172,6 +206,11 @@ class Record(Part):
         try:
             return cls.model_validate_json(data)
         except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            where = ".".join(str(step) for step in first["loc"]) or "record"
-            raise WireError(f"{cls.__name__}: {where}: {first['type']}") from error
+            raise WireError(f"{cls.__name__}: {_first_wrong(error)}") from error
+
+
+def _first_wrong(error: ValidationError) -> str:
+    """Where, and what kind of wrong: never the value, which may be a peer's."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    where = ".".join(str(step) for step in first["loc"]) or "record"
+    return f"{where}: {first['type']}"

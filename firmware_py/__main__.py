@@ -30,7 +30,7 @@ _LEAN = {
 
 def main() -> NoReturn:
     """The entry point."""
-    _begin_lean()
+    begin_lean()
     settings = _settings_named(sys.argv[1:])
     run_main(lambda: _run(settings), PROGRAM)
 
@@ -47,7 +47,7 @@ def _settings_named(arguments: list[str]) -> Path:
     return Path(parser.parse_args(arguments).settings)
 
 
-def _begin_lean() -> None:
+def begin_lean() -> None:
     """Begins anew, under the same process id, where the environment does not say what saves memory.
 
     All of it is read when a process begins, or by libraries before anything of ours.

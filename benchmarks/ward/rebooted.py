@@ -12,8 +12,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from firmware_py.app import build
-from firmware_py.settings import Settings
+from firmware_py.__main__ import begin_lean
 from runtime import logs
 from runtime.clock import SystemClock
 from runtime.settings import load, run_main
@@ -21,6 +20,7 @@ from runtime.settings import load, run_main
 
 def main() -> None:
     """Run the daemon."""
+    begin_lean()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("boot_id", type=Path)
     parser.add_argument("--settings", type=Path, required=True)
@@ -30,6 +30,10 @@ def main() -> None:
 
 
 def _run(path: Path, boot_id: Path, *, rtc: bool) -> None:
+    # After `begin_lean`, which begins anew: nothing is imported twice for it.
+    from firmware_py.app import build  # noqa: PLC0415
+    from firmware_py.settings import Settings  # noqa: PLC0415
+
     settings = load(Settings, path, os.environ)
     logs.set_up(settings.log_level)
     clock = SystemClock(boot_id)
