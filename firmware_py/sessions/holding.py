@@ -34,7 +34,8 @@ MAX_JOINED: Final = 8
 def hold(state: Sessions, _event: Happening, at: At) -> Transition:
     """By one touch, where the ward allows it; a second touch lengthens nothing."""
     present = the_present(state)
-    if not at.policy.hold_s or state.hold or not present.may_hold:
+    may = bool(at.policy.hold_s) and present.may_hold and present.session.can_be_held
+    if state.hold or not may:
         return Transition(state)
     present = replace(present, active_ms=at.now_ms, may_hold=False)
     held = Hold(at.now_ms + at.policy.hold_s * 1000)

@@ -58,6 +58,11 @@ class Session:
         """Whether it is parked when it loses the glass: nobody could come back to the others."""
         return self.holder != UNIDENTIFIED and self.kind is not Kind.EMERGENCY_VIEW
 
+    @property
+    def can_be_held(self) -> bool:
+        """Whether its screen may be kept open: not where somebody alone may only read."""
+        return self.kind is not Kind.EMERGENCY_VIEW
+
     def same_work(self, other: Session) -> bool:
         """Whether who is granted the one goes on with the other."""
         mine = (self.holder, self.position, self.kind in _OWN)

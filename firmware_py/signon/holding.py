@@ -74,7 +74,8 @@ class HoldDesk:
         offer = offer if acted.offered else None  # not before it is durable
         if newest.hold is None:
             self._people.clear()
-        may = self._inside.policy().hold_s > 0 and self._inside.stage.visible is not None
+        visible = self._inside.stage.visible
+        may = self._inside.policy().hold_s > 0 and visible is not None and visible.can_be_held
         if not may and newest.hold is None:
             return None
         joined = acted.hold.joined if acted.hold else ()

@@ -91,7 +91,8 @@ it. A holder's own work is locked and kept when the ground for it is gone (a dow
 whoever else taps is offered to join or to take over, and every event inside says `shared`. A left
 card, a lost card, the lock button, a fault and its own limit end it. One touch begins it, once
 for a tap: after its end another is begun only when its holder, or somebody who has joined since,
-has tapped. An emergency screen in nobody's name is held no longer than its own limit.
+has tapped. An emergency screen in nobody's name is held no longer than its own limit, and one that
+is to read only is not held at all.
 
 | state | what is true in it |
 |---|---|

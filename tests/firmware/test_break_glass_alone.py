@@ -81,6 +81,15 @@ async def test_alone_it_is_to_read_only_and_for_less_time(ward: Bench) -> None:
     assert changed.ground == "emergency-view"
 
 
+async def test_what_is_to_read_only_is_not_offered_to_be_held(bench: Bench) -> None:
+    without_card = glass(without_card=(rights.TERMINAL,))
+    await bench.open_day(amal(), bea(), break_glass=without_card, hold_s=1800)
+    bench.do(RESUS)
+    await bench.until(waits)
+    view = await take(bench, BreakGlassAlone())
+    assert "hold" not in view.panels
+
+
 @pytest.mark.parametrize("status", [Status.LOST, Status.SUSPENDED])
 async def test_a_colleague_whose_card_is_not_in_use_confirms_nothing(
     ward: Bench, status: Status

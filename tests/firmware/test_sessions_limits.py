@@ -8,7 +8,7 @@ import pytest
 
 from contract.events import Cause, SessionChange
 from contract.ids import HolderId, PositionId, SessionId
-from firmware_py.sessions.happenings import EndAll, Granted, LockPressed
+from firmware_py.sessions.happenings import EndAll, Granted, HoldPressed, LockPressed
 from firmware_py.sessions.machine import due_ms, ended_by_restart
 from firmware_py.sessions.values import UNIDENTIFIED, Glass, Kind, Mode, Session, Transition
 from tests.firmware.screen import ALICE, BOB, Screen, card, changes
@@ -45,6 +45,14 @@ def test_parked_it_ends_all_the_same_and_is_due_then() -> None:
     assert screen.parked == ["alice"]
     assert due_ms(screen.state, screen.policy) == screen.now_ms + 90_000
     assert changes(screen.passes(90)) == [("alice", SessionChange.CLOSED, Cause.LIMIT)]
+
+
+def test_whoever_may_only_read_holds_no_screen() -> None:
+    for kind in (Kind.BREAK_GLASS, Kind.EMERGENCY_VIEW):
+        screen = Screen(hold_s=1800)
+        broken(screen, UNIDENTIFIED, kind=kind)
+        screen.see(HoldPressed())
+        assert (screen.state.hold is not None) is (kind is Kind.BREAK_GLASS)
 
 
 def test_locked_it_ends_too() -> None:
