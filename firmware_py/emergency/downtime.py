@@ -303,6 +303,7 @@ class DowntimeLine:
             "by": list(now.initials if now else self.on.initials if self.on else ()),
             "left_s": left_s,
             "step": now.step.value if now else None,
+            "ends": now.terms.ends if now else False,
             "words": asks,
             "reference": refused.reference if refused else None,
             "text": now.terms.words() if now else None,

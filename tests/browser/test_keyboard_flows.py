@@ -297,6 +297,7 @@ def test_downtime_is_declared_by_two_and_ended_by_one_of_them(
             there(ward, bay, screen, elena)
             press(page, "End downtime")
             screen.wait_says(END_CARD)
+            screen.wait_says("One person of a named role")
             stands_at(page, QUESTION)
             with held(ward, bay, elena, slot=True):
                 entered(screen, "Your PIN, for this", elena.pin)

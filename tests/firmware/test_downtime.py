@@ -87,7 +87,8 @@ async def test_two_people_with_card_and_pin_declare_it_each_under_the_same_terms
 
 async def test_the_text_that_is_signed_is_the_text_that_is_shown(ward: Bench) -> None:
     ward.do(DowntimeWanted())
-    await ward.until(state("declaring", "card"))
+    asked = await ward.until(state("declaring", "card"))
+    assert not asked.panels["downtime"]["ends"], "the sheet says that two people sign"
     ward.readers.put(SLOT, ELENA)
     view = await ward.until(state("declaring", "pin"))
     text = str(view.panels["downtime"]["text"])
@@ -265,7 +266,8 @@ async def test_one_of_them_declares_that_it_is_over(ward: Bench) -> None:
     await declare(ward, ELENA, FFION)
     mark = len(ward.board.views)
     ward.do(DowntimeOver())
-    await ward.until(state("declaring", "card"), mark)
+    asked = await ward.until(state("declaring", "card"), mark)
+    assert asked.panels["downtime"]["ends"], "the sheet says that one person signs"
     await card_and_pin(ward, ELENA)
     await ward.until(state("offered"), mark)
     assert await ended(ward) == ["declared"]

@@ -196,6 +196,12 @@ VIEWS: Final[dict[str, View]] = {
         {"downtime": {"state": "declaring", "by": ["AH"], "left_s": 80}},
         around=OFFLINE,
     ),
+    "downtime-ending": _face(
+        Screen.NOTICE,
+        emergency.END_CARD,
+        {"downtime": {"state": "declaring", "ends": True, "by": [], "left_s": 80}},
+        around=OFFLINE,
+    ),
     "downtime": _open(
         {"downtime": {"state": "on", "by": ["AH", "BP"], "left_s": 39_000}}, around=OFFLINE
     ),

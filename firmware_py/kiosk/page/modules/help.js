@@ -66,7 +66,7 @@ export function helpPerson() {
         "label",
         { class: "toggle", for: "lost" },
         el("input", { id: "lost", type: "checkbox" }),
-        el("span", { text: t("The own card is lost: lock it") }),
+        el("span", { text: t("Their own card is lost: lock it") }),
       ),
       hours(),
       quit(),

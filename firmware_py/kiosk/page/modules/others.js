@@ -38,6 +38,9 @@ export function countersign({ panels: { countersign: asked } }) {
   ];
 }
 
+const bothSign = () =>
+  t("Two people of named roles sign it, each with card and PIN. The widest rights are off while it lasts.");
+
 export function declaring({ panels: { downtime }, words }) {
   const by = downtime.by ?? [];
   return [
@@ -45,7 +48,7 @@ export function declaring({ panels: { downtime }, words }) {
     by.length > 0 && el("p", { class: "words", text: t("Signed by {people}", { people: by.join(", ") }) }),
     downtime.reference && el("p", { class: "reference", text: t("Reference {reference}", { reference: downtime.reference }) }),
     downtime.text && el("p", { class: "more", text: downtime.text }),
-    more(t("Two people of named roles sign it, each with card and PIN. The widest rights are off while it lasts.")),
+    more(downtime.ends ? t("One person of a named role signs it, with card and PIN.") : bothSign()),
     left(),
     cancel(() => post("cancel")),
   ];
@@ -58,7 +61,7 @@ export function confirmDowntime(_state, { close }) {
   };
   return [
     title(t("Declare downtime for this ward?")),
-    more(t("Two people of named roles sign it, each with card and PIN. The widest rights are off while it lasts.")),
+    more(bothSign()),
     el("div", { class: "answers" }, button(t("Declare downtime"), press, { kind: "warning" })),
     cancel(close),
   ];

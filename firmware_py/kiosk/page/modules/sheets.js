@@ -74,7 +74,7 @@ function asked({ panels, positions, screen, words, reference }) {
   if (help) return [helpStep, { ...help, left_s: 0 }, help.left_s];
   if (pin) return [wait, pin.why, null];
   if (glass?.waits_for_colleague) return [colleague, glass.words ?? words, glass.left_s];
-  if (downtime?.state === "declaring") return [declaring, [downtime.by, words, downtime.words, downtime.reference], downtime.left_s];
+  if (downtime?.state === "declaring") return [declaring, [downtime.by, downtime.ends, words, downtime.words, downtime.reference], downtime.left_s];
   if (local) return null;
   if (screen === "offer" && glass?.offered) return [breakGlass, [glass.hold_ms, words, reference]];
   return null;
