@@ -14,7 +14,7 @@ What is said of other wards, or by cards that declare nothing here, is as if nob
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from contract.declaring import DowntimeSaid
 from contract.directory import Slot
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from contract.ids import TerminalId
     from contract.policy import Downtime
     from firmware_py.trust.custody import Custody
+
+TERMS_MAX: Final = 2048
+"""In base64, beside two declarers, they fit an event of this journal, whatever the names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ def believe(
 ) -> Believed | None:
     """Null where it is of another ward, or by whom nothing is declared here. Raises Refused."""
     terms = said.terms
+    if len(said.line) > TERMS_MAX:
+        raise Refused(MoveReason.MALFORMED, f"terms of more than {TERMS_MAX} bytes")
     here, there = custody.place().terminal, custody.peer(terminal)
     if there is None:
         raise Refused(MoveReason.TERMINAL_UNKNOWN)

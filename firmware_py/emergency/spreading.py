@@ -38,6 +38,8 @@ LOG: Final = logging.getLogger("tapover.emergency")
 AGAIN_MS: Final = 10_000
 """Who comes to a screen that has just found the broker waits no longer than for a colleague."""
 _CEILING_MS: Final = DOWNTIME_CEILING_S * 1000
+_SILENT_MS: Final = 7 * 24 * 3600 * 1000
+"""No site is silent for longer: by so much may another clock be ahead of one that is not known."""
 
 
 class Spreading:
@@ -195,8 +197,11 @@ class Spreading:
         if ahead and freshness.clock is not ClockTrust.UNCONFIRMED:
             raise Refused(MoveReason.NOT_BELIEVED, "ended for later")
         believed = believe(said, item.terminal, self._custody, policy)
-        if believed is not None:
-            self._line.end_elsewhere(self._event(item, said, believed, 0), said.terms)
+        if believed is None:
+            return
+        if said.terms.begins_ms > max(freshness.now_ms, believed.beat_ms or 0) + _SILENT_MS:
+            raise Refused(MoveReason.NOT_BELIEVED, "ended for a time that no clock shows")
+        self._line.end_elsewhere(self._event(item, said, believed, 0), said.terms)
 
     def _event(
         self, item: DowntimeSaid, said: Said, believed: Believed, limit_s: int

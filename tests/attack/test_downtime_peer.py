@@ -21,7 +21,7 @@ from contract.ids import Digest, TerminalId, WardId
 from contract.moving import MoveRefused
 from contract.signing import sha256
 from contract.tap import CountersignRecord, DowntimeRecord, PinRecord, TapRecord
-from contract.wire import encode_base64
+from contract.wire import MAX_SAFE_INTEGER, encode_base64
 from firmware_py.emergency.heard import read
 from firmware_py.glass.view import Screen
 from firmware_py.roaming.heard import Refused
@@ -298,6 +298,47 @@ async def test_nor_does_one_that_is_dated_for_later(air: Air) -> None:
     )
     assert is_on(air[THERE])
     assert "not-believed" in await refusals(air[THERE])
+
+
+@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize("padding", [0, 1400])
+async def test_terms_that_no_event_could_hold_stop_no_terminal(
+    air: Air, *, padding: int, ends: bool
+) -> None:
+    """They are refused, and not tried: what cannot be journalled would end the daemon."""
+    off = tuple(f"R{n:031}" for n in range(64))
+    terms = terms_of(air[THERE], off=off, ends=ends)
+    line = terms.to_bytes() + b" " * padding
+    cards = (ELENA,) if ends else (ELENA, FFION)
+    text = sha256(terms.words().encode())
+    by = []
+    for card in cards:
+        event = await event_of(air[THERE], card, DowntimeRecord, terms=sha256(line), text=text)
+        event = event.model_copy(update={"terminal": terms.terminal})
+        by.append(await signed(air[THERE], card, event))
+    await say(air, DowntimeSaid(terms=encode_base64(line), by=tuple(by)).to_bytes())
+    assert await refusals(air[THERE]) == ["malformed"]
+    await on_there(air)
+
+
+async def test_an_end_of_a_far_year_takes_no_later_downtime_from_whom_no_clock_tells(
+    tmp_path: Path,
+) -> None:
+    """It cannot tell by how much the other's clock is ahead: by days, and not by centuries."""
+    async with Air(tmp_path, HERE, THERE) as air:
+        await day(air)
+        for name in (HERE, THERE):
+            await air[name].__aexit__()
+        air.clock.reboot()
+        for name in (HERE, THERE):
+            await air.start(name)
+        await silence(air)
+        terms = terms_of(air[THERE], ends=True, begins_ms=MAX_SAFE_INTEGER)
+        await say(air, await forged(air[HERE], terms, ELENA))
+        assert await refusals(air[THERE]) == ["not-believed"]
+        await declare(air[THERE], FFION, ELENA)
+        await passes(air, 1)
+        assert is_on(air[THERE])
 
 
 # --- any bytes whatever ---------------------------------------------------------------------
