@@ -31,7 +31,9 @@ REASONS: Final = {
 }
 """Of a ward's reason codes; any other stands on the glass as it is."""
 
-DOWNTIME_OFFERED: Final = "The gateway is away too long to judge rights. Downtime can be declared."
+DOWNTIME_OFFERED: Final = (
+    "The gateway has been away too long to judge rights. Downtime can be declared."
+)
 FIRST_CARD: Final = "Downtime, first of two: card in the slot."
 SECOND_CARD: Final = "Downtime, second of two: another person's card in the slot."
 END_CARD: Final = "Downtime over: card in the slot."

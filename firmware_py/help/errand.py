@@ -42,9 +42,9 @@ class Step(StrEnum):
 
 SAY: Final = {
     ("spare", Step.PERSON): "Who needs a card for tonight?",
-    ("spare", Step.CARD): "Hold the spare card to a reader.",
+    ("spare", Step.CARD): "Hold the spare card against a reader.",
     ("spare", Step.COLLEAGUE): "Now the ward lead's card.",
-    ("puk", Step.CARD): "Hold the card whose PIN is blocked to a reader.",
+    ("puk", Step.CARD): "Hold the card whose PIN is blocked against a reader.",
     ("puk", Step.COLLEAGUE): "Now a colleague's card.",
     ("spare", Step.PIN): "Ward lead: card in the slot, and your PIN.",
     ("puk", Step.PIN): "Colleague: card in the slot, and your PIN.",

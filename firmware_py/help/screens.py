@@ -28,7 +28,7 @@ GUEST_NAME: Final = "A guest's name"
 GUEST_NUMBER: Final = "Professional number"
 PIN: Final = "PIN"
 NEW_PIN: Final = "New PIN"
-TELL_MORE: Final = "There are more. Say more of the name."
+TELL_MORE: Final = "There are more. Type more of the name."
 CUT_SHORT: Final = "Not everybody could be looked at in time. Search again."
 NOBODY_YET: Final = "Nobody is found by that."
 
