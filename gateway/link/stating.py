@@ -42,6 +42,7 @@ ANSWER_S: Final = 60.0
 """Of a gateway that is busy: a commit may wait behind a large change of the directory."""
 _CREDENTIALS: Final = struct.Struct("3i")
 _OWN_MODE: Final = 0o600
+_OTHER_USER: Final = "only the gateway's own user and root are answered: ask as one of them"
 
 
 class NotStated(Exception):
@@ -131,7 +132,7 @@ class Door:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
         account = _account_of(writer.get_extra_info("socket"))
         if account not in (0, os.geteuid()):
-            return _Refusal(words="not for this user").to_bytes()
+            return _Refusal(words=_OTHER_USER).to_bytes()
         async with asyncio.timeout(ASKED_S):
             line = await reader.readline()
         try:
@@ -153,7 +154,7 @@ def ask(folder: Path, order: Order) -> Envelope:
             asking.sendall(order.to_bytes() + b"\n")
             line = _line(asking)
     except OSError as error:
-        raise NotStated(f"the gateway that serves does not answer: {error}") from error
+        raise NotStated(f"the gateway that serves does not answer ({error}): ask again") from error
     try:
         if line.startswith(b'{"payloadType"'):
             return Envelope.from_bytes(line)
