@@ -1,1 +1,1 @@
-"""Who becomes a terminal, and on whose word (docs/enrolment.md)."""
+"""Who becomes a terminal, and on whose word (docs/first-boot.md)."""
