@@ -210,7 +210,8 @@ class Record(Part):
 
 
 def _first_wrong(error: ValidationError) -> str:
-    """Where, and what kind of wrong: never the value, which may be a peer's."""
+    """Where, and what kind of wrong: neither a value nor a strange field's name, a peer's word."""
     first = error.errors(include_input=False, include_url=False)[0]
-    where = ".".join(str(step) for step in first["loc"]) or "record"
+    known = first["loc"][:-1] if first["type"] == "extra_forbidden" else first["loc"]
+    where = ".".join(str(step) for step in known) or "record"
     return f"{where}: {first['type']}"

@@ -89,6 +89,17 @@ def test_any_bytes_end_in_our_own_error(reader: type[Record], data: bytes) -> No
         reader.from_bytes(data)
 
 
+@pytest.mark.parametrize("name", [name for name in BYTES if name.startswith("event-")])
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_refusal_repeats_nothing_of_what_it_was_told(name: str, *, inside: bool) -> None:
+    """It goes into logs: an unknown field's name may be anything, a patient's too."""
+    told = json.loads(BYTES[name])
+    (told["detail"] if inside else told)["Ms Smith, bay 3"] = 1
+    with pytest.raises(WireError, match="extra_forbidden") as refused:
+        events.Event.from_bytes(json.dumps(told).encode())
+    assert "Smith" not in str(refused.value)
+
+
 @given(
     st.sampled_from(sorted(BYTES)),
     st.integers(0, 10_000),
