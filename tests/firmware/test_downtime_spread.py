@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from contract.emergency import DowntimeDeclared, DowntimeTerms
 from contract.events import SessionChanged
 from contract.ids import TerminalId
-from contract.wire import decode_base64
 from firmware_py.emergency.commands import DowntimeOver
 from firmware_py.glass.view import Screen
 from firmware_py.site.link import DowntimeSaid
+from firmware_py.trust.heard import DirectoryHeard
+from tests.firmware import rights
 from tests.firmware.air import Air
 from tests.firmware.downtime_air import (
     AGAIN_S,
@@ -29,6 +29,7 @@ from tests.firmware.downtime_air import (
 )
 from tests.firmware.downtime_ward import (
     AMAL,
+    DOWNTIME,
     ELENA,
     FFION,
     HOURS_S,
@@ -232,15 +233,22 @@ async def test_ended_while_it_is_renewed_elsewhere_it_is_over(air: Air) -> None:
     assert await declared(air[THERE]) == []
 
 
-async def test_the_widest_rights_and_the_end_are_the_wards_own(air: Air) -> None:
-    """What is said is the cards' word; how much of it counts is the policy's that is held here."""
-    await declare_here(air)
-    (event,) = [e for e in await declared(air[HERE]) if isinstance(e, DowntimeDeclared)]
-    assert event.terms is not None
-    terms = DowntimeTerms.from_bytes(decode_base64(event.terms))
-    downtime = air[THERE].terminal.signon.downtime
-    assert downtime is not None
-    assert (terms.off, terms.limit_s) == (downtime.off, downtime.renew_s)
+async def test_how_much_of_it_counts_is_the_policys_that_is_held_there(tmp_path: Path) -> None:
+    """What is said is the cards' word; which rights are off, and until when, is the site's."""
+    nurses_off = DOWNTIME.model_copy(update={"off": ("R8001",), "renew_s": HOURS_S})
+    async with Air(tmp_path, HERE, THERE) as air:
+        await day(air)
+        newer = rights.policy(downtime=nurses_off, idle_dim_s=900, idle_lock_s=1800)
+        air[THERE].post(DirectoryHeard(air.site.change(newer)))
+        await air.rest()
+        await silence(air)
+        await declare_here(air)
+        await air[HERE].sign_on(AMAL)
+        await air[THERE].tap(AMAL, Screen.REFUSED)
+        assert (await air[THERE].outcomes())[-1] == ("refused", "role-not-allowed")
+        await passes(air, HOURS_S + 1)
+        assert is_on(air[HERE])
+        assert not is_on(air[THERE])
 
 
 async def test_nobody_is_shown_a_sentence_in_the_middle_of_something(air: Air) -> None:
