@@ -5,8 +5,8 @@
   and one who could sign on here; a refused card ends nothing.
 * A card that comes in the first second was on its way to something else: it taps over, as always.
 * A tap signs with 9E; where the application asks for the PIN, or the card has no key for taps, 9A
-  signs after it. What came of it is
-  durable before the application hears of it, and nothing is told once the session was hidden.
+  signs after it. What came of it is durable before the application hears of it, and nothing is told
+  once the session was hidden.
 * A record that a card signed for one text counts for nothing else, whatever became of that text.
 """
 

@@ -2,8 +2,8 @@
 
 One search at a time, and of what is typed meanwhile the newest alone, and so it is with whom is
 wanted: a page that asks at each letter, or again and again, costs one reading of the directory at a
-time. Told are initials, role here and id, never a name: the
-screen is nobody's yet, and whoever stands before it would read the staff list.
+time. Told are initials, role here and id, never a name: the screen is nobody's yet, and whoever
+stands before it would read the staff list.
 """
 
 from __future__ import annotations
