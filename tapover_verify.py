@@ -59,7 +59,6 @@ ED25519: Final = "ed25519"
 GATEWAY: Final = "gateway"
 PURPOSES: Final = {"tap": "tap", "pin": "PIN proof", "countersign": "countersign", "move": "move"}
 PURPOSES["downtime"] = "downtime declaration"
-PURPOSES["downtime"] = "downtime declaration"
 SIGN_ONS: Final = frozenset(("opened", "resumed"))
 SHOWN: Final = SIGN_ONS | {"unlocked"}
 NOBODY: Final = "unidentified"
