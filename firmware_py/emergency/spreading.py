@@ -178,6 +178,10 @@ class Spreading:
         now_ms = self._custody.freshness().now_ms
         if said.terms.begins_ms > now_ms + AHEAD_MS:
             raise Refused(MoveReason.NOT_BELIEVED, "declared for later")
+        return self._is_of_this_outage(believed)
+
+    def _is_of_this_outage(self, believed: Believed) -> bool:
+        """Not kept from an earlier one."""
         if believed.beat_ms is None:
             return False
         # Of an honest terminal, too: one that has heard nothing since long before this one did.
@@ -193,11 +197,11 @@ class Spreading:
         freshness = self._custody.freshness()
         if said.terms.begins_ms <= freshness.now_ms - _CEILING_MS:
             return  # there is nothing left that it could end
-        ahead = said.terms.begins_ms > freshness.now_ms + AHEAD_MS
-        if ahead and freshness.clock is not ClockTrust.UNCONFIRMED:
+        confirmed = freshness.clock is not ClockTrust.UNCONFIRMED
+        if confirmed and said.terms.begins_ms > freshness.now_ms + AHEAD_MS:
             raise Refused(MoveReason.NOT_BELIEVED, "ended for later")
         believed = believe(said, item.terminal, self._custody, policy)
-        if believed is None:
+        if believed is None or (confirmed and not self._is_of_this_outage(believed)):
             return
         if said.terms.begins_ms > max(freshness.now_ms, believed.beat_ms or 0) + _SILENT_MS:
             raise Refused(MoveReason.NOT_BELIEVED, "ended for a time that no clock shows")

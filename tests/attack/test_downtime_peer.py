@@ -300,6 +300,25 @@ async def test_nor_does_one_that_is_dated_for_later(air: Air) -> None:
     assert "not-believed" in await refusals(air[THERE])
 
 
+@pytest.mark.parametrize("bare", [False, True])
+async def test_nor_does_one_signed_days_ago_for_this_night(air: Air, *, bare: bool) -> None:
+    """One visit of such a card would do for every outage to come."""
+    bench = air[THERE]
+    later_ms = bench.custody.freshness().now_ms + 3 * 24 * HOURS_S * 1000
+    kept = await forged(bench, terms_of(bench, ends=True, begins_ms=later_ms), ELENA)
+    said = DowntimeSaid.from_bytes(kept)
+    if bare:
+        by = tuple(one.model_copy(update={"heartbeat": None}) for one in said.by)
+        said = said.model_copy(update={"by": by})
+    await passes(air, 3 * 24 * HOURS_S - 6 * HOURS_S)
+    air.confirm()  # the site was back in between
+    await silence(air, hours=5.9)
+    await on_there(air)
+    await passes(air, 300)
+    await say(air, said.to_bytes())
+    assert is_on(bench)
+
+
 @pytest.mark.parametrize("ends", [False, True])
 @pytest.mark.parametrize("padding", [0, 1400])
 async def test_terms_that_no_event_could_hold_stop_no_terminal(
