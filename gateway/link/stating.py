@@ -131,10 +131,11 @@ class Door:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
         account = _account_of(writer.get_extra_info("socket"))
-        if account not in (0, os.geteuid()):
-            return _Refusal(words=_OTHER_USER).to_bytes()
+        # Read in any case: closed over an unread question, the answer would not arrive.
         async with asyncio.timeout(ASKED_S):
             line = await reader.readline()
+        if account not in (0, os.geteuid()):
+            return _Refusal(words=_OTHER_USER).to_bytes()
         try:
             order = Order.from_bytes(line.rstrip(b"\n"))
             envelope = await asyncio.to_thread(

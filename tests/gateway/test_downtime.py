@@ -181,6 +181,16 @@ async def test_the_door_is_its_users_alone(asked: Asked) -> None:
     assert stat.S_IMODE(found.st_mode) == 0o600
 
 
+async def test_any_other_user_is_told_who_may_ask(
+    asked: Asked, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stating, "_account_of", lambda _: os.geteuid() + 1)
+    before = size(world)
+    with pytest.raises(NotStated, match="own user and root"):
+        await asyncio.to_thread(stating.ask, asked.folder, Order(ward=WardId("ed"), minutes=60))
+    assert size(world) == before
+
+
 def test_where_nobody_answers_nothing_is_stated(short_tmp: Path) -> None:
     with pytest.raises(NotStated):
         stating.ask(short_tmp, Order(ward=WardId("ed"), minutes=60))
