@@ -59,7 +59,10 @@ class Spreading:
         self._writing: asyncio.Future[None] | None = None
         try:
             said = read(read_capped(self._path, Message.CAP))
-        except (StorageError, Refused):
+        except NotThere:
+            return
+        except (StorageError, Refused) as error:
+            LOG.warning("what was said of downtime is not known", extra={"why": str(error)})
             return
         self._said = (said.message, said)
 

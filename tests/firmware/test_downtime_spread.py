@@ -11,6 +11,7 @@ import pytest_asyncio
 from contract.events import SessionChanged
 from contract.ids import TerminalId
 from firmware_py.emergency.commands import DowntimeOver
+from firmware_py.emergency.downtime import SAID
 from firmware_py.glass.view import Screen
 from firmware_py.site.link import DowntimeSaid
 from firmware_py.trust.heard import DirectoryHeard
@@ -115,6 +116,18 @@ async def test_it_is_said_again_after_a_restart_of_the_daemon(air: Air) -> None:
     await air.rest()
     assert is_on(air[THERE])
     assert len(await heard(air[THERE])) == 1
+
+
+async def test_what_it_can_say_no_more_it_tells_its_log(
+    air: Air, caplog: pytest.LogCaptureFixture
+) -> None:
+    await declare_here(air)
+    await kept(air[HERE])
+    (air[HERE].journal_path.parent / SAID).write_bytes(b"{")
+    await air.restart(HERE, site=False)
+    await passes(air, AGAIN_S)
+    assert is_on(air[HERE]), "the journal has it"
+    assert "what was said of downtime is not known" in caplog.messages
 
 
 async def test_a_daemon_that_was_started_in_the_outage_is_believed_too(tmp_path: Path) -> None:
