@@ -158,7 +158,7 @@ class DowntimeTerms(Record):
     """
     limit_s: Annotated[int, Field(ge=1, le=DOWNTIME_CEILING_S)]
     """From then."""
-    off: Annotated[tuple[RoleCode, ...], Field(max_length=64)]
+    off: Annotated[tuple[RoleCode, ...], Field(max_length=32)]
     ends: bool = False
     """They declare that it is over."""
     nonce: Nonce

@@ -126,7 +126,7 @@ class Downtime(Part):
 
     roles: Annotated[tuple[RoleCode, ...], Field(min_length=1, max_length=16)]
     """Two cards with PIN of these declare it."""
-    off: Annotated[tuple[RoleCode, ...], Field(max_length=64)] = ()
+    off: Annotated[tuple[RoleCode, ...], Field(max_length=32)] = ()
     """The widest rights: nobody signs on with these while it lasts."""
     renew_s: Annotated[int, Field(ge=600, le=DOWNTIME_CEILING_S)] = DOWNTIME_CEILING_S
 

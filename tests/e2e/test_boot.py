@@ -79,8 +79,7 @@ def test_with_an_unconfirmed_clock_every_tap_asks_for_the_pin_and_is_marked(
     cut_off(ward)
     bay.reboot()
     at = Mark.now(ward, bay)
-    assert (shown := bay.glass.latest) is not None
-    assert (shown.view["clock"], shown.view["link"]) == ("unconfirmed", "offline")
+    shows(bay, lambda view: (view["clock"], view["link"]) == ("unconfirmed", "offline"))
 
     owes_pin(ward, bay, amal)
     bay.sign_on_with_pin(amal)

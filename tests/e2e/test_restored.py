@@ -22,7 +22,7 @@ def test_a_gateway_restored_from_an_old_disk_stops_nobody_and_restores_no_right(
     for terminal in ward.terminals.values():
         at_work(ward, terminal, ward.member("h-amal"))
     ward.gateway.kill()
-    shutil.copytree(disk, kept)
+    shutil.copytree(disk, kept, ignore=shutil.ignore_patterns("*.sock"))
     ward.start_gateway()
     wait_held(ward, ward.set_status(elena, Status.SUSPENDED))
     wait_delivered(ward)
