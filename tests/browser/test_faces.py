@@ -156,7 +156,7 @@ def test_who_reads_the_information_page_keeps_her_place_when_it_is_told_anew(
         page.click("#page-more")
         page.focus("#page-close")
         place = page.evaluate("() => document.getElementById('page-body').scrollTop")
-        # It asks every five seconds. They are waited for: a clock that leaps is a stream gone silent.
+        # It asks every five seconds; a clock made to leap would be a stream gone silent.
         page.wait_for_event("response", lambda answer: "/info" in answer.url)
         page.locator(".qr svg").wait_for()
         now = page.evaluate(
