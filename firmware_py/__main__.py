@@ -21,6 +21,9 @@ PROGRAM = "tapover-terminal"
 _LEAN = {
     # glibc gives each thread an arena of its own: a megabyte, for a few hundred allocations.
     "MALLOC_ARENA_MAX": "1",
+    # What is freed goes back to the kernel at 64 KiB, and no more is taken than is asked for.
+    "MALLOC_TRIM_THRESHOLD_": "65536",
+    "MALLOC_TOP_PAD_": "0",
     # Else Python asks all of its build's settings where Debian keeps the time zones.
     "PYTHONTZPATH": "/usr/share/zoneinfo",
     # Else Pydantic reads what every installed distribution says of itself, for plugins.
